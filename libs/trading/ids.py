@@ -1,0 +1,55 @@
+"""Names of things: UUIDv7 for what is new, a hash for what must be the same twice."""
+
+import hashlib
+import re
+import uuid
+from typing import NewType
+
+import uuid_utils
+
+from trading.errors import InvalidArgument
+
+OrderId = NewType("OrderId", str)
+"""Ours: a UUIDv7, ordered by time."""
+ClientOrderId = NewType("ClientOrderId", str)
+"""The caller's idempotency key, unique per account for ever."""
+VenueOrderId = NewType("VenueOrderId", str)
+AccountId = NewType("AccountId", str)
+EventId = NewType("EventId", str)
+
+_CLIENT_ORDER_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def new_id() -> str:
+    """A fresh UUIDv7 in its 36-character form."""
+    return str(uuid_utils.uuid7())
+
+
+def hashed_id(*parts: object) -> str:
+    """A UUID that is a pure function of its parts (SHA-256, version 8): the same fact, the same id."""
+    digest = bytearray(hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x80
+    digest[8] = digest[8] & 0x3F | 0x80
+    return str(uuid.UUID(bytes=bytes(digest)))
+
+
+def parse_client_order_id(text: str) -> ClientOrderId:
+    """Accept 1–64 characters of `[A-Za-z0-9._-]`; raises InvalidArgument."""
+    if not _CLIENT_ORDER_ID.fullmatch(text):
+        raise InvalidArgument("Expected 1-64 characters of [A-Za-z0-9._-].", field="client_order_id", value=text[:64])
+    return ClientOrderId(text)
+
+
+def venue_client_order_id(order_id: OrderId, replacement: int = 0) -> str:
+    """What the venue gets as our id: 32 hex digits, and `-n` for the n-th replacement."""
+    digits = order_id.replace("-", "")
+    return f"{digits}-{replacement}" if replacement else digits
+
+
+def order_id_of_venue(client_order_id: str) -> OrderId | None:
+    """Our order id behind a venue's client order id, or None when the order is not ours."""
+    digits = client_order_id.partition("-")[0] if len(client_order_id) != 36 else client_order_id
+    try:
+        return OrderId(str(uuid.UUID(digits)))
+    except ValueError:
+        return None
