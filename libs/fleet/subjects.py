@@ -1,0 +1,79 @@
+"""The one place where NATS subjects are spelt."""
+
+from trading.market import Interval
+
+ORDER_STREAM = "EXECUTION"
+POSITION_STREAM = "PORTFOLIO"
+ORDERS_ALL = "execution.v1.order.>"
+FILLS_ALL = "execution.v1.order.fill.*"
+POSITIONS_ALL = "portfolio.v1.position.changed.*"
+PORTFOLIO_ALL = "portfolio.v1.>"
+QUOTES_ALL = "market_data.v1.quote.>"
+TRADES_ALL = "market_data.v1.trade.>"
+BARS_ALL = "market_data.v1.bar.>"
+GAPS_ALL = "market_data.v1.gap.>"
+VENUE_STATUS_ALL = "market_data.v1.venue.>"
+PREDICTIONS_ALL = "inference.v1.prediction.>"
+SIGNALS_ALL = "inference.v1.signal.>"
+DEAD_LETTERS = "dead_letter"
+
+_ESCAPES = (("%", "%25"), (".", "%2E"), ("*", "%2A"), (">", "%3E"), (" ", "%20"))
+
+
+def escape(token: str) -> str:
+    """Make any text one token of a subject; `unescape` gives it back."""
+    for plain, escaped in _ESCAPES:
+        token = token.replace(plain, escaped)
+    return token
+
+
+def unescape(token: str) -> str:
+    """The text behind an escaped token."""
+    for plain, escaped in reversed(_ESCAPES):
+        token = token.replace(escaped, plain)
+    return token
+
+
+def quote(venue: str, symbol: str) -> str:
+    """Quote blocks of one symbol; core NATS."""
+    return f"market_data.v1.quote.{escape(venue)}.{escape(symbol)}"
+
+
+def trade(venue: str, symbol: str) -> str:
+    """Trade blocks of one symbol; core NATS."""
+    return f"market_data.v1.trade.{escape(venue)}.{escape(symbol)}"
+
+
+def bar(interval: Interval, venue: str, symbol: str) -> str:
+    """Closed bars of one symbol; core NATS."""
+    return f"market_data.v1.bar.{interval}.{escape(venue)}.{escape(symbol)}"
+
+
+def gap(venue: str, symbol: str) -> str:
+    """Ranges of lost ticks of one symbol; core NATS."""
+    return f"market_data.v1.gap.{escape(venue)}.{escape(symbol)}"
+
+
+def venue_status(state: str, venue: str) -> str:
+    """Changes of a venue's feed; core NATS. `state` is up, down, stale or failed."""
+    return f"market_data.v1.venue.{state}.{escape(venue)}"
+
+
+def prediction(model: str, symbol: str) -> str:
+    """Predictions of one model for one symbol; core NATS."""
+    return f"inference.v1.prediction.{escape(model)}.{escape(symbol)}"
+
+
+def signal(model: str, symbol: str) -> str:
+    """Signals of one model for one symbol; core NATS."""
+    return f"inference.v1.signal.{escape(model)}.{escape(symbol)}"
+
+
+def order_event(kind: str, account: str) -> str:
+    """Events of an account's orders; JetStream."""
+    return f"execution.v1.order.{kind.lower()}.{escape(account)}"
+
+
+def position_changed(account: str) -> str:
+    """Changes of an account's positions; JetStream."""
+    return f"portfolio.v1.position.changed.{escape(account)}"
