@@ -59,9 +59,13 @@ def encode_trades(block: TradeBlock, first_sequence: int, feed_id: str) -> bytes
     """Serialise a block of trades."""
     columns = {name: _to_bytes(getattr(block, name)) for name in _TRADE_COLUMNS}
     message = pb.TradeBlock(
-        venue=block.venue, symbol=block.symbol, first_sequence=first_sequence, feed_id=feed_id, **columns
+        venue=block.venue,
+        symbol=block.symbol,
+        first_sequence=first_sequence,
+        feed_id=feed_id,
+        trade_ids=block.trade_ids,
+        **columns,  # type: ignore[arg-type]  # the checker cannot see which names are in it
     )
-    message.trade_ids.extend(block.trade_ids)
     return message.SerializeToString()
 
 

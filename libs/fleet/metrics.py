@@ -58,7 +58,9 @@ class Metrics:
     def _add_gateway(self) -> None:
         self.http_seconds = self._histogram("http_seconds", "Time of a request.", "route", "status")
         self.ws_clients = self._gauge("ws_clients", "WebSocket clients connected.")
-        self.ws_dropped_total = self._counter("ws_dropped_total", "Frames conflated away, or clients evicted.", "reason")
+        self.ws_dropped_total = self._counter(
+            "ws_dropped_total", "Frames conflated away, or clients evicted.", "reason"
+        )
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"nt_{name}", text, labels, registry=self.registry)

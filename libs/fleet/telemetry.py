@@ -37,7 +37,9 @@ def configure_logging(service: str, level: str) -> None:
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(service=service)
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format=f'{{"service":"{service}","event":"%(message)s"}}')
+    logging.basicConfig(
+        level=logging.WARNING, stream=sys.stderr, format=f'{{"service":"{service}","event":"%(message)s"}}'
+    )
 
 
 @contextlib.contextmanager

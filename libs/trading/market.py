@@ -4,9 +4,9 @@ Blocks stay blocks: a block holds the ticks of one symbol from one venue as litt
 equal length, oldest first. Float64 only where a size can exceed ±9.22e9 (the volume of a bar).
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import StrEnum
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -61,11 +61,9 @@ class Block:
 
     def tail(self, start: int) -> Self:
         """The same block without its first `start` ticks; columns are views."""
-        columns = {
-            field.name: value[start:] if isinstance(value := getattr(self, field.name), np.ndarray | tuple) else value
-            for field in fields(self)
-        }
-        return type(self)(**columns)
+        values: dict[str, Any] = {field.name: getattr(self, field.name) for field in fields(self)}
+        columns = {name: value[start:] for name, value in values.items() if not isinstance(value, str)}
+        return replace(self, **columns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,195 @@
+"""The gRPC server of a service, and the one boundary that every call passes."""
+
+import hmac
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import contextmanager
+from typing import Any, cast
+
+import grpc
+import structlog
+from google.protobuf.message import DecodeError
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
+from grpc_reflection.v1alpha import reflection
+
+from fleet import deadline, rpc_errors
+from fleet.metrics import Metrics
+from fleet.telemetry import span
+from trading.errors import InvalidArgument, Kind, TradingError, Unauthenticated, Unavailable
+
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+READY = "ready"
+_OPEN_PREFIXES = ("/grpc.health.", "/grpc.reflection.")
+_OPTIONS = (
+    ("grpc.so_reuseport", 0),  # a taken port must be an error, not two servers that share it
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+)
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class _Malformed:
+    """Stands for a request that could not be decoded."""
+
+
+_MALFORMED = _Malformed()
+
+
+class GrpcServer:
+    """Listens, answers health and reflection, and stops gracefully."""
+
+    def __init__(
+        self,
+        address: str,
+        register: Sequence[Callable[[grpc.aio.Server], None]],
+        service_names: Sequence[str],
+        boundary: "Boundary",
+    ) -> None:
+        self._address = address
+        self._server = grpc.aio.server(interceptors=(boundary,), options=_OPTIONS)
+        self._health = HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        for add in register:
+            add(self._server)
+        self._names = (*service_names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name)
+        reflection.enable_server_reflection((*self._names, reflection.SERVICE_NAME), self._server)
+
+    async def start(self) -> None:
+        """Listen; raises Unavailable when the port is taken."""
+        try:
+            self._server.add_insecure_port(self._address)
+        except RuntimeError as error:
+            raise Unavailable(f"Cannot listen on {self._address}: the port is taken.", address=self._address) from error
+        await self._server.start()
+        await self._say("", True)
+
+    async def say_ready(self, ready: bool) -> None:
+        """Tell health watchers whether every readiness check passes."""
+        for name in (READY, *self._names):
+            await self._say(name, ready)
+
+    async def stop(self, grace_s: float) -> None:
+        """Turn new calls away, give running ones `grace_s` seconds, end the rest."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(grace_s)
+
+    async def _say(self, name: str, serving: bool) -> None:
+        states = health_pb2.HealthCheckResponse
+        await self._health.set(name, states.SERVING if serving else states.NOT_SERVING)
+
+
+class Boundary(grpc.aio.ServerInterceptor):
+    """Wraps every handler once: token, deadline, trace, metrics and the wire form of errors."""
+
+    def __init__(self, tokens: Sequence[str], metrics: Metrics) -> None:
+        self._tokens = tuple(f"Bearer {token}".encode() for token in tokens)
+        self._metrics = metrics
+        self._log = structlog.get_logger()
+        self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        method = handler_call_details.method
+        handler = self._wrapped.get(method)
+        if handler is None:
+            found = await continuation(handler_call_details)
+            if found is None or method.startswith(_OPEN_PREFIXES):
+                return found
+            handler = self._wrapped[method] = self._wrap(method, found)
+        return handler
+
+    def _wrap(self, method: str, handler: Any) -> grpc.RpcMethodHandler[Any, Any]:
+        make, behaviour = _KIND_OF_HANDLER[bool(handler.request_streaming), bool(handler.response_streaming)]
+        inner = getattr(handler, behaviour)
+        outer = self._streaming(method, inner) if handler.response_streaming else self._unary(method, inner)
+        return cast(
+            "grpc.RpcMethodHandler[Any, Any]",
+            make(
+                outer,
+                request_deserializer=_forgiving(handler.request_deserializer),
+                response_serializer=handler.response_serializer,
+            ),
+        )
+
+    def _unary(self, method: str, inner: Callable[[Any, Context], Awaitable[Any]]) -> Callable[[Any, Context], Any]:
+        async def call(request: Any, context: Context) -> Any:
+            started = time.perf_counter()
+            code = "OK"
+            try:
+                with self._entered(method, request, context):
+                    return await inner(request, context)
+            except TradingError as error:
+                code = error.kind.value
+                await rpc_errors.abort(context, error)
+            except Exception as error:
+                code = _code_of(error)
+                await self._surprise(method, context, error)
+            finally:
+                self._metrics.rpc_seconds.labels(method, code).observe(time.perf_counter() - started)
+
+        return call
+
+    def _streaming(
+        self, method: str, inner: Callable[[Any, Context], AsyncIterator[Any]]
+    ) -> Callable[[Any, Context], AsyncIterator[Any]]:
+        async def call(request: Any, context: Context) -> AsyncIterator[Any]:
+            try:
+                with self._entered(method, request, context):
+                    async for response in inner(request, context):
+                        yield response
+            except TradingError as error:
+                await rpc_errors.abort(context, error)
+            except Exception as error:
+                await self._surprise(method, context, error)
+
+        return call
+
+    @contextmanager
+    def _entered(self, method: str, request: Any, context: Context) -> Any:
+        metadata = dict(context.invocation_metadata() or ())
+        self._authenticate(metadata.get("authorization", ""))
+        if request is _MALFORMED:
+            raise InvalidArgument("The request is not a message of this method.")
+        deadline.begin(context.time_remaining())
+        with span(method, str(metadata.get("traceparent") or "") or None):
+            yield
+
+    def _authenticate(self, authorization: str | bytes) -> None:
+        shown = authorization.encode() if isinstance(authorization, str) else authorization
+        if self._tokens and not any(hmac.compare_digest(shown, token) for token in self._tokens):
+            raise Unauthenticated("Expected metadata `authorization: Bearer <key>`.")
+
+    async def _surprise(self, method: str, context: Context, error: Exception) -> None:
+        if isinstance(error, grpc.aio.AbortError):
+            raise error
+        self._log.exception("rpc.surprise", method=method)
+        await rpc_errors.abort(context, TradingError(Kind.INTERNAL, "INTERNAL", "An internal error was logged."))
+
+
+def _code_of(error: Exception) -> str:
+    return "ABORTED" if isinstance(error, grpc.aio.AbortError) else "INTERNAL"
+
+
+def _forgiving(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    def decode_or_malformed(payload: bytes) -> Any:
+        try:
+            return decode(payload)
+        except DecodeError:
+            return _MALFORMED
+
+    return decode_or_malformed
+
+
+_KIND_OF_HANDLER: dict[tuple[bool, bool], tuple[Callable[..., Any], str]] = {
+    (False, False): (grpc.unary_unary_rpc_method_handler, "unary_unary"),
+    (False, True): (grpc.unary_stream_rpc_method_handler, "unary_stream"),
+    (True, False): (grpc.stream_unary_rpc_method_handler, "stream_unary"),
+    (True, True): (grpc.stream_stream_rpc_method_handler, "stream_stream"),
+}
