@@ -64,7 +64,7 @@ def encode_trades(block: TradeBlock, first_sequence: int, feed_id: str) -> bytes
         first_sequence=first_sequence,
         feed_id=feed_id,
         trade_ids=block.trade_ids,
-        **columns,  # type: ignore[arg-type]  # the checker cannot see which names are in it
+        **columns,
     )
     return message.SerializeToString()
 

@@ -14,9 +14,10 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import OutboundBufferLimitError, SlowConsumerError
+from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js import JetStreamContext
 from nats.js.api import ConsumerConfig, RetentionPolicy, StorageType, StreamConfig
-from nats.js.errors import FetchTimeoutError, NoStreamResponseError
+from nats.js.errors import NoStreamResponseError
 
 from fleet import envelope, subjects
 from fleet.metrics import Metrics
@@ -164,7 +165,8 @@ class Bus:
         while True:
             try:
                 messages = await subscription.fetch(batch, FETCH_TIMEOUT_S)
-            except FetchTimeoutError:
+            except NatsTimeoutError:
+                await subscription.consumer_info()  # raises when a wiped store took the consumer with it
                 continue
             try:
                 await handle([_received(message) for message in messages])

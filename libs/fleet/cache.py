@@ -72,8 +72,8 @@ class _RedisCache:
 
     async def get(self, key: str) -> bytes | None:
         with _answering():
-            value: bytes | None = await self._client.get(key)
-        return value
+            value = await self._client.get(key)
+        return value.encode() if isinstance(value, str) else value
 
     async def put_many(self, values: Mapping[str, bytes], ttl_s: float) -> None:
         with _answering():
@@ -85,7 +85,7 @@ class _RedisCache:
 
     async def check(self) -> None:
         with _answering():
-            await self._client.execute_command("PING")
+            await self._client.exists("ping")
 
 
 @contextmanager

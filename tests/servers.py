@@ -1,0 +1,108 @@
+"""Real servers for tests, each on a free port of 127.0.0.1 and in a directory of its own, gone afterwards."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+START_TIMEOUT_S = 30.0
+REPOSITORY = Path(__file__).resolve().parents[1]
+SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def accepts(port: int) -> bool:
+    """Whether somebody listens on the port."""
+    with socket.socket() as probe:
+        probe.settimeout(0.2)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = START_TIMEOUT_S) -> None:
+    """Poll a condition that another process makes true."""
+    ends_at = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < ends_at, f"Waited {timeout_s} s in vain for {what}."
+        time.sleep(0.02)
+
+
+@contextmanager
+def process(
+    command: Sequence[str], *, env: Mapping[str, str] | None = None, log: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A child process that is asked to end, and then made to, when the block ends; its output goes to `log`."""
+    with log.open("ab") as output:
+        child = subprocess.Popen(command, env={**os.environ, **(env or {})}, stdout=output, stderr=output)
+    try:
+        yield child
+    finally:
+        child.terminate()
+        try:
+            child.wait(10)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+@contextmanager
+def nats_server(directory: Path, port: int | None = None) -> Iterator[str]:
+    """A nats-server with JetStream in `directory`; gives its URL."""
+    port = port or free_port()
+    bundled = Path(sys.executable).with_name("nats-server")
+    binary = str(bundled) if bundled.exists() else "nats-server"
+    command = [binary, "--addr", "127.0.0.1", "--port", str(port), "--jetstream", "--store_dir", str(directory)]
+    with process(command, log=directory / "nats.log"):
+        wait_until(lambda: accepts(port), "nats-server")
+        yield f"nats://127.0.0.1:{port}"
+
+
+def postgres_binaries() -> Path | None:
+    """The folder of initdb and postgres, or None where there is no Postgres."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)
+    if found:
+        return found[0].parent
+    on_path = shutil.which("initdb")
+    return Path(on_path).resolve().parent if on_path else None
+
+
+@contextmanager
+def postgres_server(directory: Path, binaries: Path) -> Iterator[str]:
+    """A Postgres cluster made by initdb in `directory`, never run as root; gives its URL."""
+    port = free_port()
+    user = _unprivileged_user(directory)
+    data = directory / "data"
+    initdb = [str(binaries / "initdb"), "-D", str(data), "-U", "trader", "--auth=trust", "--no-sync", "-E", "UTF8"]
+    subprocess.run(initdb, check=True, capture_output=True, user=user, cwd=directory)
+    command = [str(binaries / "postgres"), "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", str(directory)]
+    with (directory / "postgres.log").open("ab") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log, user=user, cwd=directory)
+    try:
+        ready = [str(binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port), "-U", "trader"]
+        wait_until(lambda: subprocess.run(ready, check=False).returncode == 0, "Postgres")
+        yield f"postgresql://trader@127.0.0.1:{port}/postgres"
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def _unprivileged_user(directory: Path) -> str | None:
+    if os.geteuid() != 0:
+        return None
+    user = "postgres"
+    shutil.chown(directory, user)
+    for parent in directory.parents:  # pytest's temporary folders are closed to others
+        if parent == Path("/tmp") or parent.stat().st_mode & 0o001:
+            continue
+        parent.chmod(parent.stat().st_mode | 0o011)
+    return user
