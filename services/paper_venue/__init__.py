@@ -1,0 +1,1 @@
+"""The local exchange: replays or simulates markets, matches orders, speaks venues' own protocols."""

@@ -1,0 +1,1 @@
+"""What the exchange reads from outside."""

@@ -1,0 +1,1 @@
+"""The exchange as Alpaca's customers know it."""

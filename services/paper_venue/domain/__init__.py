@@ -1,0 +1,1 @@
+"""The exchange itself, free of sockets, files and any venue's protocol."""

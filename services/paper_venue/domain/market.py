@@ -1,0 +1,80 @@
+"""The market as a whole: each piece of it that is said moves orders, the tape and the bars, in that order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from services.paper_venue.domain.bars import MinuteBars, extended, recorded_bars
+from services.paper_venue.domain.charts import Charts
+from services.paper_venue.domain.exchange import Exchange
+from services.paper_venue.domain.history import day_start_ns
+from services.paper_venue.domain.tape import Tape
+from services.paper_venue.domain.ticks import Int64, Kind, Ticks
+from trading.market import Bar
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One piece of the market for its listeners: ticks by time, and the bars that they closed.
+
+    `encoded` lets listeners who want the same bytes share the work. `repeated` marks quotes said again after a
+    recording has ended.
+    """
+
+    ticks: Ticks
+    minutes: Sequence[Bar] = ()
+    days: Sequence[Bar] = ()
+    repeated: bool = False
+    encoded: dict[object, object] = field(default_factory=dict)
+
+
+class Market:
+    """Says ticks: the exchange matches against them, the tape remembers them, bars grow by them."""
+
+    def __init__(self, exchange: Exchange, tape: Tape, charts: Charts) -> None:
+        self.exchange = exchange
+        self.tape = tape
+        self.charts = charts
+        self._minutes = [MinuteBars(symbol) for symbol in exchange.symbols]
+        self._days: dict[str, Bar] = {}
+        self.said = np.zeros((len(Kind), len(exchange.symbols)), np.int64)
+        """How many rows of each kind and instrument have been said, repetitions excluded."""
+
+    def say(self, ticks: Ticks, now_ns: int) -> Batch:
+        """Let the next rows of the tape's newest chunk happen at `now_ns`."""
+        self.exchange.apply(ticks, now_ns)
+        self.tape.advance(len(ticks))
+        np.add.at(self.said, (ticks.kind, ticks.instrument), 1)
+        return self._with_bars(ticks, [bar for each in self._by_instrument(ticks) for bar in each])
+
+    def repeat(self, quotes: Ticks, now_ns: int) -> Batch:
+        """Say quotes again, so that orders still fill after the end of a recording."""
+        self.exchange.apply(quotes, now_ns)
+        return Batch(quotes, repeated=True)
+
+    def finish(self) -> Batch:
+        """The recording is over: close the bars in the making."""
+        return self._with_bars(Ticks.empty(), [bar for minutes in self._minutes for bar in minutes.finish()])
+
+    def _by_instrument(self, ticks: Ticks) -> list[list[Bar]]:
+        present: Int64 = np.unique(ticks.instrument).astype(np.int64)
+        if len(present) == 1:
+            closed = [self._minutes[int(present[0])].take(ticks)]
+        else:
+            closed = [self._minutes[index].take(ticks[ticks.instrument == index]) for index in present.tolist()]
+        if (ticks.kind == Kind.BAR).any():
+            closed.append(recorded_bars(ticks, self.exchange.symbols))
+        return closed
+
+    def _with_bars(self, ticks: Ticks, minutes: list[Bar]) -> Batch:
+        if not minutes:
+            return Batch(ticks)
+        self.charts.add(minutes)
+        return Batch(ticks, minutes, [self._extend_day(bar) for bar in minutes])
+
+    def _extend_day(self, minute: Bar) -> Bar:
+        asset_class = self.exchange.instruments.get(minute.symbol).asset_class
+        day = extended(self._days.get(minute.symbol), minute, day_start_ns(minute.timestamp_ns, asset_class))
+        self._days[minute.symbol] = day
+        return day

@@ -1,0 +1,167 @@
+"""Builds the venue from its settings: the only place that sees files, clocks and protocols together."""
+
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+
+from services.paper_venue.alpaca.auth import Credentials
+from services.paper_venue.alpaca.data_rest import DataApi
+from services.paper_venue.alpaca.listing import Listing
+from services.paper_venue.alpaca.market_stream import MarketStream, SentCounts, StreamRules
+from services.paper_venue.alpaca.rest import RateLimit, data_door, trading_door
+from services.paper_venue.alpaca.trading_rest import TradingApi
+from services.paper_venue.alpaca.trading_stream import TradingStream
+from services.paper_venue.domain.account import AccountRules
+from services.paper_venue.domain.bursts import BurstRules
+from services.paper_venue.domain.charts import Charts
+from services.paper_venue.domain.exchange import Exchange, ExchangeRules
+from services.paper_venue.domain.history import History
+from services.paper_venue.domain.market import Market
+from services.paper_venue.domain.profiles import profile_of
+from services.paper_venue.domain.sessions import Sessions, SessionRule
+from services.paper_venue.domain.simulation import Simulation, SimulationRules
+from services.paper_venue.domain.tape import Tape
+from services.paper_venue.domain.ticks import Ticks
+from services.paper_venue.domain.touch import Slippage
+from services.paper_venue.feed import Feed
+from services.paper_venue.pump import Pump, PumpRules
+from services.paper_venue.settings import PaperVenueSettings
+from services.paper_venue.stats import StatsPage
+from trading.clock import Clock, SystemClock
+from trading.ids import new_id
+from trading.instruments import CATALOGUE, AssetClass, Instrument, Instruments
+from trading.money import ONE, from_float
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the market comes from: what it lists, what it says, and what its past leads up to."""
+
+    instruments: tuple[Instrument, ...]
+    chunks: Iterator[Ticks]
+    last_quotes: Ticks
+    opening_prices: dict[str, int]
+    opens_ns: int
+    total: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Venue:
+    """The whole venue, ready to be served."""
+
+    credentials: Credentials
+    routes: list[BaseRoute]
+    market: Market
+    sessions: Sessions
+    pump: Pump
+    clock: Clock
+
+
+def wire(settings: PaperVenueSettings) -> Venue:
+    """Build the venue; raises UnknownSymbol or MarketFileError for a market that cannot be had."""
+    clock = SystemClock()
+    source = recorded(settings) if settings.files else simulated(settings, clock.now_ns())
+    market = _market(settings, source)
+    feed = Feed()
+    sessions = Sessions(settings.sessions)
+    pump = Pump(market, feed, source.chunks, source.last_quotes, _pump_rules(settings), clock)
+    pump.progress.total = source.total
+    credentials = _credentials(settings)
+    counts = SentCounts(market.exchange.symbols)
+    stats = StatsPage(market, pump.progress, feed, counts, recorded=bool(settings.files))
+    routes = [*_alpaca_routes(settings, market, sessions, feed, counts, credentials, clock), *stats.routes()]
+    return Venue(credentials, routes, market, sessions, pump, clock)
+
+
+def recorded(settings: PaperVenueSettings) -> Source:
+    """A market that replays files."""
+    # Polars costs 60 MB and half a second, which a simulated market does not need.
+    from services.paper_venue.adapters.market_files import load_recording
+
+    recording = load_recording(settings.files, settings.symbols, Instruments(CATALOGUE))
+    return Source(
+        recording.instruments,
+        recording.chunks(settings.loop),
+        recording.last_quotes(),
+        recording.opening_prices(),
+        int(recording.ticks.time_ns[0]),
+        None if settings.loop else len(recording.ticks),
+    )
+
+
+def simulated(settings: PaperVenueSettings, start_ns: int) -> Source:
+    """A market that is drawn by lot."""
+    catalogue = Instruments(CATALOGUE)
+    instruments = tuple({i.symbol: i for i in map(catalogue.get, settings.simulated_symbols)}.values())
+    rules = SimulationRules(settings.quote_rate, settings.trade_rate, BurstRules(enabled=settings.edge))
+    simulation = Simulation(instruments, settings.seed, start_ns, rules)
+    prices = {instrument.symbol: int(from_float(profile_of(instrument).price)) for instrument in instruments}
+    chunks = _within_sessions(simulation.chunks(), instruments, Sessions(settings.sessions))
+    return Source(instruments, chunks, Ticks.empty(), prices, start_ns, None)
+
+
+def _within_sessions(
+    chunks: Iterator[Ticks], instruments: tuple[Instrument, ...], sessions: Sessions
+) -> Iterator[Ticks]:
+    """The chunks without the shares while their market is closed."""
+    if sessions.rule is SessionRule.ALWAYS:
+        return chunks
+    crypto = [index for index, i in enumerate(instruments) if i.asset_class is AssetClass.CRYPTO]
+    return (
+        chunk if sessions.is_open(int(chunk.time_ns[0])) else chunk.only(crypto) for chunk in chunks if len(chunk)
+    )
+
+
+def _market(settings: PaperVenueSettings, source: Source) -> Market:
+    account = AccountRules(
+        settings.cash * ONE, settings.multiplier, settings.fee_bps, settings.position_flips
+    )
+    rules = ExchangeRules(Slippage(settings.slippage_ticks), account, settings.orders_kept)
+    exchange = Exchange(source.instruments, rules, new_id)
+    tape = Tape(max(settings.tape_rows, source.total or 0))
+    history = History(source.instruments, source.opening_prices, settings.seed, source.opens_ns)
+    return Market(exchange, tape, Charts(source.instruments, history, settings.bars_kept))
+
+
+def _pump_rules(settings: PaperVenueSettings) -> PumpRules:
+    """A recording waits for its audience and loses nothing; so does a simulation at full speed."""
+    waits = bool(settings.files) or settings.speed_factor is None
+    return PumpRules(settings.speed_factor, waits, waits, settings.frame_ticks, settings.repeat_s)
+
+
+def _credentials(settings: PaperVenueSettings) -> Credentials:
+    key = settings.key_id or f"PK{secrets.token_hex(9).upper()}"
+    return Credentials(key, settings.secret_key.get_secret_value() or secrets.token_urlsafe(30))
+
+
+def _alpaca_routes(
+    settings: PaperVenueSettings,
+    market: Market,
+    sessions: Sessions,
+    feed: Feed,
+    counts: SentCounts,
+    credentials: Credentials,
+    clock: Clock,
+) -> list[BaseRoute]:
+    exchange = market.exchange
+    listing = Listing(tuple(exchange.instruments))
+    limit = RateLimit(settings.rate_limit)
+    trading = TradingApi(exchange, listing, sessions, clock, new_id())
+    updates = TradingStream(listing, credentials, settings.outbox_updates, settings.auth_timeout_s)
+    exchange.listen(updates.tell)
+    rules = StreamRules(settings.auth_timeout_s, settings.outbox_frames, settings.connections)
+    stocks = MarketStream(AssetClass.EQUITY, listing, feed, credentials, counts, rules)
+    crypto = MarketStream(AssetClass.CRYPTO, listing, feed, credentials, counts, rules)
+    data = [DataApi(market, listing, asset_class, clock) for asset_class in AssetClass]
+    streams: list[BaseRoute] = [
+        WebSocketRoute("/v2/iex", stocks.endpoint),
+        WebSocketRoute("/v2/sip", stocks.endpoint),
+        WebSocketRoute("/v1beta3/crypto/us", crypto.endpoint),
+        WebSocketRoute("/stream", updates.endpoint),
+    ]
+    rest: list[Route] = trading.routes(trading_door(credentials, limit))
+    for api in data:
+        rest += api.routes(data_door(credentials, limit))
+    return [*streams, *rest]
