@@ -1,0 +1,174 @@
+"""Alpaca's market-data stream: one connection, logged in and subscribed to quotes and trades."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, WebSocketException
+
+from services.market_data.adapters.alpaca_columns import TickColumns
+from services.market_data.adapters.alpaca_key import SPELLING, AlpacaKey
+from services.market_data.adapters.alpaca_messages import (
+    ErrorMessage,
+    Frame,
+    Message,
+    QuoteMessage,
+    SubscriptionMessage,
+    SuccessMessage,
+    TradeMessage,
+    decode,
+    encode,
+)
+from services.market_data.domain.feed import FeedLost, FeedRefused
+from services.market_data.domain.ticks import Ticks
+from trading.clock import Clock
+from trading.instruments import AssetClass, Instrument
+
+CHANNELS = {AssetClass.EQUITY: "stocks", AssetClass.CRYPTO: "crypto"}
+_TICKS = frozenset((QuoteMessage, TradeMessage))
+# Trying again mends none of these: bad request, no login, wrong key, too many symbols, no entitlement.
+_FINAL_CODES = frozenset((400, 401, 402, 405, 409, 410, 411))
+_FINAL_STATUSES = frozenset((400, 401, 402, 403, 404))
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLimits:
+    """Bounds of a connection: patience in seconds, bytes of a frame, frames read ahead of the decoder."""
+
+    open_timeout_s: float = 10.0
+    ping_interval_s: float = 10.0
+    frame_bytes_most: int = 16 * 1024 * 1024
+    frames_ahead: int = 16
+
+
+class AlpacaFeed:
+    """A stream that Alpaca offers: its stocks or its crypto."""
+
+    def __init__(
+        self,
+        venue: str,
+        asset_class: AssetClass,
+        url: str,
+        key: AlpacaKey,
+        clock: Clock,
+        limits: StreamLimits,
+    ) -> None:
+        self.channel, self.asset_class = CHANNELS[asset_class], asset_class
+        self._venue, self._url, self._key, self._clock, self._limits = venue, url, key, clock, limits
+
+    @asynccontextmanager
+    async def open(self, instruments: Sequence[Instrument]) -> AsyncIterator["AlpacaSession"]:
+        """Connect, log in and subscribe; raises FeedLost or FeedRefused."""
+        symbols = {instrument.venue_symbol(SPELLING): instrument.symbol for instrument in instruments}
+        socket = await self._connect()
+        try:
+            await self._enter(socket, list(symbols))
+            yield AlpacaSession(socket, TickColumns(self._venue, symbols), self._clock)
+        finally:
+            await socket.close()
+
+    async def _connect(self) -> ClientConnection:
+        try:
+            return await connect(
+                self._url,
+                additional_headers={"Content-Type": "application/msgpack"},
+                proxy=None,
+                compression=None,
+                open_timeout=self._limits.open_timeout_s,
+                ping_interval=self._limits.ping_interval_s,
+                ping_timeout=self._limits.ping_interval_s,
+                close_timeout=1,
+                max_size=self._limits.frame_bytes_most,
+                max_queue=self._limits.frames_ahead,
+            )
+        except InvalidURI as error:
+            raise FeedRefused(f"{self._url!r} is no WebSocket address.", url=self._url) from error
+        except InvalidStatus as error:
+            status = error.response.status_code
+            failure = FeedRefused if status in _FINAL_STATUSES else FeedLost
+            raise failure(f"The venue answered the upgrade with HTTP {status}.", status=status) from error
+        except (OSError, TimeoutError, WebSocketException) as error:
+            raise FeedLost(f"Cannot connect: {error or 'no answer in time'}.", url=self._url) from error
+
+    async def _enter(self, socket: ClientConnection, spellings: list[str]) -> None:
+        greeting = _Greeting(socket)
+        try:
+            async with asyncio.timeout(self._limits.open_timeout_s):
+                await greeting.expect(SuccessMessage("connected"))
+                await greeting.say(self._key.login())
+                await greeting.expect(SuccessMessage("authenticated"))
+                await greeting.say({"action": "subscribe", "trades": spellings, "quotes": spellings})
+                await greeting.expect_subscription()
+        except TimeoutError as error:
+            raise FeedLost("The venue did not finish the login in time.") from error
+        except ConnectionClosed as error:
+            raise FeedLost(f"The venue closed the connection during the login: {error}.") from error
+        except msgspec.DecodeError as error:
+            raise FeedLost(f"The venue's greeting could not be read: {error}.") from error
+
+
+class AlpacaSession:
+    """A subscribed connection whose ticks pile up as columns."""
+
+    def __init__(self, socket: ClientConnection, ticks: TickColumns, clock: Clock) -> None:
+        self._socket, self._ticks, self._clock = socket, ticks, clock
+
+    async def read(self) -> int:
+        """Take in the next frame; how many ticks wait. Suspends only when no frame has arrived."""
+        try:
+            frame: Frame = await self._socket.recv()
+        except ConnectionClosed as error:
+            raise FeedLost(f"The connection ended: {error}.") from error
+        received_ns = self._clock.now_ns()
+        try:
+            messages, refused = decode(frame)
+        except msgspec.DecodeError:
+            messages, refused = [], 1
+        if _TICKS.issuperset(map(type, messages)):
+            self._ticks.add(messages, received_ns, refused)
+        else:
+            self._ticks.add([message for message in messages if type(message) in _TICKS], received_ns, refused)
+            _raise_errors(messages)
+        return len(self._ticks)
+
+    def drain(self) -> Ticks:
+        """Everything since the last drain."""
+        return self._ticks.drain()
+
+
+class _Greeting:
+    """The exchange of words before ticks flow, in the codec that the venue speaks."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+        self._heard: Frame = b""
+
+    async def say(self, message: object) -> None:
+        """Send a message."""
+        await self._socket.send(encode(message, self._heard))
+
+    async def expect(self, message: SuccessMessage) -> None:
+        """Wait until the venue says this; raises what it refuses with."""
+        while message not in await self._listen():
+            continue
+
+    async def expect_subscription(self) -> None:
+        """Wait until the venue confirms the subscription; raises what it refuses with."""
+        while SubscriptionMessage not in map(type, await self._listen()):
+            continue
+
+    async def _listen(self) -> list[Message]:
+        self._heard = await self._socket.recv()
+        messages, _ = decode(self._heard)
+        _raise_errors(messages)
+        return messages
+
+
+def _raise_errors(messages: Sequence[Message]) -> None:
+    for message in messages:
+        if isinstance(message, ErrorMessage):
+            failure = FeedRefused if message.code in _FINAL_CODES else FeedLost
+            raise failure(f"The venue says {message.code} {message.msg}.", code=message.code)

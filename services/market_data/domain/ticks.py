@@ -1,0 +1,33 @@
+"""Ticks on their way in: what one drain of a venue's session gave, and their places in the feed."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from trading.market import QuoteBlock, TradeBlock
+
+
+@dataclass(frozen=True, slots=True)
+class Ticks:
+    """Blocks of the ticks read since the last drain, one per symbol and kind; `refused` were unreadable."""
+
+    quotes: tuple[QuoteBlock, ...] = ()
+    trades: tuple[TradeBlock, ...] = ()
+    refused: int = 0
+
+    @property
+    def count(self) -> int:
+        """All readable ticks."""
+        return sum(map(len, self.quotes)) + sum(map(len, self.trades))
+
+
+class Sequences:
+    """Numbers the ticks of each symbol without holes, from 0 at the start of the run."""
+
+    def __init__(self) -> None:
+        self._next: defaultdict[str, int] = defaultdict(int)
+
+    def take(self, symbol: str, count: int) -> int:
+        """Reserve `count` numbers and give the first."""
+        first = self._next[symbol]
+        self._next[symbol] = first + count
+        return first

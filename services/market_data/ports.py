@@ -1,0 +1,109 @@
+"""What market_data needs of the world outside; adapters implement these."""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from services.market_data.domain.feed import VenueStatus
+from services.market_data.domain.gaps import Gap
+from services.market_data.domain.quotes import NewestQuote
+from services.market_data.domain.registry import VenueAsset
+from services.market_data.domain.ticks import Ticks
+from trading.instruments import AssetClass, Instrument
+from trading.market import Bar, Interval, QuoteBlock, TradeBlock
+
+
+class FeedSession(Protocol):
+    """One subscribed connection. Ticks pile up in it between two drains."""
+
+    async def read(self) -> int:
+        """Wait for the venue's next frame; how many ticks wait to be drained. Raises FeedLost or FeedRefused.
+
+        It suspends only when no frame is at hand, so who runs while it is suspended knows that the reader
+        has caught up.
+        """
+        ...
+
+    def drain(self) -> Ticks:
+        """Everything read since the last drain, as one block per symbol and kind; also after a loss."""
+        ...
+
+
+class MarketFeed(Protocol):
+    """One connection that a venue offers, such as its stocks; knows nothing of trying again."""
+
+    @property
+    def channel(self) -> str:
+        """Its name within the venue."""
+        ...
+
+    @property
+    def asset_class(self) -> AssetClass:
+        """What it streams."""
+        ...
+
+    def open(self, instruments: Sequence[Instrument]) -> AbstractAsyncContextManager[FeedSession]:
+        """Connect, log in and subscribe to quotes and trades. Raises FeedLost or FeedRefused."""
+        ...
+
+
+class HistorySource(Protocol):
+    """The bars that a venue remembers."""
+
+    async def bars(
+        self, instruments: Sequence[Instrument], interval: Interval, start_ns: int, end_ns: int, limit: int
+    ) -> dict[str, list[Bar]]:
+        """Bars that start in [start, end), by canonical symbol, oldest first.
+
+        Reading stops after `limit` bars: in the venue's order of symbols, so give one symbol or a limit that
+        holds all. Raises Unavailable, ResourceExhausted or FailedPrecondition.
+        """
+        ...
+
+
+class InstrumentSource(Protocol):
+    """What a venue lists."""
+
+    async def asset(self, instrument: Instrument) -> VenueAsset | None:
+        """What the venue says about an instrument; None when it does not list it.
+
+        Raises FeedRefused when the venue refuses us, Unavailable or ResourceExhausted when it cannot answer.
+        """
+        ...
+
+
+class MarketPublisher(Protocol):
+    """Tells the fleet what the market says; each call returns when the message is on its way.
+
+    Raises Unavailable when it could not be sent in the time allowed. It holds its caller back when the way is full.
+    """
+
+    async def quotes(self, block: QuoteBlock, first_sequence: int) -> None: ...
+
+    async def trades(self, block: TradeBlock, first_sequence: int) -> None: ...
+
+    async def bar(self, bar: Bar) -> None: ...
+
+    async def gap(self, gap: Gap) -> None: ...
+
+    async def status(self, status: VenueStatus) -> None: ...
+
+
+class QuoteCache(Protocol):
+    """Newest quotes for whoever must not ask us for each."""
+
+    async def put(self, quotes: Sequence[NewestQuote]) -> None:
+        """Replace these symbols' quotes, all at once. Raises Unavailable."""
+        ...
+
+
+class FeedMeter(Protocol):
+    """Counts what a venue's feed does."""
+
+    def read(self, quotes: int, trades: int) -> None: ...
+
+    def published(self, blocks: int) -> None: ...
+
+    def dropped(self, ticks: int) -> None: ...
+
+    def reconnected(self) -> None: ...

@@ -1,0 +1,68 @@
+"""The gRPC face of market_data: translate, call, translate."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from neuraltrader.market_data.v1 import market_data_service_pb2 as pb
+from neuraltrader.market_data.v1 import market_data_service_pb2_grpc as pb_grpc
+from services.market_data import translate
+from services.market_data.domain.bar_query import bar_query
+from services.market_data.domain.feed import Venue
+from services.market_data.domain.registry import Registry
+from services.market_data.domain.stats import VenueCounts
+from services.market_data.usecases.get_quote import GetQuote
+from services.market_data.usecases.list_bars import ListBars
+from services.market_data.usecases.stream_quotes import QuoteStreams
+from trading.clock import Clock
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class MarketDataServicer(pb_grpc.MarketDataServiceServicer):
+    """Quotes, bars, instruments and counters; errors are raised and become statuses at the boundary."""
+
+    registry: Registry
+    get_quote: GetQuote
+    streams: QuoteStreams
+    list_bars: ListBars
+    stats: Sequence[tuple[Venue, VenueCounts]]
+    feed_id: str
+    clock: Clock
+
+    async def GetQuote(self, request: pb.GetQuoteRequest, context: Context) -> pb.GetQuoteResponse:
+        newest, stale = self.get_quote(request.symbol)
+        return pb.GetQuoteResponse(quote=translate.quote(newest, stale=stale))
+
+    async def StreamQuotes(
+        self, request: pb.StreamQuotesRequest, context: Context
+    ) -> AsyncIterator[pb.StreamQuotesResponse]:
+        asked = [self.registry.quoted(symbol).symbol for symbol in request.symbols]
+        symbols = dict.fromkeys(asked or [instrument.symbol for instrument in self.registry.listed()])
+        with self.streams.open(symbols) as stream:
+            async for block, first_sequence in stream:
+                yield translate.quotes(block, first_sequence, self.feed_id)
+
+    async def ListBars(self, request: pb.ListBarsRequest, context: Context) -> pb.ListBarsResponse:
+        query = bar_query(
+            tuple(self.registry.get(symbol).symbol for symbol in request.symbols),
+            request.interval,
+            request.start_time_ns,
+            request.end_time_ns,
+            request.page_size,
+            self.clock.now_ns(),
+        ).resumed(request.cursor)
+        bars, rest = await self.list_bars(query)
+        return pb.ListBarsResponse(bars=map(translate.bar, bars), next_cursor=rest.cursor())
+
+    async def ListInstruments(self, request: pb.ListInstrumentsRequest, context: Context) -> pb.ListInstrumentsResponse:
+        return pb.ListInstrumentsResponse(instruments=map(translate.instrument, self.registry.all()))
+
+    async def GetInstrument(self, request: pb.GetInstrumentRequest, context: Context) -> pb.GetInstrumentResponse:
+        return pb.GetInstrumentResponse(instrument=translate.instrument(self.registry.get(request.symbol)))
+
+    async def GetStats(self, request: pb.GetStatsRequest, context: Context) -> pb.GetStatsResponse:
+        return pb.GetStatsResponse(venues=[translate.venue_stats(venue, counts) for venue, counts in self.stats])

@@ -1,0 +1,1 @@
+"""The stories of market_data, one verb per file."""

@@ -1,0 +1,24 @@
+"""The newest quote of one symbol, and whether it can still be trusted."""
+
+from services.market_data.domain.feed import FeedState, Venue
+from services.market_data.domain.quotes import NewestQuote, QuoteBoard
+from services.market_data.domain.registry import Registry
+from trading.errors import Unavailable
+
+
+class GetQuote:
+    """Answers from memory."""
+
+    def __init__(self, registry: Registry, board: QuoteBoard, venue: Venue) -> None:
+        self._registry, self._board, self._venue = registry, board, venue
+
+    def __call__(self, spelling: str) -> tuple[NewestQuote, bool]:
+        """The quote, and whether its feed is silent or gone.
+
+        Raises UnknownSymbol, and Unavailable before the first quote.
+        """
+        symbol = self._registry.quoted(spelling).symbol
+        newest = self._board.get(symbol)
+        if newest is None:
+            raise Unavailable(f"No quote of {symbol} has come yet.", reason="NO_QUOTE", symbol=symbol, retry_after_s=1)
+        return newest, self._venue.state is not FeedState.UP
