@@ -4,7 +4,7 @@ import hmac
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 import structlog
@@ -29,6 +29,8 @@ _OPTIONS = (
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
 )
+if TYPE_CHECKING:
+    Handler = grpc.RpcMethodHandler[Any, Any]  # generic in the stubs only
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -89,13 +91,13 @@ class Boundary(grpc.aio.ServerInterceptor):
         self._tokens = tuple(f"Bearer {token}".encode() for token in tokens)
         self._metrics = metrics
         self._log = structlog.get_logger()
-        self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+        self._wrapped: dict[str, Handler] = {}
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        continuation: "Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]",
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+    ) -> "Handler | None":
         method = handler_call_details.method
         handler = self._wrapped.get(method)
         if handler is None:
@@ -105,12 +107,12 @@ class Boundary(grpc.aio.ServerInterceptor):
             handler = self._wrapped[method] = self._wrap(method, found)
         return handler
 
-    def _wrap(self, method: str, handler: Any) -> grpc.RpcMethodHandler[Any, Any]:
+    def _wrap(self, method: str, handler: Any) -> "Handler":
         make, behaviour = _KIND_OF_HANDLER[bool(handler.request_streaming), bool(handler.response_streaming)]
         inner = getattr(handler, behaviour)
         outer = self._streaming(method, inner) if handler.response_streaming else self._unary(method, inner)
         return cast(
-            "grpc.RpcMethodHandler[Any, Any]",
+            "Handler",
             make(
                 outer,
                 request_deserializer=_forgiving(handler.request_deserializer),

@@ -1,0 +1,42 @@
+"""The secrets of a local fleet, made once and kept in files that only their owner reads."""
+
+import os
+import secrets
+from pathlib import Path
+
+ADMIN_KEY = "admin.key"
+INTERNAL_TOKEN = "internal.token"  # noqa: S105  # the name of the file, not the token
+VENUE = "venue.json"
+
+
+def admin_key(data_dir: Path) -> str:
+    """The first admin key `nt_<id>_<256-bit secret>`: made on the first call, the same ever after."""
+    return _kept(data_dir / ADMIN_KEY, f"nt_{secrets.token_hex(4)}_{secrets.token_hex(32)}")
+
+
+def internal_token(data_dir: Path) -> str:
+    """The token that the services show one another."""
+    return _kept(data_dir / INTERNAL_TOKEN, secrets.token_hex(32))
+
+
+def _kept(path: Path, fresh: str) -> str:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_text().strip()
+    with os.fdopen(descriptor, "w") as file:
+        file.write(fresh)
+    return fresh
+
+
+def keep_venue(data_dir: Path, addresses: str) -> None:
+    """Keep the local exchange's one JSON line, keys included, for the owner's tools."""
+    path = data_dir / VENUE
+    path.unlink(missing_ok=True)
+    _kept(path, addresses)
+
+
+def venue(data_dir: Path) -> str | None:
+    """The line that `keep_venue` kept, or None when there is none."""
+    path = data_dir / VENUE
+    return path.read_text() if path.exists() else None
