@@ -1,11 +1,108 @@
+# The commands of the house; `make help` lists them.
+SHELL := /bin/bash
 PYTHON ?= python3.11
-BIN := .venv/bin
-PROTOS := $(shell find protos/neuraltrader -name '*.proto' 2>/dev/null)
+VENV ?= .venv
+BIN := $(VENV)/bin
+SECONDS ?= 30
+ONLY ?=
+JSON ?=
+MARKET ?=
 GENERATED := libs/generated
+PROTOS := $(sort $(shell find protos/neuraltrader -name '*.proto'))
+SOURCES := libs/trading libs/fleet libs/sdk-python services tests
+COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+SERVICE_LOCKS := market_data execution portfolio gateway paper_venue
+unexport SECONDS
 
-proto:  ## Generate the Python code of the contracts
-	rm -rf $(GENERATED)/neuraltrader
-	mkdir -p $(GENERATED)
+.DEFAULT_GOAL := help
+.PHONY: help setup lock demo up down status logs test test-quick check format proto proto-check bench profile model compose-smoke clean
+
+help:  ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36mmake %-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.ready  ## Make the virtual environment with every locked package
+
+$(VENV)/.ready: requirements/dev.txt pyproject.toml libs/sdk-python/pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is missing: install Python 3.11 (or name one: make PYTHON=…)" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	$(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes requirements/dev.txt
+	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e . -e libs/sdk-python
+	@touch $@
+
+lock:  ## Compile requirements/*.txt from pyproject.toml, with hashes
+	printf 'uv\n' | $(COMPILE) - -o requirements/uv.txt
+	$(COMPILE) --extra fleet --group dev pyproject.toml -o requirements/dev.txt
+	for name in $(SERVICE_LOCKS); do $(COMPILE) --extra $${name//_/-} -c requirements/dev.txt pyproject.toml -o requirements/$$name.txt || exit 1; done
+	$(COMPILE) --extra inference --extra cpu -c requirements/dev.txt pyproject.toml -o requirements/inference.txt
+	$(COMPILE) --extra inference --extra gpu pyproject.toml -o requirements/inference-gpu.txt
+
+demo: setup  ## Trade a market for SECONDS (30), or MARKET=<parquet> to its end, and report (JSON=<path>)
+	$(BIN)/ntrader demo --seconds $(SECONDS) $(foreach file,$(MARKET),--market $(file)) $(if $(JSON),--json $(JSON))
+
+up: setup  ## Run the fleet until Ctrl-C; prints the URL and the first admin key
+	$(BIN)/ntrader up $(foreach file,$(MARKET),--market $(file))
+
+down: setup  ## Stop a fleet that runs in .data
+	$(BIN)/ntrader down
+
+status: setup  ## Say what runs
+	$(BIN)/ntrader status
+
+logs:  ## Follow the log of a detached fleet
+	tail -n 100 -F .data/fleet.log
+
+test: setup  ## Run every test, with coverage of all hand-written Python (≤ 15 minutes)
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report --skip-covered --sort=cover | tail -n 40
+
+test-quick: setup  ## Run the tests that take no servers and no fleet
+	$(BIN)/python -m pytest -q tests/unit tests/contracts tests/architecture -m "not slow"
+
+check: setup  ## Lint, format, types, layers, contracts
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(MAKE) --no-print-directory proto-check
+
+format: setup  ## Format the code and mend what the linter can
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+define generate
+	mkdir -p $(1)
 	PATH="$(abspath $(BIN)):$$PATH" $(BIN)/python -m grpc_tools.protoc --proto_path=protos \
-		--python_out=$(GENERATED) --grpc_python_out=$(GENERATED) \
-		--mypy_out=quiet:$(GENERATED) --mypy_grpc_out=quiet,only_async:$(GENERATED) $(PROTOS)
+		--python_out=$(1) --grpc_python_out=$(1) \
+		--mypy_out=quiet:$(1) --mypy_grpc_out=quiet,only_async:$(1) $(PROTOS)
+endef
+
+proto: setup  ## Generate the Python code of the contracts
+	rm -rf $(GENERATED)/neuraltrader
+	@$(call generate,$(GENERATED))
+
+proto-check: setup  ## Prove that the contracts are clean, compatible, and their code current
+	$(BIN)/buf lint protos
+	$(BIN)/buf format --diff --exit-code protos
+	@if git rev-parse -q --verify origin/main >/dev/null && git cat-file -e origin/main:protos/buf.yaml 2>/dev/null; \
+		then $(BIN)/buf breaking protos --against '.git#ref=origin/main,subdir=protos'; \
+		else $(BIN)/buf breaking protos --against '.git#ref=HEAD,subdir=protos'; fi
+	@rm -rf build/proto && $(call generate,build/proto)
+	diff -r -x __pycache__ build/proto/neuraltrader $(GENERATED)/neuraltrader
+
+bench: setup  ## Measure (ONLY=area): build/bench/<name>.json each, and a table
+	$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY))
+
+profile: setup  ## Sample where the time of a service goes: make profile SERVICE=execution (needs a running fleet)
+	$(BIN)/python -m tests.bench.profile $(or $(SERVICE),execution)
+
+model: setup  ## Make the starter model again from a simulated market
+	$(BIN)/python -m services.inference.starter
+
+compose-smoke:  ## Prove docker compose where ../shared/tools has compose-smoke (needs root)
+	../shared/tools/compose-smoke/compose-smoke -f docker-compose.yml -u http://127.0.0.1:8080/readyz -x tests/e2e/compose_order.sh
+
+clean:  ## Remove what was built; keeps .data
+	rm -rf build $(VENV) .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
