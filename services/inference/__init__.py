@@ -1,0 +1,1 @@
+"""Turns ticks into predictions and signals."""

@@ -1,0 +1,1 @@
+"""What inference reaches outside itself: models on disk, ONNX Runtime, NATS, market_data."""

@@ -1,0 +1,139 @@
+"""What an ONNX file contains, read from its bytes before any runtime touches it.
+
+A model file is a protobuf; only the fields that matter here are walked: the operators of the graph and of its
+subgraphs, functions of its own, and tensors that live in other files. Field numbers are those of onnx.proto.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from services.inference.domain.errors import ModelRefused
+
+_MODEL_GRAPH, _MODEL_FUNCTIONS = 7, 25
+_GRAPH_NODE, _GRAPH_INITIALIZER = 1, 5
+_NODE_OPERATOR, _NODE_ATTRIBUTE, _NODE_DOMAIN = 4, 5, 7
+_ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPH, _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS = 5, 6, 10, 11
+_TENSOR_EXTERNAL, _TENSOR_LOCATION = 13, 14
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_DEEPEST = 8
+
+
+class Contents(NamedTuple):
+    """Operators by name, with their domain in front when it is not ONNX's own; and what reaches outside."""
+
+    operators: frozenset[str]
+    has_external_data: bool
+    has_functions: bool
+
+
+def contents(payload: bytes) -> Contents:
+    """Read a model file; raises ModelRefused when it is no protobuf, or nests too deep."""
+    try:
+        return _contents(memoryview(payload))
+    except (IndexError, UnicodeDecodeError, ValueError) as error:
+        raise ModelRefused("The file is no ONNX model.") from error
+
+
+def _contents(model: memoryview) -> Contents:
+    operators: set[str] = set()
+    external = functions = False
+    graphs: list[tuple[memoryview, int]] = []
+    for number, value in _fields(model):
+        functions |= number == _MODEL_FUNCTIONS
+        if number == _MODEL_GRAPH:
+            graphs.append((_message(value), 0))
+    if not graphs:
+        raise ValueError("no graph")
+    while graphs:
+        graph, depth = graphs.pop()
+        if depth > _DEEPEST:
+            raise ValueError("too deep")
+        for number, value in _fields(graph):
+            if number == _GRAPH_NODE:
+                inner, outside = _read_node(_message(value), operators)
+                graphs += [(subgraph, depth + 1) for subgraph in inner]
+                external |= outside
+            elif number == _GRAPH_INITIALIZER:
+                external |= _is_external(_message(value))
+    return Contents(frozenset(operators), external, functions)
+
+
+def _read_node(node: memoryview, operators: set[str]) -> tuple[list[memoryview], bool]:
+    """Note the operator; gives the subgraphs, and whether a tensor lives elsewhere."""
+    name = domain = ""
+    graphs: list[memoryview] = []
+    external = False
+    for number, value in _fields(node):
+        if number == _NODE_OPERATOR:
+            name = str(_message(value), "utf-8")
+        elif number == _NODE_DOMAIN:
+            domain = str(_message(value), "utf-8")
+        elif number == _NODE_ATTRIBUTE:
+            inner, outside = _read_attribute(_message(value))
+            graphs += inner
+            external |= outside
+    operators.add(f"{domain}.{name}" if domain not in ("", "ai.onnx") else name)
+    return graphs, external
+
+
+def _read_attribute(attribute: memoryview) -> tuple[list[memoryview], bool]:
+    graphs: list[memoryview] = []
+    external = False
+    for number, value in _fields(attribute):
+        if number in (_ATTRIBUTE_GRAPH, _ATTRIBUTE_GRAPHS):
+            graphs.append(_message(value))
+        elif number in (_ATTRIBUTE_TENSOR, _ATTRIBUTE_TENSORS):
+            external |= _is_external(_message(value))
+    return graphs, external
+
+
+def _is_external(tensor: memoryview) -> bool:
+    return any(
+        number == _TENSOR_EXTERNAL or (number == _TENSOR_LOCATION and value != 0) for number, value in _fields(tensor)
+    )
+
+
+def _message(value: memoryview | int) -> memoryview:
+    if isinstance(value, int):
+        raise ValueError("expected a message, was a number")
+    return value
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
+    """Field numbers and values of a protobuf message: bytes as views, numbers as int."""
+    position = 0
+    while position < len(message):
+        key, position = _varint(message, position)
+        wire_type = key & 7
+        if wire_type == _VARINT:
+            number, position = _varint(message, position)
+            yield key >> 3, number
+            continue
+        size, position = _size(message, position, wire_type)
+        if position + size > len(message):
+            raise ValueError("truncated")
+        yield key >> 3, message[position : position + size]
+        position += size
+
+
+def _size(message: memoryview, position: int, wire_type: int) -> tuple[int, int]:
+    if wire_type == _BYTES:
+        return _varint(message, position)
+    if wire_type == _FIXED32:
+        return 4, position
+    if wire_type == _FIXED64:
+        return 8, position
+    raise ValueError("unknown wire type")
+
+
+def _varint(message: memoryview, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = message[position]
+        value |= (byte & 0x7F) << shift
+        position += 1
+        if not byte & 0x80:
+            return value, position
+        shift += 7
+        if shift > 63:
+            raise ValueError("number too long")

@@ -1,0 +1,1 @@
+"""Features, probabilities and signals as plain computation."""

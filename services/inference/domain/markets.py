@@ -1,0 +1,57 @@
+"""The live features of every symbol at every venue, fed block by block."""
+
+import numpy as np
+
+from services.inference.domain.feature_series import advance, quote_ticks
+from services.inference.domain.features import FeatureState
+from trading.market import QuoteBlock, TradeBlock
+
+SHORT_BLOCK = 64
+"""Up to this many quotes stepping one by one is faster than columns."""
+
+
+class Markets:
+    """Feature states by venue and symbol."""
+
+    def __init__(self) -> None:
+        self._states: dict[tuple[str, str], FeatureState] = {}
+        self._newest: dict[str, FeatureState] = {}
+
+    def of(self, venue: str, symbol: str) -> FeatureState:
+        """The state of a symbol at a venue; a cold one when it is new."""
+        state = self._states.get((venue, symbol))
+        if state is None:
+            state = self._states[venue, symbol] = FeatureState()
+        return state
+
+    def newest(self, symbol: str) -> FeatureState | None:
+        """The state that ticked last among the venues of a symbol, or None before its first tick."""
+        return self._newest.get(symbol)
+
+    def quotes(self, block: QuoteBlock) -> int:
+        """Fold a block of quotes; gives the position of its newest two-sided quote, or −1 when it has none."""
+        whole = np.flatnonzero((block.bid_nanos > 0) & (block.ask_nanos >= block.bid_nanos))
+        if not len(whole):
+            return -1
+        state = self.of(block.venue, block.symbol)
+        if len(block) > SHORT_BLOCK:
+            advance(state, quote_ticks(block))
+        else:
+            _step(state, block)
+        self._newest[block.symbol] = state
+        return int(whole[-1])
+
+    def trades(self, block: TradeBlock) -> None:
+        """Fold a block of trades into what the next tick will carry."""
+        state = self.of(block.venue, block.symbol)
+        prices, sizes = block.price_nanos / 1e9, block.size_nanos / 1e9
+        for price, size, sign in zip(prices.tolist(), sizes.tolist(), block.side_sign.tolist(), strict=True):
+            if price > 0 and size >= 0:
+                state.trade(price, size, sign)
+
+
+def _step(state: FeatureState, block: QuoteBlock) -> None:
+    columns = (block.bid_nanos, block.bid_size_nanos, block.ask_nanos, block.ask_size_nanos)
+    for bid, bid_size, ask, ask_size in zip(*(column.tolist() for column in columns), strict=True):
+        if 0 < bid <= ask:
+            state.quote(bid, bid_size, ask, ask_size)

@@ -1,0 +1,66 @@
+"""The gRPC face of inference: translate, call, translate."""
+
+import time
+from typing import Any
+
+import grpc
+
+from neuraltrader.inference.v1 import inference_service_pb2 as pb
+from neuraltrader.inference.v1 import inference_service_pb2_grpc as stubs
+from services.inference import translate
+from services.inference.ports import Models
+from services.inference.usecases.predict import Predict
+from services.inference.usecases.statistics import Statistics
+
+SERVICE_NAME = pb.DESCRIPTOR.services_by_name["InferenceService"].full_name
+_MS_PER_NS = 1e-6
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class InferenceRpc(stubs.InferenceServiceServicer):
+    """Answers the calls of `InferenceService`."""
+
+    def __init__(self, predict: Predict, models: Models, statistics: Statistics) -> None:
+        self._predict = predict
+        self._models = models
+        self._statistics = statistics
+
+    def register(self, server: grpc.aio.Server) -> None:
+        """Add the servicer to a server."""
+        stubs.add_InferenceServiceServicer_to_server(self, server)
+
+    async def Predict(self, request: pb.PredictRequest, context: Context) -> pb.PredictResponse:
+        started_ns = time.perf_counter_ns()
+        scores = await self._predict(request.model, translate.rows_of(request.market_data))
+        card = scores.model.card
+        return pb.PredictResponse(
+            predictions=scores.predictions.tolist(),
+            confidence=scores.confidence.tolist(),
+            calibrated=card.calibration is not None,
+            warm=scores.warm.tolist(),
+            model=card.name,
+            version=card.version,
+            device=scores.model.running.device,
+            latency_ms=(time.perf_counter_ns() - started_ns) * _MS_PER_NS,
+        )
+
+    async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:
+        return pb.ListModelsResponse(models=[self._model(name) for name in self._models.names])
+
+    async def GetModel(self, request: pb.GetModelRequest, context: Context) -> pb.GetModelResponse:
+        return pb.GetModelResponse(model=self._model(request.name))
+
+    async def GetStats(self, request: pb.GetStatsRequest, context: Context) -> pb.GetStatsResponse:
+        counted = self._statistics
+        return pb.GetStatsResponse(
+            ticks=counted.ticks,
+            predictions=counted.predictions,
+            signals=counted.signals,
+            missed_ticks=counted.missed_ticks,
+            tick_to_signal=translate.latency_message(counted.tick_to_signal),
+            tick_to_prediction=translate.latency_message(counted.tick_to_prediction),
+        )
+
+    def _model(self, name: str) -> Any:
+        model = self._models.get(name)
+        return translate.model_message(model, self._models.versions(model.card.name))

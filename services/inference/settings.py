@@ -1,0 +1,37 @@
+"""What inference may be told."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from fleet.settings import FleetSettings
+from services.inference.domain.signals import SignalClock
+
+
+class Settings(FleetSettings):
+    """Turns ticks into predictions and signals."""
+
+    grpc_port: int = Field(50052, ge=1, le=65535, description="Port of the gRPC server.")
+    metrics_port: int = Field(9102, ge=1, le=65535, description="Port of /metrics, /healthz and /readyz.")
+    default_model: str = Field("momentum-v1", description="Model that follows the market and answers unnamed requests.")
+    use_gpu: Literal["auto", "off", "require"] = Field(
+        "auto", description="CUDA when it is really there, never, or not without it."
+    )
+    model_inline_us: float = Field(
+        500.0, ge=0, description="Slowest run of one row, in µs, that stays on the loop; slower ones get a thread."
+    )
+    predict_batch_rows: int = Field(2048, ge=1, description="Most rows in one run of a model; more are chunked.")
+    signal_threshold: float = Field(0.55, gt=0.5, lt=1, description="Confidence at which a side is taken.")
+    signal_release: float = Field(
+        0.5, ge=0, le=1, description="Share of the threshold's distance from 0.5 below which a held side is let go."
+    )
+    signal_strength_step: float = Field(0.1, gt=0, le=1, description="Change of strength that is worth a new signal.")
+    signal_cooldown_ms: int = Field(1_000, ge=0, description="Silence after a symbol's signal, in ms.")
+    signal_reaffirm_ms: int = Field(5_000, ge=1, description="Silence after which a held side is said again, in ms.")
+    signal_ttl_ms: int = Field(5_000, ge=1, description="How long a signal may be traded, in ms.")
+    signal_clock: SignalClock = Field(
+        "auto", description="What cool-downs run by: receive time, event time, or auto: event time in a replay."
+    )
+    stale_after_ms: int = Field(2_000, ge=1, description="Age of a tick, in ms, that makes its signal stale.")
+    instruments_refresh_s: float = Field(60.0, gt=0, description="How often the instruments are asked for, in s.")
+    instruments_retry_s: float = Field(0.5, gt=0, description="Wait before asking again after a failure, in s.")

@@ -1,0 +1,1 @@
+"""What inference does, one verb per file."""
