@@ -1,0 +1,1 @@
+"""Benchmarks: each measures one claim, beside a floor or a peer in the same run."""
