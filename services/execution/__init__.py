@@ -1,0 +1,1 @@
+"""Order truth: risk checks, durable event-sourced orders, and the way to the venue and back."""

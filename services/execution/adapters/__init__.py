@@ -1,0 +1,1 @@
+"""Execution's outside world, one thing per file."""

@@ -1,0 +1,189 @@
+"""The hot append of the order log, once per database: no ORM, one thread hop or one round trip per transaction."""
+
+import asyncio
+import sqlite3
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+import asyncpg
+from sqlalchemy import Table, insert
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from services.execution.adapters import schema
+from services.execution.adapters.order_rows import event_row, fill_rows, order_rows, outbox_rows, timing_columns
+from services.execution.ports import Append
+from trading.errors import Unavailable
+
+Rows = Sequence[Mapping[str, Any]]
+_UPSERT = (
+    "ON CONFLICT (order_id) DO UPDATE SET status = excluded.status, version = excluded.version, state = excluded.state"
+)
+_TIMED = ("total_latency_ns", "validation_time_ns", "execution_time_ns")
+
+
+class Appender(Protocol):
+    """Writes one transaction."""
+
+    async def append(self, append: Append) -> None:
+        """All or nothing, durably; raises Unavailable when the outcome is unknown or nothing was written."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of what it holds."""
+        ...
+
+
+class SqliteAppender:
+    """A connection and a thread of its own: a transaction is one hop to the thread and one fsync."""
+
+    def __init__(self, path: str) -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="order-log")
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+
+    async def append(self, append: Append) -> None:
+        """Write a transaction in the thread."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._append, append)
+
+    async def close(self) -> None:
+        """Close the connection and end the thread."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
+        self._thread.shutdown()
+
+    def _append(self, append: Append) -> None:
+        try:
+            connection = self._open()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._write(connection, append)
+                connection.execute("COMMIT")
+            except sqlite3.Error:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+        except sqlite3.OperationalError as error:
+            raise Unavailable("The order log cannot be written.", retry_after_s=1, cause=str(error)) from error
+
+    def _write(self, connection: sqlite3.Connection, append: Append) -> None:
+        entries = append.entries
+        if entries:
+            connection.executemany(_SQLITE_ORDERS, order_rows(entries, append.timings))
+            connection.executemany(_SQLITE_EVENTS, map(event_row, entries))
+            connection.executemany(_SQLITE_FILLS, fill_rows(entries))
+            connection.executemany(_SQLITE_OUTBOX, outbox_rows(entries))
+        if append.published_through is not None:
+            connection.execute("DELETE FROM outbox WHERE log_sequence <= ?", (append.published_through,))
+        if append.timings:
+            connection.executemany(
+                "UPDATE orders SET total_latency_ns = :total_latency_ns, validation_time_ns = :validation_time_ns, "
+                "execution_time_ns = :execution_time_ns WHERE order_id = :order_id",
+                [{"order_id": name, **timing_columns(timings)} for name, timings in append.timings.items()],
+            )
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            connection = sqlite3.connect(self._path, isolation_level=None, cached_statements=32)
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000"):
+                connection.execute(f"PRAGMA {pragma}")
+            self._connection = connection
+        return self._connection
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+
+class PostgresAppender:
+    """One statement writes events, orders, fills and outbox: one round trip, one commit."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def append(self, append: Append) -> None:
+        """Write a transaction; a connection that failed is not used again."""
+        try:
+            async with self._engine.connect() as connection:
+                driver = (await connection.get_raw_connection()).driver_connection
+                if driver is None:
+                    raise Unavailable("The order log has no connection.", retry_after_s=1)
+                try:
+                    await self._write(driver, append)
+                except BaseException:
+                    await connection.invalidate()
+                    raise
+        except (OSError, TimeoutError, *_GONE) as error:
+            raise Unavailable("The order log does not answer.", retry_after_s=1) from error
+
+    async def close(self) -> None:
+        """Its connections belong to the engine."""
+
+    async def _write(self, driver: Any, append: Append) -> None:
+        # Timings are telemetry: they travel in a statement of their own, before the one that must be whole.
+        late = {name: value for name, value in append.timings.items() if name not in _moved(append)}
+        if late:
+            columns = zip(*((name, *timing_columns(value).values()) for name, value in late.items()), strict=True)
+            await driver.execute(_POSTGRES_TIMINGS, *map(list, columns))
+        if append.entries:
+            await driver.execute(_POSTGRES_APPEND, *_arguments(append))
+        elif append.published_through is not None:
+            await driver.execute("DELETE FROM outbox WHERE log_sequence <= $1", append.published_through)
+
+
+def _moved(append: Append) -> set[str]:
+    return {entry.order.order_id for entry in append.entries}
+
+
+def _arguments(append: Append) -> list[Any]:
+    tables: tuple[tuple[Table, Rows], ...] = (
+        (schema.orders, order_rows(append.entries, append.timings)),
+        (schema.order_events, [event_row(entry) for entry in append.entries]),
+        (schema.fills, fill_rows(append.entries)),
+        (schema.outbox, outbox_rows(append.entries)),
+    )
+    columns = [[row[column.name] for row in rows] for table, rows in tables for column in table.columns]
+    return [*columns, append.published_through or 0]
+
+
+_ARRAYS = {"VARCHAR": "text[]", "TEXT": "text[]", "BIGINT": "bigint[]", "BOOLEAN": "boolean[]", "BLOB": "bytea[]"}
+
+
+def _unnest(table: Table, first: int) -> str:
+    arrays = [
+        f"${first + place}::{_ARRAYS[str(column.type).partition('(')[0]]}" for place, column in enumerate(table.columns)
+    ]
+    names = ", ".join(column.name for column in table.columns)
+    return f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({', '.join(arrays)})"  # noqa: S608 - our own names
+
+
+def _postgres_append() -> str:
+    parts = []
+    first = 1
+    for table in (schema.orders, schema.order_events, schema.fills, schema.outbox):
+        conflict = f" {_UPSERT}, {_POSTGRES_TIMED}" if table is schema.orders else ""
+        parts.append(f"w_{table.name} AS ({_unnest(table, first)}{conflict})")
+        first += len(table.columns)
+    return f"WITH {', '.join(parts)} DELETE FROM outbox WHERE log_sequence <= ${first}"  # noqa: S608 - our own names
+
+
+# An order that moved without new timings keeps those it has.
+_POSTGRES_TIMED = ", ".join(f"{name} = greatest(orders.{name}, excluded.{name})" for name in _TIMED)
+_POSTGRES_APPEND = _postgres_append()
+_POSTGRES_TIMINGS = (
+    "UPDATE orders SET total_latency_ns = t.total, validation_time_ns = t.validation, execution_time_ns = t.execution "
+    "FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[]) AS t (id, total, validation, execution) "
+    "WHERE order_id = t.id"
+)
+_GONE = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError)
+_GONE += (asyncpg.InsufficientResourcesError, asyncpg.exceptions.InternalClientError)
+
+
+def _sqlite_insert(table: Table) -> str:
+    return str(insert(table).compile(dialect=sqlite.dialect(paramstyle="named")))
+
+
+_SQLITE_ORDERS = f"{_sqlite_insert(schema.orders)} {_UPSERT}"
+_SQLITE_EVENTS = _sqlite_insert(schema.order_events)
+_SQLITE_FILLS = _sqlite_insert(schema.fills)
+_SQLITE_OUTBOX = _sqlite_insert(schema.outbox)

@@ -1,0 +1,169 @@
+"""Orders and events as rows, and back."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from services.execution.domain.chain import facts_from, facts_of
+from services.execution.domain.order import INITIALIZED, EventKind, Execution, Order, OrderEvent
+from services.execution.ports import Entry, LoggedEvent, LoggedFill, OutboxRow, StoredOrder, Timings
+from trading.ids import AccountId, EventId, OrderId
+from trading.order import OrderEventKind, Side
+
+Row = Mapping[str, Any]
+_encode = msgspec.json.Encoder().encode
+_decode_order = msgspec.json.Decoder(Order).decode
+
+
+def order_rows(entries: Sequence[Entry], timings: Mapping[OrderId, Timings]) -> list[dict[str, Any]]:
+    """One row for each order that moved, as it stands after the last of its events."""
+    newest = {entry.order.order_id: entry.order for entry in entries}
+    return [_order_row(order, timings.get(order_id, _NO_TIMINGS)) for order_id, order in newest.items()]
+
+
+def _order_row(order: Order, timings: Timings) -> dict[str, Any]:
+    return {
+        "order_id": order.order_id,
+        "account": order.account,
+        "client_order_id": order.terms.client_order_id,
+        "symbol": order.terms.symbol,
+        "status": order.status.value,
+        "version": order.version,
+        "state": _encode(order).decode(),
+        **timing_columns(timings),
+    }
+
+
+def timing_columns(timings: Timings) -> dict[str, int]:
+    """The columns that hold an order's timings."""
+    return {
+        "total_latency_ns": timings.total_ns,
+        "validation_time_ns": timings.validation_ns,
+        "execution_time_ns": timings.execution_ns,
+    }
+
+
+def event_row(entry: Entry) -> dict[str, Any]:
+    """The row of one event."""
+    event = entry.event
+    return {
+        "log_sequence": entry.log_sequence,
+        "event_id": event.event_id,
+        "order_id": event.order_id,
+        "version": event.version,
+        "kind": str(event.kind),
+        "event_time_ns": event.event_time_ns,
+        "receive_time_ns": event.receive_time_ns,
+        "correlation_id": event.correlation_id,
+        "causation_id": event.causation_id,
+        "reason": event.reason,
+        "reconciliation": event.reconciliation,
+        "facts": facts_of(event).decode(),
+        "previous_hash": event.previous_hash,
+        "hash": event.hash,
+    }
+
+
+def fill_rows(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """The rows of the trades among the events."""
+    return [_fill_row(entry, entry.event.execution) for entry in entries if entry.event.execution is not None]
+
+
+def _fill_row(entry: Entry, execution: Execution) -> dict[str, Any]:
+    terms = entry.order.terms
+    return {
+        "log_sequence": entry.log_sequence,
+        "event_id": entry.event.event_id,
+        "order_id": terms.order_id,
+        "execution_id": execution.execution_id,
+        "account": terms.account,
+        "symbol": terms.symbol,
+        "side": terms.side.value,
+        "currency": terms.currency,
+        "price_nanos": execution.price_nanos,
+        "quantity_nanos": execution.quantity_nanos,
+        "fee_nanos": execution.fee_nanos,
+        "cumulative_nanos": execution.cumulative_nanos,
+        "event_time_ns": entry.event.event_time_ns,
+    }
+
+
+def outbox_rows(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """The rows of the events that are to be told."""
+    return [_outbox_row(entry.outbox) for entry in entries if entry.outbox is not None]
+
+
+def _outbox_row(row: OutboxRow) -> dict[str, Any]:
+    return {
+        "log_sequence": row.log_sequence,
+        "event_id": row.event_id,
+        "kind": str(row.kind),
+        "account": row.account,
+        "payload": row.payload,
+        "time_ns": row.time_ns,
+        "traceparent": row.traceparent,
+    }
+
+
+def stored_order(row: Row) -> StoredOrder:
+    """The order behind its row."""
+    timings = Timings(row["total_latency_ns"], row["validation_time_ns"], row["execution_time_ns"])
+    return StoredOrder(_decode_order(row["state"]), timings)
+
+
+def logged_event(row: Row) -> LoggedEvent:
+    """The event behind its row."""
+    event = OrderEvent(
+        event_id=EventId(row["event_id"]),
+        order_id=OrderId(row["order_id"]),
+        kind=_kind(row["kind"]),
+        version=row["version"],
+        event_time_ns=row["event_time_ns"],
+        receive_time_ns=row["receive_time_ns"],
+        correlation_id=row["correlation_id"],
+        causation_id=row["causation_id"],
+        reason=row["reason"],
+        reconciliation=bool(row["reconciliation"]),
+        previous_hash=row["previous_hash"],
+        hash=row["hash"],
+        **facts_from(row["facts"]),
+    )
+    return LoggedEvent(row["log_sequence"], event)
+
+
+def logged_fill(row: Row) -> LoggedFill:
+    """The trade behind its row."""
+    return LoggedFill(
+        row["log_sequence"],
+        EventId(row["event_id"]),
+        OrderId(row["order_id"]),
+        AccountId(row["account"]),
+        row["symbol"],
+        Side(row["side"]),
+        row["currency"],
+        row["event_time_ns"],
+        Execution(
+            row["execution_id"], row["price_nanos"], row["quantity_nanos"], row["fee_nanos"], row["cumulative_nanos"]
+        ),
+    )
+
+
+def outbox_row(row: Row) -> OutboxRow:
+    """The waiting event behind its row."""
+    return OutboxRow(
+        row["log_sequence"],
+        EventId(row["event_id"]),
+        _kind(row["kind"]),
+        AccountId(row["account"]),
+        row["payload"],
+        row["time_ns"],
+        row["traceparent"],
+    )
+
+
+def _kind(text: str) -> EventKind:
+    return INITIALIZED if text == INITIALIZED else OrderEventKind(text)
+
+
+_NO_TIMINGS = Timings()

@@ -1,0 +1,104 @@
+"""What is new in the venue's word: the facts that our order does not know yet, each exactly once."""
+
+from collections.abc import Container
+
+from services.execution.domain.lifecycle import FOLLOWERS, RESTORERS
+from services.execution.domain.order import Execution, Fact, Order
+from services.execution.domain.venue import VenueOrder, VenueUpdate
+from trading.ids import hashed_id
+from trading.money import divide_half_even
+from trading.order import OrderEventKind as Kind
+from trading.order import OrderStatus as S
+
+NOT_AT_VENUE = "NOT_AT_VENUE"
+_BEFORE_ANSWER = frozenset({S.INITIALIZED, S.SUBMITTED, S.UNRESOLVED})
+_CLOSING = {S.CANCELED: Kind.CANCELED, S.EXPIRED: Kind.EXPIRED, S.REJECTED: Kind.REJECTED}
+
+
+def news_of(order: Order, update: VenueUpdate, known_executions: Container[str]) -> Fact | None:
+    """The fact in a message of the stream, or None when it is late or was told before."""
+    if update.execution is not None:
+        known = _is_known(order, update.execution, known_executions)
+        return None if known else _fill(order, update, update.execution)
+    if not _follows(order, update.kind):
+        return None
+    return Fact(
+        update.kind, update.event_time_ns, reason=update.order.reason, venue_order_id=update.order.venue_order_id
+    )
+
+
+def differences(order: Order, found: VenueOrder) -> list[Fact]:
+    """The facts that bring our order to where the venue has it; none when they agree.
+
+    Their ids are a function of the facts, so that finding them twice records them once.
+    """
+    facts = []
+    if order.status in _BEFORE_ANSWER and found.status is not S.REJECTED:
+        facts.append(_found(order, found, Kind.ACCEPTED))
+    if found.filled_nanos > order.filled_nanos:
+        facts.append(_inferred_fill(order, found))
+    closing = _CLOSING.get(found.status)
+    if closing is not None and not order.status.is_closed:
+        facts.append(_found(order, found, closing))
+    return facts
+
+
+def is_settled(order: Order, found: VenueOrder) -> bool:
+    """Our pending cancel is no cancel at the venue: it works on as if it had not been asked."""
+    return order.status is S.PENDING_CANCEL and found.status in (S.ACCEPTED, S.PARTIALLY_FILLED)
+
+
+def not_at_venue(order: Order, now_ns: int) -> Fact:
+    """The end of an order that the venue has proved not to have."""
+    kind = Kind.REJECTED if S.REJECTED in FOLLOWERS[order.status] and not order.filled_nanos else Kind.CANCELED
+    event_id = hashed_id("reconciliation", order.order_id, kind, NOT_AT_VENUE)
+    return Fact(kind, now_ns, reason=NOT_AT_VENUE, event_id=event_id, reconciliation=True)
+
+
+def _follows(order: Order, kind: Kind) -> bool:
+    if kind in RESTORERS:
+        return order.status is RESTORERS[kind]
+    if kind is Kind.ACCEPTED:
+        return order.status in _BEFORE_ANSWER
+    return S(kind.value) in FOLLOWERS[order.status] and order.status is not S(kind.value)
+
+
+def _is_known(order: Order, execution: Execution, known_executions: Container[str]) -> bool:
+    vouched = 0 < execution.cumulative_nanos <= order.reconciled_nanos
+    return vouched or execution.execution_id in known_executions
+
+
+def _fill(order: Order, update: VenueUpdate, execution: Execution) -> Fact:
+    return Fact(
+        Kind.FILL,
+        update.event_time_ns,
+        event_id=hashed_id("fill", order.account, order.order_id, execution.execution_id),
+        venue_order_id=update.order.venue_order_id,
+        execution=execution,
+    )
+
+
+def _found(order: Order, found: VenueOrder, kind: Kind) -> Fact:
+    return Fact(
+        kind,
+        found.event_time_ns,
+        reason=found.reason,
+        event_id=hashed_id("reconciliation", order.order_id, kind),
+        reconciliation=True,
+        venue_order_id=found.venue_order_id,
+    )
+
+
+def _inferred_fill(order: Order, found: VenueOrder) -> Fact:
+    # The venue's order tells the sum, not the single trades: one fill stands for all that were missed.
+    quantity = found.filled_nanos - order.filled_nanos
+    price = divide_half_even(found.avg_price_nanos * found.filled_nanos - order.filled_value, quantity)
+    logical = hashed_id("inferred fill", order.order_id, found.filled_nanos)
+    return Fact(
+        Kind.FILL,
+        found.event_time_ns,
+        event_id=logical,
+        reconciliation=True,
+        venue_order_id=found.venue_order_id,
+        execution=Execution(logical, price, quantity, cumulative_nanos=found.filled_nanos),
+    )

@@ -1,0 +1,227 @@
+"""An order as the fold of its events: what was asked for, what happened, and where it stands."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
+
+from services.execution.domain.lifecycle import PENDING, next_status
+from trading.errors import InvalidStateTransition
+from trading.ids import AccountId, ClientOrderId, EventId, OrderId, VenueOrderId
+from trading.money import divide_half_even
+from trading.order import OrderEventKind, OrderStatus, OrderType, Side, TimeInForce
+
+INITIALIZED: Final = "INITIALIZED"
+EventKind = OrderEventKind | Literal["INITIALIZED"]
+"""The sixteen things that can happen to an order, and its creation."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderTerms:
+    """What was asked for; prices and quantities in nanos, times in ns UTC.
+
+    `fingerprint` is the SHA-256 of the normalised request: the same id with another one is a conflict.
+    """
+
+    order_id: OrderId
+    client_order_id: ClientOrderId
+    account: AccountId
+    venue: str
+    symbol: str
+    side: Side
+    order_type: OrderType
+    time_in_force: TimeInForce
+    quantity_nanos: int
+    price_nanos: int | None = None
+    stop_price_nanos: int | None = None
+    currency: str = "USD"
+    client_timestamp_ns: int | None = None
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """Why a risk check refused an order; `limits` are its numbers as decimal strings."""
+
+    code: str
+    message: str
+    limits: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """One trade of an order; price, quantity and fee in nanos.
+
+    `cumulative_nanos` is what the venue says has traded of the order after it, 0 when it does not say.
+    """
+
+    execution_id: str
+    price_nanos: int
+    quantity_nanos: int
+    fee_nanos: int = 0
+    cumulative_nanos: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something learnt about an order that is not yet an event of it; an empty `event_id` asks for a fresh one."""
+
+    kind: EventKind
+    event_time_ns: int
+    reason: str = ""
+    event_id: str = ""
+    causation_id: str = ""
+    reconciliation: bool = False
+    venue_order_id: VenueOrderId | None = None
+    terms: OrderTerms | None = None
+    denial: Denial | None = None
+    execution: Execution | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderEvent:
+    """Something that happened to an order. `hash` covers the event and the hash before it."""
+
+    event_id: EventId
+    order_id: OrderId
+    kind: EventKind
+    version: int
+    event_time_ns: int
+    receive_time_ns: int
+    correlation_id: str = ""
+    causation_id: str = ""
+    reason: str = ""
+    reconciliation: bool = False
+    venue_order_id: VenueOrderId | None = None
+    terms: OrderTerms | None = None
+    denial: Denial | None = None
+    execution: Execution | None = None
+    previous_hash: str = ""
+    hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order as it stands; times in ns UTC.
+
+    `filled_value` is the exact Σ price × quantity of its fills (10⁻¹⁸). `status_before` is what a pending state
+    interrupted. `reconciled_nanos` is how much of it reconciliation vouches for: the stream's news of those
+    fills, arriving later, is nothing new.
+    """
+
+    terms: OrderTerms
+    status: OrderStatus = OrderStatus.INITIALIZED
+    status_before: OrderStatus = OrderStatus.INITIALIZED
+    venue_order_id: VenueOrderId | None = None
+    filled_nanos: int = 0
+    filled_value: int = 0
+    reconciled_nanos: int = 0
+    denial: Denial | None = None
+    reason: str = ""
+    version: int = 0
+    created_time_ns: int = 0
+    updated_time_ns: int = 0
+    hash: str = ""
+
+    @property
+    def order_id(self) -> OrderId:
+        return self.terms.order_id
+
+    @property
+    def account(self) -> AccountId:
+        return self.terms.account
+
+    @property
+    def remaining_nanos(self) -> int:
+        """What may still trade; 0 once the order is closed."""
+        return 0 if self.status.is_closed else self.terms.quantity_nanos - self.filled_nanos
+
+    @property
+    def avg_price_nanos(self) -> int:
+        """Mean price of what traded, rounded half-even to the nano; 0 before the first fill."""
+        return divide_half_even(self.filled_value, self.filled_nanos) if self.filled_nanos else 0
+
+    @property
+    def is_answered(self) -> bool:
+        """The venue has said something about it, or nothing is to be asked of the venue."""
+        return self.status not in _UNANSWERED or self.venue_order_id is not None
+
+
+_UNANSWERED = frozenset(
+    {OrderStatus.INITIALIZED, OrderStatus.RELEASED, OrderStatus.SUBMITTED, OrderStatus.UNRESOLVED}
+)
+
+
+def apply(order: Order | None, event: OrderEvent) -> Order:
+    """The order after one event; raises InvalidStateTransition when it cannot take it."""
+    if order is None:
+        return _created(event)
+    if event.version != order.version + 1 or event.kind == INITIALIZED:
+        raise InvalidStateTransition(
+            "Expected the next event of the order.", expected=order.version + 1, was=event.version, event=event.kind
+        )
+    filled = _filled(order, event.execution)
+    status = next_status(
+        order.status,
+        event.kind,
+        before=order.status_before,
+        whole=filled == order.terms.quantity_nanos,
+    )
+    return replace(
+        order,
+        status=status,
+        status_before=order.status if status in PENDING and order.status not in PENDING else order.status_before,
+        venue_order_id=event.venue_order_id or order.venue_order_id,
+        filled_nanos=filled,
+        filled_value=order.filled_value + _value(event.execution),
+        reconciled_nanos=_reconciled(order, event),
+        denial=event.denial or order.denial,
+        reason=event.reason or order.reason,
+        version=event.version,
+        updated_time_ns=event.event_time_ns,
+        hash=event.hash,
+    )
+
+
+def fold(events: Iterable[OrderEvent]) -> Order:
+    """The order behind its events, oldest first; raises InvalidStateTransition when they are no life of one order."""
+    order: Order | None = None
+    for event in events:
+        order = apply(order, event)
+    if order is None:
+        raise InvalidStateTransition("Expected at least the creation of an order.")
+    return order
+
+
+def _created(event: OrderEvent) -> Order:
+    if event.kind != INITIALIZED or event.terms is None or event.version != 1:
+        raise InvalidStateTransition("Expected the creation of an order.", event=event.kind, version=event.version)
+    return Order(
+        event.terms,
+        version=1,
+        created_time_ns=event.event_time_ns,
+        updated_time_ns=event.event_time_ns,
+        hash=event.hash,
+    )
+
+
+def _filled(order: Order, execution: Execution | None) -> int:
+    if execution is None:
+        return order.filled_nanos
+    filled = order.filled_nanos + execution.quantity_nanos
+    if execution.quantity_nanos <= 0 or filled > order.terms.quantity_nanos:
+        raise InvalidStateTransition(
+            "A fill cannot exceed what is left of the order.",
+            reason="OVERFILL",
+            left=order.terms.quantity_nanos - order.filled_nanos,
+            fill=execution.quantity_nanos,
+        )
+    return filled
+
+
+def _value(execution: Execution | None) -> int:
+    return execution.price_nanos * execution.quantity_nanos if execution else 0
+
+
+def _reconciled(order: Order, event: OrderEvent) -> int:
+    vouched = event.execution.cumulative_nanos if event.reconciliation and event.execution else 0
+    return max(order.reconciled_nanos, vouched)

@@ -1,0 +1,1 @@
+"""The schema of the order log, as Alembic steps."""

@@ -1,0 +1,280 @@
+"""What execution needs of the outside world, as the domain would say it."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from services.execution.domain.limits import RiskLimits, SignalTrading
+from services.execution.domain.order import EventKind, Execution, Order, OrderEvent, OrderTerms
+from services.execution.domain.venue import StreamOpened, VenueAccount, VenueOrder, VenueUpdate
+from trading.errors import FailedPrecondition
+from trading.ids import AccountId, ClientOrderId, EventId, OrderId, VenueOrderId
+from trading.instruments import Instrument
+from trading.market import Quote
+from trading.order import OrderStatus, Side, TradingState
+
+
+class VenueRefused(FailedPrecondition):
+    """The venue said no, with proof: a structured refusal. Anything less is Unavailable."""
+
+    REASON = "VENUE_REFUSED"
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """How long an order took, in ns: receipt to answer, validation and risk, venue."""
+
+    total_ns: int = 0
+    validation_ns: int = 0
+    execution_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """An event on its way to JetStream; `payload` is its wire form."""
+
+    log_sequence: int
+    event_id: EventId
+    kind: EventKind
+    account: AccountId
+    payload: bytes
+    time_ns: int
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An event with its place in the log, the order after it, and its outbox row when it is to be told."""
+
+    log_sequence: int
+    event: OrderEvent
+    order: Order
+    outbox: OutboxRow | None
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """One transaction of the log: new events, what was published meanwhile, and timings that became known."""
+
+    entries: Sequence[Entry] = ()
+    published_through: int | None = None
+    timings: Mapping[OrderId, Timings] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredOrder:
+    """An order with its timings, as the store remembers it."""
+
+    order: Order
+    timings: Timings = Timings()
+
+
+class LoggedFill(NamedTuple):
+    """One trade as the log remembers it."""
+
+    log_sequence: int
+    event_id: EventId
+    order_id: OrderId
+    account: AccountId
+    symbol: str
+    side: Side
+    currency: str
+    event_time_ns: int
+    execution: Execution
+
+
+class LoggedEvent(NamedTuple):
+    """One event as the log remembers it."""
+
+    log_sequence: int
+    event: OrderEvent
+
+
+@dataclass(frozen=True, slots=True)
+class OrderQuery:
+    """Which orders to list, newest first; None and empty mean all. `before` is the last order id of the page before."""
+
+    limit: int
+    account: str | None = None
+    symbol: str | None = None
+    statuses: frozenset[OrderStatus] = frozenset()
+    before: OrderId | None = None
+
+
+class OrderStore(Protocol):
+    """The durable order log."""
+
+    async def append(self, append: Append) -> None:
+        """Write it all or nothing, durably; raises Unavailable when the outcome is unknown or nothing was written."""
+        ...
+
+    async def head(self) -> int:
+        """The log sequence of the newest event; 0 when there is none."""
+        ...
+
+    async def event_id_at(self, log_sequence: int) -> EventId | None:
+        """The id of the event at a place in the log."""
+        ...
+
+    async def outbox(self, after: int, limit: int) -> Sequence[OutboxRow]:
+        """Events that wait to be published, in the order of the log."""
+        ...
+
+    async def get(self, order_id: OrderId) -> StoredOrder | None:
+        """One order."""
+        ...
+
+    async def get_by_client_id(self, account: AccountId, client_order_id: ClientOrderId) -> StoredOrder | None:
+        """One order by the caller's id."""
+        ...
+
+    async def list(self, query: OrderQuery) -> Sequence[StoredOrder]:
+        """A page of orders, newest first."""
+        ...
+
+    async def open_orders(self) -> Sequence[StoredOrder]:
+        """Every order that is not closed."""
+        ...
+
+    async def events(self, order_id: OrderId) -> Sequence[LoggedEvent]:
+        """The life of one order, oldest event first."""
+        ...
+
+    async def fills(self, after: int, limit: int, account: str | None = None) -> Sequence[LoggedFill]:
+        """Trades in the order of the log."""
+        ...
+
+    async def execution_ids(self, order_id: OrderId) -> frozenset[str]:
+        """The venue's ids of the trades of one order."""
+        ...
+
+    def client_ids(self) -> AsyncIterator[tuple[AccountId, ClientOrderId]]:
+        """Every idempotency key that was ever used."""
+        ...
+
+    async def count_by_status(self) -> Mapping[OrderStatus, int]:
+        """How many orders stand where."""
+        ...
+
+    async def outbox_depth(self) -> int:
+        """How many events wait to be published."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRecord:
+    """What is remembered of an account; `opening_cash_nanos` is the venue's word when it was first seen."""
+
+    id: AccountId
+    venue: str
+    currency: str
+    opening_cash_nanos: int
+    trading_state: TradingState = TradingState.ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Who changed something, when (ns UTC) and why."""
+
+    actor: str
+    time_ns: int
+    reason: str = ""
+
+
+class ControlStore(Protocol):
+    """Accounts, limits and switches, each change with its audit row."""
+
+    async def accounts(self) -> Sequence[AccountRecord]:
+        """Every account that was ever seen."""
+        ...
+
+    async def add_account(self, account: AccountRecord) -> None:
+        """Remember a new account."""
+        ...
+
+    async def set_trading_state(self, account: AccountId, state: TradingState, audit: Audit) -> None:
+        """Turn the kill switch of an account."""
+        ...
+
+    async def limits(self) -> Sequence[RiskLimits]:
+        """The limits of every account that has any."""
+        ...
+
+    async def set_limits(self, limits: RiskLimits, audit: Audit) -> None:
+        """Replace the limits of an account."""
+        ...
+
+    async def signal_trading(self) -> SignalTrading | None:
+        """The switch, or None when it was never set."""
+        ...
+
+    async def set_signal_trading(self, switch: SignalTrading, audit: Audit) -> None:
+        """Set the switch."""
+        ...
+
+
+class Broker(Protocol):
+    """A venue that works our orders. Every call raises Unavailable when the venue's answer did not come."""
+
+    async def submit(self, terms: OrderTerms, instrument: Instrument) -> VenueOrder:
+        """Hand an order to the venue under our id; raises VenueRefused with the venue's words."""
+        ...
+
+    async def cancel(self, venue_order_id: VenueOrderId) -> None:
+        """Ask for a cancel; the answer comes by the stream. Raises VenueRefused."""
+        ...
+
+    async def find(self, order_id: OrderId) -> VenueOrder | None:
+        """The venue's view of our order; None is the venue's proof that it has none."""
+        ...
+
+    async def open_orders(self) -> Sequence[VenueOrder]:
+        """Every order that works at the venue."""
+        ...
+
+    async def orders_since(self, time_ns: int) -> Sequence[VenueOrder]:
+        """Every order that was sent to the venue after `time_ns`, whatever became of it."""
+        ...
+
+    async def account(self) -> VenueAccount:
+        """The venue's word on the account."""
+        ...
+
+    def updates(self) -> AsyncIterator[VenueUpdate | StreamOpened]:
+        """News of our orders, for ever; `StreamOpened` after each (re)connect."""
+        ...
+
+
+class Catalogue(Protocol):
+    """The instruments that can be traded."""
+
+    async def get(self, spelling: str) -> Instrument:
+        """An instrument by any spelling; raises UnknownSymbol, or Unavailable when nobody can say."""
+        ...
+
+
+class SeenQuote(NamedTuple):
+    """A quote and how long ago we learnt it, in ns."""
+
+    quote: Quote
+    age_ns: int
+
+
+class Quotes(Protocol):
+    """The newest quotes."""
+
+    def latest(self, symbol: str) -> SeenQuote | None:
+        """What the stream of quotes told last."""
+        ...
+
+    async def ask(self, symbol: str) -> SeenQuote | None:
+        """What market_data knows when it is asked; None when it has no quote or does not answer."""
+        ...
+
+
+class EventPublisher(Protocol):
+    """Where events are told to the fleet."""
+
+    async def publish(self, row: OutboxRow) -> None:
+        """Publish durably, once per event id; raises Unavailable."""
+        ...

@@ -1,0 +1,1 @@
+"""The stories of execution, one verb per file."""

@@ -1,0 +1,126 @@
+"""The accounts this service writes for: their limits, their kill switch, their money, each change audited."""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field, replace
+
+from services.execution.domain.limits import RiskLimits, check_limits
+from services.execution.domain.venue import VenueAccount
+from services.execution.ports import AccountRecord, Audit, Broker, ControlStore
+from trading.clock import SECOND_NS, Clock
+from trading.errors import InvalidArgument, NotFound, Unavailable
+from trading.ids import AccountId
+from trading.order import TradingState
+
+
+@dataclass(slots=True)
+class Account:
+    """One account in memory; `submits` are the monotonic times (ns) of its submits of the last second."""
+
+    record: AccountRecord
+    limits: RiskLimits
+    multiplier: int = 1
+    buying_power_nanos: int = 0
+    submits: deque[int] = field(default_factory=deque)
+
+    def count_submits(self, now_ns: int) -> int:
+        """Submits in the second before `now_ns` (monotonic)."""
+        while self.submits and now_ns - self.submits[0] >= SECOND_NS:
+            self.submits.popleft()
+        return len(self.submits)
+
+
+class Accounts:
+    """Every account of the service. The first one is the account behind the venue's key and owns its money."""
+
+    def __init__(
+        self, names: tuple[AccountId, ...], venue: str, defaults: RiskLimits, store: ControlStore, clock: Clock
+    ) -> None:
+        self._names = names
+        self._venue = venue
+        self._defaults = defaults
+        self._store = store
+        self._clock = clock
+        self._accounts: dict[AccountId, Account] = {}
+        self._refreshed_ns: int | None = None
+
+    @property
+    def primary(self) -> AccountId:
+        """The account that trades when none is named."""
+        return self._names[0]
+
+    async def load(self) -> None:
+        """Read what is remembered of the accounts."""
+        limits = {limits.account: limits for limits in await self._store.limits()}
+        for record in await self._store.accounts():
+            if record.id in self._names:
+                given = limits.get(record.id) or replace(self._defaults, account=record.id)
+                self._accounts[record.id] = Account(record, given)
+
+    async def refresh(self, broker: Broker) -> None:
+        """Take in the venue's newest word; an account that was never seen before opens with it."""
+        word = await broker.account()
+        self._refreshed_ns = self._clock.monotonic_ns()
+        for name in self._names:
+            if name not in self._accounts:
+                await self._open(name, word)
+            account = self._accounts[name]
+            account.multiplier = word.multiplier
+            account.buying_power_nanos = word.buying_power_nanos if name == self.primary else 0
+
+    async def refresh_if_older(self, broker: Broker, age_ns: int) -> None:
+        """Ask the venue again when its word is older than `age_ns`; its silence leaves the older word standing."""
+        if self._refreshed_ns is None or self._clock.monotonic_ns() - self._refreshed_ns > age_ns:
+            try:
+                await self.refresh(broker)
+            except Unavailable:
+                return
+
+    async def refresh_forever(self, broker: Broker, every_s: float) -> None:
+        """Keep the venue's word young."""
+        while True:
+            await self.refresh_if_older(broker, int(every_s * SECOND_NS / 2))
+            await asyncio.sleep(every_s)
+
+    def get(self, name: str) -> Account:
+        """One account; empty names the first. Raises NotFound, or Unavailable before the venue was heard."""
+        key = AccountId(name or self.primary)
+        if key in self._accounts:
+            return self._accounts[key]
+        if key in self._names:
+            raise Unavailable(f"Account {key!r} has not been opened at the venue yet.", retry_after_s=1)
+        raise NotFound(f"No account is called {name!r}.", reason="UNKNOWN_ACCOUNT", account=name)
+
+    def all(self) -> list[Account]:
+        """Every account that is open, by id."""
+        return [self._accounts[name] for name in sorted(self._accounts)]
+
+    def chosen(self, name: str) -> list[Account]:
+        """The named account, or all when the name is empty."""
+        return [self.get(name)] if name else self.all()
+
+    async def set_limits(self, limits: RiskLimits, actor: str) -> RiskLimits:
+        """Replace an account's limits; they hold from the next submit on and survive a restart."""
+        account = self.get(limits.account)
+        stamped = replace(check_limits(limits), account=account.record.id, updated_time_ns=self._clock.now_ns())
+        await self._store.set_limits(stamped, Audit(actor, stamped.updated_time_ns))
+        account.limits = stamped
+        return stamped
+
+    async def set_trading_state(self, account: Account, state: TradingState, actor: str, reason: str) -> None:
+        """Turn the kill switch; it holds at once, and durably when this returns."""
+        if len(reason) > _LONGEST_REASON:
+            raise InvalidArgument(f"Expected a reason of at most {_LONGEST_REASON} characters.", field="reason")
+        account.record = replace(account.record, trading_state=state)
+        await self._store.set_trading_state(account.record.id, state, Audit(actor, self._clock.now_ns(), reason))
+
+    async def _open(self, name: AccountId, word: VenueAccount) -> None:
+        cash = word.cash_nanos if name == self.primary else 0
+        record = AccountRecord(name, self._venue, word.currency, cash)
+        await self._store.add_account(record)
+        limits = replace(self._defaults, account=name, updated_time_ns=self._clock.now_ns())
+        await self._store.set_limits(limits, Audit("defaults", limits.updated_time_ns))
+        self._accounts[name] = Account(record, limits)
+
+
+_LONGEST_REASON = 1_000

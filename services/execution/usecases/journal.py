@@ -1,0 +1,257 @@
+"""The way of every event into the log: applied in memory, then committed in groups by one writer."""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from services.execution.domain.chain import seal
+from services.execution.domain.order import INITIALIZED, Fact, Order, OrderEvent, apply
+from services.execution.ports import Append, Entry, OrderStore, OutboxRow, Timings
+from services.execution.usecases.blotter import Blotter, LiveOrder
+from trading.clock import Clock
+from trading.errors import ResourceExhausted, Unavailable
+from trading.ids import EventId, OrderId, new_id
+
+Encode = Callable[[int, OrderEvent, Order], bytes]
+"""The wire form of an event at a place in the log."""
+
+
+@dataclass(slots=True, eq=False)
+class _Group:
+    """Events that belong into one transaction; an abandoned intent is dropped unless it turns out to be written."""
+
+    events: Sequence[tuple[OrderEvent, Order]]
+    live: LiveOrder
+    durable: "asyncio.Future[None]"
+    abandoned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JournalBounds:
+    """How much may wait (events), how much one commit takes (groups), and the waits (s).
+
+    An intent is committed at once. What the venue said may wait `linger_s` for company: it can be asked again.
+    """
+
+    max_pending: int = 20_000
+    max_batch: int = 512
+    intent_patience_s: float = 2.0
+    retry_wait_s: float = 0.1
+    idle_flush_s: float = 0.5
+    linger_s: float = 0.002
+
+
+class Journal:
+    """One writer drains everything that waits into one transaction (group commit)."""
+
+    def __init__(
+        self, store: OrderStore, blotter: Blotter, clock: Clock, encode: Encode, bounds: JournalBounds | None = None
+    ) -> None:
+        self._store = store
+        self._blotter = blotter
+        self._clock = clock
+        self._encode = encode
+        self._bounds = bounds or JournalBounds()
+        self._groups: deque[_Group] = deque()
+        self._intents: dict[OrderId, _Group] = {}
+        self._waiting = 0
+        self._timings: dict[OrderId, Timings] = {}
+        self._published: int | None = None
+        self._wake = asyncio.Event()
+        self._lingering: asyncio.TimerHandle | None = None
+        self._committed = asyncio.Event()
+        self._head = 0
+        self._failing = False
+        self.on_commit: Callable[[Sequence[Entry]], None] = _ignore_entries
+        self.on_abandoned: Callable[[LiveOrder], None] = _ignore_order
+
+    @property
+    def utilization(self) -> float:
+        """How full the queue is, 0..1."""
+        return self._waiting / self._bounds.max_pending
+
+    def start_from(self, head: int) -> None:
+        """Continue a log whose newest event is `head`."""
+        self._head = head
+
+    def check_room(self) -> None:
+        """Raise ResourceExhausted when too much waits, Unavailable while the store does not answer."""
+        if self._failing:
+            raise Unavailable("The order log does not answer.", retry_after_s=1)
+        if self._waiting >= self._bounds.max_pending:
+            raise ResourceExhausted("Too many order events wait to be written.", retry_after_s=0.5)
+
+    def open(self, live: LiveOrder, facts: Sequence[Fact]) -> "asyncio.Future[None]":
+        """Begin an order with its creation and first verdict; the future is done when they are durable."""
+        events = [self._event(live, fact) for fact in facts[:1]]
+        live.order = apply(None, events[0])
+        steps = [(events[0], live.order)]
+        self._blotter.begin(live)
+        steps += [self._step(live, fact) for fact in facts[1:]]
+        group = _Group(steps, live, asyncio.get_running_loop().create_future())
+        self._intents[live.order.order_id] = group
+        live.durable = self._put(group)
+        self._wake.set()
+        return live.durable
+
+    def record(self, live: LiveOrder, fact: Fact) -> "asyncio.Future[None]":
+        """Apply a fact to an order now and write it soon; raises InvalidStateTransition when it cannot follow."""
+        step = self._step(live, fact)
+        return self._put(_Group([step], live, asyncio.get_running_loop().create_future()))
+
+    async def until_durable(self, live: LiveOrder) -> None:
+        """Wait until an order's creation is committed; raises Unavailable when that takes too long."""
+        if live.durable is None:
+            return
+        try:
+            async with asyncio.timeout(self._bounds.intent_patience_s):
+                await asyncio.shield(live.durable)
+        except TimeoutError as error:
+            if (group := self._intents.get(live.order.order_id)) is not None:
+                group.abandoned = True
+            raise Unavailable("The order log does not answer.", retry_after_s=1) from error
+
+    def note_timings(self, order_id: OrderId, timings: Timings) -> None:
+        """Write an order's timings along with the next commit."""
+        self._timings[order_id] = timings
+
+    def note_published(self, through: int) -> None:
+        """Take everything up to a place in the log out of the outbox along with the next commit."""
+        self._published = through
+
+    async def write_forever(self) -> None:
+        """Commit whatever waits, for ever."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._bounds.idle_flush_s):
+                    await self._wake.wait()
+            self._wake.clear()
+            if self._has_work():
+                await self._commit([self._groups.popleft() for _ in range(min(len(self._groups), self._bounds.max_batch))])
+            if self._groups and self._lingering is None:
+                self._wake.set()
+
+    async def flush(self) -> None:
+        """Wait until everything that waits now is durable."""
+        while self._has_work() or self._waiting:
+            self._wake.set()
+            self._committed.clear()
+            await self._committed.wait()
+
+    def _has_work(self) -> bool:
+        return bool(self._groups or self._timings or self._published is not None)
+
+    async def _commit(self, groups: list[_Group]) -> None:
+        timings, self._timings = self._timings, {}
+        published, self._published = self._published, None
+        groups = self._without_abandoned(groups)
+        while not await self._attempt(append := Append(self._number(groups), published, timings)):
+            groups = self._without_abandoned(groups)
+        self._head += len(append.entries)
+        self._failing = False
+        self._finish(groups)
+        self.on_commit(append.entries)
+        self._committed.set()
+
+    async def _attempt(self, append: Append) -> bool:
+        """Write once. A failure's outcome is unknown: ask the log before another attempt."""
+        try:
+            await self._store.append(append)
+        except Unavailable:
+            self._failing = True
+            return await self._was_written(append)
+        return True
+
+    async def _was_written(self, append: Append) -> bool:
+        last = append.entries[-1] if append.entries else None
+        while True:
+            await asyncio.sleep(self._bounds.retry_wait_s)
+            try:
+                if last is None:
+                    return False
+                return await self._store.event_id_at(last.log_sequence) == last.event.event_id
+            except Unavailable:
+                continue
+
+    def _finish(self, groups: Sequence[_Group]) -> None:
+        for group in groups:
+            self._waiting -= len(group.events)
+            self._intents.pop(group.live.order.order_id, None)
+            group.durable.set_result(None)
+            if group.abandoned:
+                self.on_abandoned(group.live)
+
+    def _without_abandoned(self, groups: list[_Group]) -> list[_Group]:
+        kept = []
+        for group in groups:
+            if group.abandoned:
+                self._waiting -= len(group.events)
+                self._intents.pop(group.live.order.order_id, None)
+                self._blotter.withdraw(group.live)
+                group.durable.set_exception(Unavailable("The order was not written.", retry_after_s=1))
+                group.durable.exception()  # seen: whoever still waits is told, and nobody has to
+            else:
+                kept.append(group)
+        return kept
+
+    def _number(self, groups: Sequence[_Group]) -> list[Entry]:
+        steps = [(event, after, group.live) for group in groups for event, after in group.events]
+        return [self._entry(self._head + place, *step) for place, step in enumerate(steps, 1)]
+
+    def _entry(self, sequence: int, event: OrderEvent, after: Order, live: LiveOrder) -> Entry:
+        if event.kind == INITIALIZED:
+            # Not told by itself: the verdict that follows in the same transaction carries the whole order.
+            return Entry(sequence, event, after, None)
+        payload = self._encode(sequence, event, after)
+        outbox = OutboxRow(
+            sequence, event.event_id, event.kind, after.account, payload, event.receive_time_ns, live.traceparent
+        )
+        return Entry(sequence, event, after, outbox)
+
+    def _step(self, live: LiveOrder, fact: Fact) -> tuple[OrderEvent, Order]:
+        event = self._event(live, fact)
+        after = apply(live.order, event)
+        live.moved_ns = self._clock.monotonic_ns()
+        self._blotter.move(live, after, event)
+        return event, after
+
+    def _event(self, live: LiveOrder, fact: Fact) -> OrderEvent:
+        fresh = fact.terms is not None
+        event = OrderEvent(
+            event_id=EventId(fact.event_id or new_id()),
+            order_id=live.order.order_id,
+            kind=fact.kind,
+            version=1 if fresh else live.order.version + 1,
+            event_time_ns=fact.event_time_ns,
+            receive_time_ns=self._clock.now_ns(),
+            correlation_id=live.correlation_id,
+            causation_id=fact.causation_id,
+            reason=fact.reason,
+            reconciliation=fact.reconciliation,
+            venue_order_id=fact.venue_order_id,
+            terms=fact.terms,
+            denial=fact.denial,
+            execution=fact.execution,
+        )
+        return seal(event, "" if fresh else live.order.hash)
+
+    def _put(self, group: _Group) -> "asyncio.Future[None]":
+        self._groups.append(group)
+        self._waiting += len(group.events)
+        if self._lingering is None:
+            self._lingering = asyncio.get_running_loop().call_later(self._bounds.linger_s, self._linger_ended)
+        return group.durable
+
+    def _linger_ended(self) -> None:
+        self._lingering = None
+        self._wake.set()
+
+
+def _ignore_entries(_entries: Sequence[Entry]) -> None:
+    """Nobody listens to commits yet."""
+
+
+def _ignore_order(_live: LiveOrder) -> None:
+    """Nobody listens to abandoned intents yet."""

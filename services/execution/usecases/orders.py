@@ -1,0 +1,46 @@
+"""Find an order wherever it is: in memory while it may move, in the store for ever."""
+
+from services.execution.ports import OrderStore
+from services.execution.usecases.blotter import Blotter, LiveOrder
+from services.execution.usecases.journal import Journal
+from trading.errors import UnknownOrder
+from trading.ids import AccountId, ClientOrderId, OrderId
+
+
+class Orders:
+    """Every order there is."""
+
+    def __init__(self, store: OrderStore, blotter: Blotter, journal: Journal) -> None:
+        self.store = store
+        self.blotter = blotter
+        self.journal = journal
+
+    async def find(self, order_id: OrderId) -> LiveOrder | None:
+        """An order by our id; None when there is none."""
+        live = self.blotter.get(order_id)
+        if live is not None:
+            return live
+        stored = await self.store.get(order_id)
+        return stored and self.blotter.adopt(stored, await self.store.execution_ids(order_id))
+
+    async def find_by_client_id(self, account: AccountId, client_order_id: ClientOrderId) -> LiveOrder | None:
+        """An order by the caller's id; asks the store only about ids that were used before."""
+        live = self.blotter.by_client_id(account, client_order_id)
+        if live is not None or not self.blotter.may_know(account, client_order_id):
+            return live
+        stored = await self.store.get_by_client_id(account, client_order_id)
+        return stored and self.blotter.adopt(stored, await self.store.execution_ids(stored.order.order_id))
+
+    async def need(self, order_id: OrderId) -> LiveOrder:
+        """An order by our id, durable; raises UnknownOrder."""
+        return await self._durable(await self.find(order_id), order_id)
+
+    async def need_by_client_id(self, account: AccountId, client_order_id: ClientOrderId) -> LiveOrder:
+        """An order by the caller's id, durable; raises UnknownOrder."""
+        return await self._durable(await self.find_by_client_id(account, client_order_id), client_order_id)
+
+    async def _durable(self, live: LiveOrder | None, name: str) -> LiveOrder:
+        if live is None:
+            raise UnknownOrder(f"No order is called {name[:64]!r}.", order=name[:64])
+        await self.journal.until_durable(live)
+        return live

@@ -1,0 +1,157 @@
+"""Reconcile our orders with the venue's: at the start, after every reconnect, and while answers are missing."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from services.execution.domain.news import differences, is_settled, not_at_venue
+from services.execution.domain.order import Fact
+from services.execution.domain.venue import VenueOrder
+from services.execution.ports import Broker
+from services.execution.usecases.blotter import LiveOrder
+from services.execution.usecases.observe import Observer
+from services.execution.usecases.orders import Orders
+from services.execution.usecases.record_venue_event import RecordVenueEvent
+from trading.clock import SECOND_NS, Clock
+from trading.errors import Unavailable
+from trading.ids import OrderId
+from trading.order import OrderEventKind, OrderStatus
+
+_IN_FLIGHT = frozenset(
+    {OrderStatus.SUBMITTED, OrderStatus.UNRESOLVED, OrderStatus.PENDING_CANCEL, OrderStatus.PENDING_UPDATE}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """How often and how far reconciliation looks.
+
+    In-flight orders every `in_flight_every_s` once they have not moved for `in_flight_age_s`; open ones every
+    `open_every_s`. An order is not at the venue after `misses` targeted queries `miss_apart_s` apart. At the
+    start everything sent in the last `lookback_s` is compared too.
+    """
+
+    in_flight_every_s: float = 2.0
+    in_flight_age_s: float = 5.0
+    open_every_s: float = 10.0
+    misses: int = 2
+    miss_apart_s: float = 10.0
+    lookback_s: float = 3600.0
+
+
+class Reconcile:
+    """One pass brings our orders to where the venue has them; a second pass finds nothing."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        orders: Orders,
+        record: RecordVenueEvent,
+        observer: Observer,
+        clock: Clock,
+        rhythm: Rhythm,
+        log: Any,
+    ) -> None:
+        self._broker = broker
+        self._orders = orders
+        self._record = record
+        self._observer = observer
+        self._clock = clock
+        self._rhythm = rhythm
+        self._log = log
+
+    async def everything(self) -> int:
+        """Compare every open order, and every recent one, with the venue; returns the number of differences."""
+        since_ns = self._clock.now_ns() - int(self._rhythm.lookback_s * SECOND_NS)
+        found = _by_id([*await self._broker.orders_since(since_ns), *await self._broker.open_orders()])
+        changes = 0
+        for order_id, venue_order in found.items():
+            live = await self._orders.find(order_id)
+            changes += self._compare(live, venue_order) if live else 0
+        missing = [live for live in self._orders.blotter.open_orders() if live.order.order_id not in found]
+        return changes + await self._ask_each(missing)
+
+    async def open_orders(self) -> int:
+        """Compare the open orders that have not moved for a while; returns the number of differences."""
+        quiet = self._quiet(self._orders.blotter.open_orders())
+        if not quiet:
+            return 0
+        found = _by_id(await self._broker.open_orders())
+        changes = 0
+        missing = []
+        for live in quiet:
+            venue_order = found.get(live.order.order_id)
+            if venue_order is None:
+                missing.append(live)
+            else:
+                changes += self._compare(live, venue_order)
+        return changes + await self._ask_each(missing)
+
+    async def in_flight(self) -> int:
+        """Ask for every order whose answer is overdue; returns the number of differences."""
+        waiting = [live for live in self._orders.blotter.open_orders() if live.order.status in _IN_FLIGHT]
+        unresolved = [live for live in waiting if live.order.status is OrderStatus.UNRESOLVED]
+        others = self._quiet([live for live in waiting if live.order.status is not OrderStatus.UNRESOLVED])
+        return await self._ask_each([*unresolved, *others])
+
+    async def forever(self) -> None:
+        """Keep looking, each kind of order at its own pace; the venue's silence is waited out."""
+        next_open = self._clock.monotonic_ns()
+        while True:
+            await asyncio.sleep(self._rhythm.in_flight_every_s)
+            try:
+                await self.in_flight()
+                if self._clock.monotonic_ns() >= next_open:
+                    await self.open_orders()
+                    next_open = self._clock.monotonic_ns() + int(self._rhythm.open_every_s * SECOND_NS)
+            except Unavailable as error:
+                self._log.warning("reconcile.later", error=error.message)
+
+    def _quiet(self, orders: Iterable[LiveOrder]) -> list[LiveOrder]:
+        oldest = self._clock.monotonic_ns() - int(self._rhythm.in_flight_age_s * SECOND_NS)
+        return [live for live in orders if live.moved_ns <= oldest]
+
+    async def _ask_each(self, orders: Iterable[LiveOrder]) -> int:
+        changes = 0
+        for live in orders:
+            found = await self._broker.find(live.order.order_id)
+            changes += self._missed(live) if found is None else self._compare(live, found)
+        return changes
+
+    def _compare(self, live: LiveOrder, found: VenueOrder) -> int:
+        live.misses = 0
+        facts = differences(live.order, found)
+        for fact in facts:
+            self._note(live, fact)
+        if not facts and is_settled(live.order, found) and live in self._quiet([live]):
+            self._note(live, Fact(OrderEventKind.CANCEL_REJECTED, self._clock.now_ns(), reconciliation=True))
+            return 1
+        return len(facts)
+
+    def _missed(self, live: LiveOrder) -> int:
+        """The venue says that it has no such order: believed only when it says so again, later."""
+        now_ns = self._clock.monotonic_ns()
+        if live.order.status.is_closed:
+            return 0
+        if live.misses and now_ns - live.missed_ns < self._rhythm.miss_apart_s * SECOND_NS:
+            return 0
+        live.misses += 1
+        live.missed_ns = now_ns
+        if live.order.status is OrderStatus.SUBMITTED:
+            self._note(live, Fact(OrderEventKind.UNRESOLVED, self._clock.now_ns(), reason="The venue does not know it."))
+        if live.misses < self._rhythm.misses:
+            return 0
+        self._note(live, not_at_venue(live.order, self._clock.now_ns()))
+        return 1
+
+    def _note(self, live: LiveOrder, fact: Fact) -> None:
+        self._log.info(
+            "reconcile.difference", order_id=live.order.order_id, was=live.order.status, kind=fact.kind, reason=fact.reason
+        )
+        self._observer.discrepancy()
+        self._record.record(live, fact)
+
+
+def _by_id(found: Iterable[VenueOrder]) -> dict[OrderId, VenueOrder]:
+    return {order.order_id: order for order in found if order.order_id is not None}

@@ -1,0 +1,119 @@
+"""Relay the outbox to JetStream: in the order of the log, until each event is acknowledged."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from services.execution.ports import Entry, EventPublisher, OrderStore, OutboxRow
+from services.execution.usecases.journal import Journal
+from trading.errors import Unavailable
+
+
+class RelayOutbox:
+    """Fresh events are passed on from memory; after a start, or when too many waited, from the store."""
+
+    def __init__(
+        self,
+        store: OrderStore,
+        publisher: EventPublisher,
+        journal: Journal,
+        log: Any,
+        *,
+        capacity: int = 20_000,
+        batch: int = 256,
+        retry_wait_s: float = 0.2,
+    ) -> None:
+        self._store = store
+        self._publisher = publisher
+        self._journal = journal
+        self._log = log
+        self._capacity = capacity
+        self._batch = batch
+        self._retry_wait_s = retry_wait_s
+        self._fresh: deque[OutboxRow] = deque()
+        self._from_store = True
+        self._through = 0
+        self._wake = asyncio.Event()
+        self.depth = 0
+        journal.on_commit = self.offer
+
+    async def load(self) -> None:
+        """Count what an earlier run left behind."""
+        self.depth = await self._store.outbox_depth()
+        self._wake.set()
+
+    def offer(self, entries: Sequence[Entry]) -> None:
+        """Take in what was just committed."""
+        rows = [entry.outbox for entry in entries if entry.outbox is not None]
+        self.depth += len(rows)
+        self._wake.set()
+        if self._from_store:
+            return
+        if len(self._fresh) + len(rows) > self._capacity:
+            self._fresh.clear()
+            self._from_store = True
+        else:
+            self._fresh.extend(rows)
+
+    async def run(self) -> None:
+        """Publish for ever; an outage of NATS is waited out, the rows wait in the store."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            await self._publish_waiting()
+
+    async def until_empty(self, timeout_s: float) -> bool:
+        """Wait until everything is published; False when that takes too long."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self.depth:
+                    await asyncio.sleep(_POLL_S)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _publish_waiting(self) -> None:
+        while rows := await self._next():
+            await self._publish(rows)
+            self._through = rows[-1].log_sequence
+            self.depth -= len(rows)
+            self._journal.note_published(self._through)
+
+    async def _next(self) -> Sequence[OutboxRow]:
+        if self._from_store:
+            rows = await self._read()
+            if rows:
+                return rows
+        return [self._fresh.popleft() for _ in range(min(self._batch, len(self._fresh)))]
+
+    async def _read(self) -> Sequence[OutboxRow]:
+        # Whatever is committed while the store is read may miss both ways; the flag is cleared first.
+        self._from_store = False
+        try:
+            rows = await self._store.outbox(self._through, self._batch)
+        except Unavailable:
+            self._from_store = True
+            await asyncio.sleep(self._retry_wait_s)
+            self._wake.set()
+            return ()
+        if rows:
+            self._fresh.clear()
+            self._from_store = True
+        return rows
+
+    async def _publish(self, rows: Sequence[OutboxRow]) -> None:
+        waiting = list(rows)
+        while waiting:
+            outcomes = await asyncio.gather(*map(self._publisher.publish, waiting), return_exceptions=True)
+            failed = [row for row, outcome in zip(waiting, outcomes, strict=True) if outcome is not None]
+            for outcome in outcomes:
+                if outcome is not None and not isinstance(outcome, Unavailable):
+                    raise outcome
+            if failed:
+                self._log.warning("outbox.later", waiting=self.depth, first=failed[0].log_sequence)
+                await asyncio.sleep(self._retry_wait_s)
+            waiting = failed
+
+
+_POLL_S = 0.01

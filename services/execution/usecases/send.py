@@ -1,0 +1,61 @@
+"""Send a durable intent to the venue, once, and write down what the venue says."""
+
+from services.execution.domain.news import news_of
+from services.execution.domain.order import Fact
+from services.execution.domain.venue import VenueOrder, VenueUpdate
+from services.execution.ports import Broker, VenueRefused
+from services.execution.usecases.background import Background
+from services.execution.usecases.blotter import LiveOrder
+from services.execution.usecases.journal import Journal
+from services.execution.usecases.observe import Observer
+from trading.clock import Clock
+from trading.errors import Unavailable
+from trading.instruments import Instrument
+from trading.order import OrderEventKind, OrderStatus
+
+
+class Send:
+    """The only caller of the venue's submit: one order, one call, under the id that the log knows already."""
+
+    def __init__(
+        self, broker: Broker, journal: Journal, background: Background, observer: Observer, clock: Clock
+    ) -> None:
+        self._broker = broker
+        self._background = background
+        self._journal = journal
+        self._observer = observer
+        self._clock = clock
+
+    def check_room(self) -> None:
+        """Raise ResourceExhausted when too many orders are on their way."""
+        self._background.check_room()
+
+    def start(self, live: LiveOrder, instrument: Instrument) -> None:
+        """Send an order, whatever becomes of the call that submitted it."""
+        self._background.start(self(live, instrument))
+
+    async def __call__(self, live: LiveOrder, instrument: Instrument) -> None:
+        """Send an order; a lost answer leaves it UNRESOLVED, to be asked for, never to be sent again."""
+        live.sent_ns = self._clock.monotonic_ns()
+        try:
+            found = await self._broker.submit(live.order.terms, instrument)
+        except VenueRefused as refusal:
+            self._conclude(live, OrderEventKind.REJECTED, refusal.message)
+        except Unavailable as error:
+            self._conclude(live, OrderEventKind.UNRESOLVED, error.message)
+        else:
+            self._accept(live, found)
+
+    def _accept(self, live: LiveOrder, found: VenueOrder) -> None:
+        kind = OrderEventKind.REJECTED if found.status is OrderStatus.REJECTED else OrderEventKind.ACCEPTED
+        fact = news_of(live.order, VenueUpdate(found, kind, found.event_time_ns or self._clock.now_ns()), ())
+        if fact is not None:
+            self._journal.record(live, fact)
+        self._observer.answered(live)
+
+    def _conclude(self, live: LiveOrder, kind: OrderEventKind, reason: str) -> None:
+        # The stream may have told of the order before the call came back; then there is nothing to conclude.
+        if live.order.status is OrderStatus.SUBMITTED:
+            self._journal.record(live, Fact(kind, self._clock.now_ns(), reason=reason))
+        if kind is OrderEventKind.REJECTED:
+            self._observer.answered(live)
