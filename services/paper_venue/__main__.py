@@ -5,6 +5,7 @@ import asyncio
 import json
 import socket
 import sys
+from collections.abc import Callable
 from itertools import takewhile
 from pathlib import Path
 
@@ -21,13 +22,8 @@ def main(argv: list[str] | None = None) -> int:
         settings, said = parse(sys.argv[1:] if argv is None else argv)
         return _export(settings, said) if said.command == "export" else _serve(settings, said.json)
     except (UsageError, TradingError, OSError) as error:
-        reason = f"{error.strerror}: {error.filename or ''}".rstrip(": ") if _is_plain(error) else str(error)
-        print(f"paper_venue: {reason}", file=sys.stderr)
+        print(f"paper_venue: {error}", file=sys.stderr)
         return 2
-
-
-def _is_plain(error: Exception) -> bool:
-    return isinstance(error, OSError) and bool(error.strerror)
 
 
 def _serve(settings: PaperVenueSettings, as_json: bool) -> int:
@@ -73,7 +69,7 @@ def _readable(addresses: dict[str, object]) -> str:
     return json.dumps(addresses, indent=2)
 
 
-def _loop_factory() -> object:
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     if sys.platform == "win32":
         return None
     import uvloop

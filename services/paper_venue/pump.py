@@ -15,6 +15,7 @@ from trading.clock import Clock
 from trading.order import TimeInForce
 
 _LONGEST_SLEEP_S = 0.25
+_LONGEST_WAIT_S = 60.0
 
 
 class State(StrEnum):
@@ -123,8 +124,11 @@ class Pump:
 
 async def expire_day_orders(market: Market, sessions: Sessions, clock: Clock) -> None:
     """End DAY orders whenever the trading day ends, until cancelled."""
+    closes_ns = sessions.next_close_ns(clock.now_ns())
     while True:
-        closes_ns = sessions.next_close_ns(clock.now_ns())
-        while (left_ns := closes_ns - clock.now_ns()) > 0:
-            await asyncio.sleep(min(left_ns / 1e9, 60.0))
-        market.exchange.expire(TimeInForce.DAY, clock.now_ns())
+        left_s = (closes_ns - clock.now_ns()) / 1e9
+        # Short sleeps, so that a host whose clock is set still ends the day at its time.
+        await asyncio.sleep(min(max(left_s, 0.0), _LONGEST_WAIT_S))
+        if clock.now_ns() >= closes_ns:
+            market.exchange.expire(TimeInForce.DAY, clock.now_ns())
+            closes_ns = sessions.next_close_ns(clock.now_ns())

@@ -38,7 +38,9 @@ class PaperVenueSettings(BaseSettings):
     market: Names = Field((), description="Market file to replay instead of simulating; may be given several times.")
     symbols: Names = Field((), description="Symbols to simulate, or to replay; comma-separated.")
     seed: int = Field(7, ge=0, description="Seed of the simulation; the same seed gives the same ticks.")
-    speed: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["max"] = Field(1.0, description="max, or a factor of real time.")
+    speed: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["max"] = Field(
+        1.0, description="max, or a factor of real time."
+    )
     loop: bool = Field(False, description="Begin a recording again when it has ended.")
     edge: bool = Field(True, description="Simulate momentum bursts that a model can learn.")
     quote_rate: float = Field(20.0, gt=0, le=10_000, description="Simulated quotes per second and symbol.")

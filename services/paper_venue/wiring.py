@@ -20,7 +20,7 @@ from services.paper_venue.domain.exchange import Exchange, ExchangeRules
 from services.paper_venue.domain.history import History
 from services.paper_venue.domain.market import Market
 from services.paper_venue.domain.profiles import profile_of
-from services.paper_venue.domain.sessions import Sessions, SessionRule
+from services.paper_venue.domain.sessions import SessionRule, Sessions
 from services.paper_venue.domain.simulation import Simulation, SimulationRules
 from services.paper_venue.domain.tape import Tape
 from services.paper_venue.domain.ticks import Ticks
@@ -109,15 +109,11 @@ def _within_sessions(
     if sessions.rule is SessionRule.ALWAYS:
         return chunks
     crypto = [index for index, i in enumerate(instruments) if i.asset_class is AssetClass.CRYPTO]
-    return (
-        chunk if sessions.is_open(int(chunk.time_ns[0])) else chunk.only(crypto) for chunk in chunks if len(chunk)
-    )
+    return (chunk if sessions.is_open(int(chunk.time_ns[0])) else chunk.only(crypto) for chunk in chunks if len(chunk))
 
 
 def _market(settings: PaperVenueSettings, source: Source) -> Market:
-    account = AccountRules(
-        settings.cash * ONE, settings.multiplier, settings.fee_bps, settings.position_flips
-    )
+    account = AccountRules(settings.cash * ONE, settings.multiplier, settings.fee_bps, settings.position_flips)
     rules = ExchangeRules(Slippage(settings.slippage_ticks), account, settings.orders_kept)
     exchange = Exchange(source.instruments, rules, new_id)
     tape = Tape(max(settings.tape_rows, source.total or 0))

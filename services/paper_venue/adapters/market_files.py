@@ -7,8 +7,16 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from services.paper_venue.domain.market_file import Column, Layout, MarketFileError, layout_of, symbol_of_file
-from services.paper_venue.domain.market_file import tick_of, ticks_of, times_ns
+from services.paper_venue.domain.market_file import (
+    Column,
+    Layout,
+    MarketFileError,
+    layout_of,
+    symbol_of_file,
+    tick_of,
+    ticks_of,
+    times_ns,
+)
 from services.paper_venue.domain.replay import Recording, price_column
 from services.paper_venue.domain.ticks import Kind, Ticks
 from trading.errors import InvalidArgument
@@ -35,12 +43,12 @@ def save_ticks(ticks: Ticks, symbols: Sequence[str], kind: Kind, file: Path) -> 
     """Write the quotes or the trades among `ticks` as a market file with a symbol column; returns the row count."""
     rows = ticks[ticks.kind == kind]
     names = np.array(symbols)[rows.instrument]
-    columns = {"timestamp_ns": pl.Series(rows.time_ns), "symbol": pl.Series(names)}
+    columns: dict[str, Column] = {"timestamp_ns": rows.time_ns, "symbol": names}
     if kind is Kind.QUOTE:
         columns |= {"bid": rows.a / 1e9, "bid_size": rows.b / 1e9, "ask": rows.c / 1e9, "ask_size": rows.d / 1e9}
     else:
         sides = np.where(rows.c > 0, "buy", "sell")
-        columns |= {"price": rows.a / 1e9, "size": rows.b / 1e9, "id": rows.d, "side": pl.Series(sides)}
+        columns |= {"price": rows.a / 1e9, "size": rows.b / 1e9, "id": rows.d, "side": sides}
     frame = pl.DataFrame(columns)
     frame.write_csv(file) if file.suffix == ".csv" else frame.write_parquet(file)
     return len(rows)
@@ -49,6 +57,8 @@ def save_ticks(ticks: Ticks, symbols: Sequence[str], kind: Kind, file: Path) -> 
 def _load_file(file: Path, asked: Sequence[str], symbols: list[str], catalogue: Instruments) -> Ticks:
     frame = _read(file)
     layout = layout_of(frame.columns, str(file))
+    if frame.is_empty():
+        return Ticks.empty()
     if layout.symbol is not None and asked:
         frame = _chosen(frame, layout.symbol, asked, catalogue)
     times = times_ns(_time_column(frame, layout, file), layout.time, str(file))
@@ -91,7 +101,9 @@ def _time_column(frame: pl.DataFrame, layout: Layout, file: Path) -> Column:
     if times.dtype == pl.Date:
         times = times.cast(pl.Datetime("ns"))
     if isinstance(times.dtype, pl.Datetime):
-        return times.dt.replace_time_zone(None).dt.cast_time_unit("ns").to_physical().to_numpy().astype("datetime64[ns]")
+        return (
+            times.dt.replace_time_zone(None).dt.cast_time_unit("ns").to_physical().to_numpy().astype("datetime64[ns]")
+        )
     return times.to_numpy()
 
 

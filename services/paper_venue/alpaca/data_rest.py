@@ -182,7 +182,15 @@ def _bar_rows(table: BarTable) -> list[dict[str, object]]:
         (column / 1e9).tolist() for column in (table.open, table.high, table.low, table.close, table.vwap)
     )
     columns = zip(
-        table.start_ns.tolist(), open_, high, low, close, table.volume.tolist(), table.trades.tolist(), vwap, strict=True
+        table.start_ns.tolist(),
+        open_,
+        high,
+        low,
+        close,
+        table.volume.tolist(),
+        table.trades.tolist(),
+        vwap,
+        strict=True,
     )
     return [
         {"t": rfc3339(t), "o": o, "h": h, "l": lo, "c": c, "v": v, "n": n, "vw": vw}

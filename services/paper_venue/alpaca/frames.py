@@ -160,8 +160,7 @@ class Framer:
         if self.asset_class is AssetClass.CRYPTO:
             return [CryptoTrade("t", name, i, p, s, _TAKER_SIDE[side], t) for name, i, p, s, side, t in columns]
         return [
-            StockTrade("t", name, i, _EXCHANGE, p, s, _TRADE_CONDITIONS, _TAPE, t)
-            for name, i, p, s, _, t in columns
+            StockTrade("t", name, i, _EXCHANGE, p, s, _TRADE_CONDITIONS, _TAPE, t) for name, i, p, s, _, t in columns
         ]
 
     def _names(self, ticks: Ticks) -> list[str]:
@@ -176,10 +175,10 @@ class Framer:
 
 
 def _prices(nanos: Int64) -> list[float]:
-    return (nanos / 1e9).tolist()
+    return list((nanos / 1e9).tolist())
 
 
 def _sizes(nanos: Int64) -> list[float] | list[int]:
     """Sizes as numbers, whole ones without a decimal point."""
     whole, part = np.divmod(nanos, 1_000_000_000)
-    return (nanos / 1e9).tolist() if part.any() else whole.tolist()
+    return _prices(nanos) if part.any() else list(whole.tolist())

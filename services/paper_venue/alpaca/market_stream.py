@@ -286,6 +286,5 @@ class _Connection:
 
 def _is_channels(message: Message) -> bool:
     return all(
-        isinstance(symbols, list) and all(isinstance(symbol, str) for symbol in symbols)
-        for symbols in message.values()
+        isinstance(symbols, list) and all(isinstance(symbol, str) for symbol in symbols) for symbols in message.values()
     )

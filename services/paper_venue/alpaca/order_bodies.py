@@ -50,7 +50,7 @@ class NewOrder(msgspec.Struct):
     stop_loss: Any = None
 
     def request(self) -> OrderRequest:
-        """What it asks of the exchange; raises ApiError 422 for what is not offered, InvalidArgument for bad numbers."""
+        """What it asks of the exchange; raises ApiError 422 for what is not offered and for bad numbers."""
         if self.order_class not in (None, "", "simple") or self.take_profit or self.stop_loss:
             raise ApiError(422, FIELD, f"order_class {self.order_class!r} is not offered here, expected simple")
         notional = _optional(self.notional, "notional")

@@ -51,10 +51,14 @@ class Subscriptions:
         """The whole state as the stream acknowledges it; corrections and cancellations follow the trades."""
         state = {channel: list(symbols) for channel, symbols in self._asked.items() if channel in CHANNELS or symbols}
         trades = list(self._asked["trades"])
-        return state | {"statuses": list(self._asked["statuses"]), "lulds": list(self._asked["lulds"])} | {
-            "corrections": trades,
-            "cancelErrors": trades,
-        }
+        return (
+            state
+            | {"statuses": list(self._asked["statuses"]), "lulds": list(self._asked["lulds"])}
+            | {
+                "corrections": trades,
+                "cancelErrors": trades,
+            }
+        )
 
     def select(self, ticks: Ticks) -> Ticks:
         """The rows that the customer wants, in their order."""

@@ -9,13 +9,14 @@ import numpy as np
 from services.paper_venue.domain.ticks import Int64
 from trading.errors import InvalidArgument
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = 1_000_000_000
 _TIMESTAMP_EXTENSION = -1
 
 
 @lru_cache(maxsize=4096)
 def _second_text(second: int) -> str:
-    return (datetime(1970, 1, 1) + timedelta(seconds=second)).isoformat()
+    return (_EPOCH + timedelta(seconds=second)).isoformat()[: len("2026-02-03T15:04:05")]
 
 
 def rfc3339(time_ns: int) -> str:
@@ -48,5 +49,5 @@ def parse_time(text: str, field: str) -> int:
     except ValueError as error:
         raise InvalidArgument(f"invalid {field}: {text!r} is no RFC 3339 time", field=field) from error
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    since = moment - _EPOCH
     return (since.days * 86_400 + since.seconds) * _SECOND + int((digits or "0")[:9].ljust(9, "0"))

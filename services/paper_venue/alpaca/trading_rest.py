@@ -40,9 +40,7 @@ _END_OF_TIME = 2**63 - 1
 class TradingApi:
     """The handlers of the trading API for one account."""
 
-    def __init__(
-        self, exchange: Exchange, listing: Listing, sessions: Sessions, clock: Clock, account_id: str
-    ) -> None:
+    def __init__(self, exchange: Exchange, listing: Listing, sessions: Sessions, clock: Clock, account_id: str) -> None:
         self._exchange = exchange
         self._listing = listing
         self._sessions = sessions
@@ -95,7 +93,9 @@ class TradingApi:
     def cancel_all(self, call: Call) -> Answer:
         now_ns = self._clock.now_ns()
         canceled = [self._exchange.cancel(order.order_id, now_ns) for order in self._exchange.open_orders()]
-        return Answer([{"id": o.order_id, "status": 200, "body": order_payload(o, self._listing)} for o in canceled], 207)
+        return Answer(
+            [{"id": o.order_id, "status": 200, "body": order_payload(o, self._listing)} for o in canceled], 207
+        )
 
     def list_orders(self, call: Call) -> Answer:
         limit = call.whole_number("limit", _ORDERS_PER_PAGE, _MOST_ORDERS)
@@ -148,7 +148,9 @@ class TradingApi:
     def calendar(self, call: Call) -> Answer:
         today = new_york_date(self._clock.now_ns())
         start = _date(call, "start", today)
-        end = min(_date(call, "end", start + timedelta(days=_CALENDAR_DAYS)), start + timedelta(days=10 * _CALENDAR_DAYS))
+        end = min(
+            _date(call, "end", start + timedelta(days=_CALENDAR_DAYS)), start + timedelta(days=10 * _CALENDAR_DAYS)
+        )
         days = (start + timedelta(days=after) for after in range((end - start).days + 1))
         hours = {"open": OPENS.strftime("%H:%M"), "close": CLOSES.strftime("%H:%M")}
         return Answer([{"date": day.isoformat(), **hours} for day in days if is_trading_day(day)])

@@ -11,7 +11,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from services.paper_venue.alpaca.auth import Credentials
 from services.paper_venue.alpaca.listing import Listing
 from services.paper_venue.alpaca.payloads import trade_update
-from services.paper_venue.domain.orders import OrderEvent
+from services.paper_venue.domain.orders import EventKind, OrderEvent
 from services.paper_venue.feed import Outbox
 
 log = structlog.get_logger()
@@ -33,7 +33,8 @@ class TradingStream:
     def tell(self, event: OrderEvent) -> None:
         """Queue an order event for every connection that listens; it is encoded once."""
         listening = [connection for connection in self._connections if connection.listening]
-        if listening:
+        # Alpaca does not tell when a stop triggers, only what comes of it.
+        if listening and event.kind is not EventKind.TRIGGERED:
             data = msgspec.json.encode(trade_update(event, self._listing))
             for connection in listening:
                 connection.tell(data)
@@ -98,9 +99,7 @@ class _Connection:
         action, data = message.get("action"), message.get("data")
         body = data if isinstance(data, dict) else {}
         if action in ("authenticate", "auth"):
-            await self._authorize(
-                message.get("key", body.get("key_id")), message.get("secret", body.get("secret_key"))
-            )
+            await self._authorize(message.get("key", body.get("key_id")), message.get("secret", body.get("secret_key")))
         elif action == "listen" and self._authorized:
             await self._listen(body.get("streams"))
         else:

@@ -144,9 +144,7 @@ class Account:
     def hold(self, order: Order, price_nanos: int) -> None:
         """Keep back what an accepted order may need, at `price_nanos` per unit."""
         opening = self.opening_nanos(order.symbol, order.side, order.quantity_nanos)
-        self._set_hold(
-            order.order_id, Hold(order.side, order.symbol, price_nanos, opening, order.remaining_nanos)
-        )
+        self._set_hold(order.order_id, Hold(order.side, order.symbol, price_nanos, opening, order.remaining_nanos))
 
     def release(self, order_id: str) -> None:
         """An order closed: what it held is free again."""

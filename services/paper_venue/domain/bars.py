@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,13 +32,11 @@ class BarTable:
         return len(self.start_ns)
 
     def __getitem__(self, rows: slice | npt.NDArray[np.bool_]) -> "BarTable":
-        return BarTable(*(column[rows] for column in self.columns()))  # type: ignore[arg-type]
+        return BarTable(*(column[rows] for column in self.columns()))
 
-    def columns(self) -> tuple[npt.NDArray[np.generic], ...]:
+    def columns(self) -> tuple[npt.NDArray[Any], ...]:
         """The columns in the order of the fields."""
-        return (  # type: ignore[return-value]
-            self.start_ns, self.open, self.high, self.low, self.close, self.volume, self.trades, self.vwap,
-        )
+        return (self.start_ns, self.open, self.high, self.low, self.close, self.volume, self.trades, self.vwap)
 
     def between(self, start_ns: int, end_ns: int) -> "BarTable":
         """The bars that start from `start_ns` to `end_ns`, both included."""
@@ -68,15 +67,15 @@ class BarTable:
     @classmethod
     def of(cls, bars: Sequence[Bar]) -> "BarTable":
         """A table of single bars."""
-        whole = [np.array([bar[i] for bar in bars], np.int64) for i in (2, 3, 4, 5, 6)]
+        start, open_, high, low, close = [np.array([bar[at] for bar in bars], np.int64) for at in range(2, 7)]
         volume = np.array([bar.volume for bar in bars], np.float64)
-        trades, vwap = (np.array([bar[i] for bar in bars], np.int64) for i in (9, 8))
-        return cls(whole[0], whole[1], whole[2], whole[3], whole[4], volume, trades, vwap)
+        trades, vwap = (np.array([bar[at] for bar in bars], np.int64) for at in (9, 8))
+        return cls(start, open_, high, low, close, volume, trades, vwap)
 
     @classmethod
     def concat(cls, parts: Sequence["BarTable"]) -> "BarTable":
         """All bars of all parts, one part after another."""
-        return cls(*(np.concatenate(columns) for columns in zip(*(part.columns() for part in parts), strict=True)))  # type: ignore[arg-type]
+        return cls(*(np.concatenate(columns) for columns in zip(*(part.columns() for part in parts), strict=True)))
 
 
 @dataclass(slots=True)

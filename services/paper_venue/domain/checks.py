@@ -104,7 +104,8 @@ def _check_price(name: str, price: int | None, needed: bool, order_type: OrderTy
     tick = price_increment(instrument, price)
     if price % tick:
         raise InvalidArgument(
-            f"invalid {name}_price {format_nanos(price)}. sub-penny increment does not fulfill minimum pricing criteria",
+            f"invalid {name}_price {format_nanos(price)}. "
+            "sub-penny increment does not fulfill minimum pricing criteria",
             field=f"{name}_price",
             tick=format_nanos(tick),
         )

@@ -5,7 +5,7 @@ It speaks no venue's protocol: each protocol translates its own words into these
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from services.paper_venue.domain.account import Account, AccountRules
 from services.paper_venue.domain.checks import check_buying_power, check_fields, check_position, check_wash_trade
@@ -25,8 +25,8 @@ Listener = Callable[[OrderEvent], None]
 class ExchangeRules:
     """What the exchange charges and remembers; `orders_kept` bounds closed orders and fills each."""
 
-    slippage: Slippage = Slippage()
-    account: AccountRules = AccountRules()
+    slippage: Slippage = field(default_factory=Slippage)
+    account: AccountRules = field(default_factory=AccountRules)
     orders_kept: int = 100_000
 
 
@@ -79,7 +79,10 @@ class Exchange:
 
     def order_by_client_id(self, client_order_id: str) -> Order:
         """The order that a customer named so; raises UnknownOrder."""
-        return self.order(self._ids.get(client_order_id, client_order_id))
+        order_id = self._ids.get(client_order_id)
+        if order_id is None:
+            raise UnknownOrder(f"order not found for {client_order_id}", client_order_id=client_order_id)
+        return self.order(order_id)
 
     def orders(self) -> Iterator[Order]:
         """Every order that is remembered, oldest first."""

@@ -14,8 +14,14 @@ import numpy.typing as npt
 
 from services.paper_venue.domain.bars import BarTable
 from services.paper_venue.domain.profiles import Profile, profile_of
-from services.paper_venue.domain.sessions import OPENS, SESSION_MINUTES, at_new_york, is_trading_day
-from services.paper_venue.domain.sessions import midnight_utc, new_york_date
+from services.paper_venue.domain.sessions import (
+    OPENS,
+    SESSION_MINUTES,
+    at_new_york,
+    is_trading_day,
+    midnight_utc,
+    new_york_date,
+)
 from trading.clock import MINUTE_NS
 from trading.instruments import AssetClass, Instrument
 from trading.money import ONE
@@ -46,9 +52,7 @@ class _Day:
 class History:
     """The simulated past of some instruments, up to `anchor_ns`; `prices` in nanos are where it must arrive."""
 
-    def __init__(
-        self, instruments: Sequence[Instrument], prices: Mapping[str, int], seed: int, anchor_ns: int
-    ) -> None:
+    def __init__(self, instruments: Sequence[Instrument], prices: Mapping[str, int], seed: int, anchor_ns: int) -> None:
         self._instruments = {instrument.symbol: instrument for instrument in instruments}
         self._prices = prices
         self._seed = seed
@@ -126,9 +130,7 @@ class History:
             return float(equities)
         return float(_CRYPTO_WITH_EQUITIES * equities + (1 - _CRYPTO_WITH_EQUITIES**2) ** 0.5 * crypto)
 
-    def _minutes_of(
-        self, day: _Day, instrument: Instrument, profile: Profile, random: np.random.Generator
-    ) -> BarTable:
+    def _minutes_of(self, day: _Day, instrument: Instrument, profile: Profile, random: np.random.Generator) -> BarTable:
         volatility = profile.volatility_per_second(instrument.asset_class) * 60**0.5
         factor = np.random.default_rng([self._seed, 7, day.date.toordinal()]).standard_normal(1440)[: day.minutes]
         own = random.standard_normal(day.minutes)
@@ -168,8 +170,11 @@ def _table(
     volumes = np.maximum(1.0, np.rint(volumes)) if instrument.asset_class is AssetClass.EQUITY else volumes
     trades = np.maximum(1, np.rint(volumes * _TRADES_PER_VOLUME[instrument.asset_class])).astype(np.int64)
     vwap = (log_opens + log_closes + high + low) / 4
-    prices = [_on_tick(log_prices, instrument) for log_prices in (log_opens, high, low, log_closes)]
-    return BarTable(starts, *prices, volumes, trades, np.rint(np.exp(vwap) * ONE).astype(np.int64))
+    open_, highest, lowest, close = [
+        _on_tick(log_prices, instrument) for log_prices in (log_opens, high, low, log_closes)
+    ]
+    vwaps = np.rint(np.exp(vwap) * ONE).astype(np.int64)
+    return BarTable(starts, open_, highest, lowest, close, volumes, trades, vwaps)
 
 
 def _on_tick(log_prices: Floats, instrument: Instrument) -> npt.NDArray[np.int64]:

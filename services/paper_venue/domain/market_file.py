@@ -6,7 +6,7 @@ A file has a time column and either quotes (`bid bid_size ask ask_size`), trades
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -109,7 +109,8 @@ def ticks_of(
     if kind is Kind.BAR:
         prices = [amounts_nanos(columns[name], name, file, False) for name in BAR_COLUMNS[:4]]
         volume = columns["volume"].astype(np.float64)
-        return Ticks(times, np.full(len(times), kind, np.int8), instrument, *prices, np.nan_to_num(volume))
+        bars = Ticks.of(kind, instrument, times, *prices)
+        return replace(bars, volume=np.nan_to_num(volume))
     if kind is Kind.QUOTE:
         amounts = [amounts_nanos(columns[name], name, file, True) for name in QUOTE_COLUMNS]
         return Ticks.of(kind, instrument, times, *amounts)

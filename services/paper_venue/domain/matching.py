@@ -143,6 +143,7 @@ class MatchingEngine:
                 order = self._open[order_id]
                 self._unpark(order, book)
                 self._open[order_id] = triggered = order.at(now_ns, triggered=True)
+                events.append(OrderEvent(EventKind.TRIGGERED, triggered, now_ns))
                 events += self._work(triggered, book, now_ns)
         return events
 
@@ -161,9 +162,7 @@ class MatchingEngine:
 
     def _work(self, order: Order, book: Book, now_ns: int) -> list[OrderEvent]:
         """Match a live order against the touch now."""
-        fills = list(
-            sweep(book.touch, order.side, order.remaining_nanos, order.limit_nanos, book.tick, self._slippage)
-        )
+        fills = list(sweep(book.touch, order.side, order.remaining_nanos, order.limit_nanos, book.tick, self._slippage))
         if order.time_in_force is TimeInForce.FOK and sum(quantity for _, quantity in fills) < order.remaining_nanos:
             return self.cancel(order.order_id, now_ns)
         events = [self._fill(self._open[order.order_id], price, quantity, now_ns) for price, quantity in fills]

@@ -32,6 +32,7 @@ class EventKind(StrEnum):
     """What can happen to an order."""
 
     NEW = "NEW"
+    TRIGGERED = "TRIGGERED"
     FILL = "FILL"
     CANCELED = "CANCELED"
     EXPIRED = "EXPIRED"

@@ -1,5 +1,6 @@
 """How each simulated instrument behaves: its level, its liveliness, and how it hangs together with the rest."""
 
+import math
 from dataclasses import dataclass
 
 from trading.instruments import AssetClass, Instrument
@@ -27,7 +28,7 @@ class Profile:
     def volatility_per_second(self, asset_class: AssetClass) -> float:
         """The standard deviation of the log price over one second of trading."""
         crypto = asset_class is AssetClass.CRYPTO
-        return self.annual_volatility / (CALENDAR_SECONDS_PER_YEAR if crypto else TRADING_SECONDS_PER_YEAR) ** 0.5
+        return self.annual_volatility / math.sqrt(CALENDAR_SECONDS_PER_YEAR if crypto else TRADING_SECONDS_PER_YEAR)
 
 
 _PROFILES = {

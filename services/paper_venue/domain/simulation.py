@@ -117,7 +117,7 @@ class Simulation:
         return _Touch(bid, bid + spread, lean, burst)
 
     def _draw_bursts(self) -> Floats:
-        times_s = (self._chunks * STEPS_PER_CHUNK + np.arange(STEPS_PER_CHUNK)) * _STEP_S
+        times_s = np.asarray((self._chunks * STEPS_PER_CHUNK + np.arange(STEPS_PER_CHUNK)) * _STEP_S, np.float64)
         return np.stack([schedule.directions(times_s) for schedule in self._schedules], axis=1)
 
     def _draw_prices(self, burst: Floats) -> Floats:
@@ -160,7 +160,8 @@ class Simulation:
 
     def _draw_spread(self, prices: Floats) -> npt.NDArray[np.int64]:
         usual = prices * 1e9 * self._spread_bps * 1e-4 / self._tick * np.exp(self._log_volatility)
-        return np.maximum(1, np.rint(usual)).astype(np.int64) + self._streams.quotes.poisson(0.15 * usual)
+        widened = self._streams.quotes.poisson(0.15 * usual)
+        return np.asarray(np.maximum(1, np.rint(usual)).astype(np.int64) + widened)
 
     def _opening(self, touch: _Touch, first_ns: int) -> Ticks:
         """One quote of every symbol at the first moment, so that orders can be filled at once."""
@@ -201,9 +202,9 @@ class Simulation:
         ids = self._trades + 1 + np.argsort(np.argsort(times, kind="stable"), kind="stable")
         self._trades += len(steps)
         sides = np.where(buys, 1, -1).astype(np.int64)
-        return Ticks.of(
-            Kind.TRADE, symbols.astype(np.int16), times, price, self._in_lots(symbols, sizes), sides, ids
-        )[np.argsort(times, kind="stable")]
+        return Ticks.of(Kind.TRADE, symbols.astype(np.int16), times, price, self._in_lots(symbols, sizes), sides, ids)[
+            np.argsort(times, kind="stable")
+        ]
 
     @staticmethod
     def _cells(counts: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
@@ -212,7 +213,5 @@ class Simulation:
         return cells // counts.shape[1], cells % counts.shape[1]
 
     @staticmethod
-    def _times(
-        steps: npt.NDArray[np.intp], first_ns: int, random: np.random.Generator
-    ) -> npt.NDArray[np.int64]:
+    def _times(steps: npt.NDArray[np.intp], first_ns: int, random: np.random.Generator) -> npt.NDArray[np.int64]:
         return first_ns + steps.astype(np.int64) * STEP_NS + random.integers(0, STEP_NS, len(steps))

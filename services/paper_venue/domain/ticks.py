@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -59,9 +59,9 @@ class Ticks:
         """Some of the rows; a slice gives views, a mask or an index copies."""
         return Ticks(*(column[rows] for column in self.columns()))
 
-    def columns(self) -> tuple[npt.NDArray[np.generic], ...]:
+    def columns(self) -> tuple[npt.NDArray[Any], ...]:
         """The columns in the order of the fields."""
-        return (self.time_ns, self.kind, self.instrument, self.a, self.b, self.c, self.d, self.volume)  # type: ignore[return-value]
+        return (self.time_ns, self.kind, self.instrument, self.a, self.b, self.c, self.d, self.volume)
 
     def rows(self) -> Iterable[Row]:
         """The rows as plain Python values."""
@@ -81,7 +81,7 @@ class Ticks:
 
     def shifted(self, by_ns: int) -> "Ticks":
         """The same rows `by_ns` later."""
-        return Ticks(self.time_ns + by_ns, *self.columns()[1:])  # type: ignore[arg-type]
+        return Ticks(self.time_ns + by_ns, *self.columns()[1:])
 
     @classmethod
     def empty(cls) -> Self:
@@ -93,8 +93,8 @@ class Ticks:
     def of(cls, kind: Kind, instrument: int | npt.NDArray[np.int16], time_ns: Int64, *values: Int64) -> Self:
         """Rows of one kind from up to four value columns; a missing column is 0."""
         count = len(time_ns)
-        zeros = np.zeros(count, np.int64)
-        a, b, c, d = (*values, *[zeros] * (4 - len(values)))
+        padded: list[Int64] = [*values, *(np.zeros(count, np.int64) for _ in range(4 - len(values)))]
+        a, b, c, d = padded
         indices = np.broadcast_to(np.asarray(instrument, np.int16), (count,))
         return cls(time_ns, np.full(count, kind, np.int8), indices, a, b, c, d, np.zeros(count))
 
@@ -103,7 +103,7 @@ class Ticks:
         """All rows of all parts, one part after another."""
         if not parts:
             return cls.empty()
-        return cls(*(np.concatenate(columns) for columns in zip(*(part.columns() for part in parts), strict=True)))  # type: ignore[arg-type]
+        return cls(*(np.concatenate(columns) for columns in zip(*(part.columns() for part in parts), strict=True)))
 
     @classmethod
     def merged(cls, parts: Sequence["Ticks"]) -> "Ticks":
