@@ -67,6 +67,7 @@ class Fleet:
         codes: dict[str, int | None] = {}
         for name, child in reversed(list(self.children.items())):
             codes[name] = await child.stop()
+            self._say("fleet", f"{name} drained with exit code {codes[name]}")
         for keeper in self._keepers:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
