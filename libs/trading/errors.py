@@ -18,6 +18,7 @@ TradingError
 └── DeadlineExceeded
 """
 
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 
 
@@ -42,12 +43,16 @@ class Kind(StrEnum):
 class TradingError(Exception):
     """An error with a kind for the caller, a stable reason for the machine and a message for the reader."""
 
-    def __init__(self, kind: Kind, reason: str, message: str, **metadata: object) -> None:
+    def __init__(self, kind: Kind, reason: str, message: str, /, **metadata: object) -> None:
         super().__init__(message)
         self.kind = kind
         self.reason = reason
         self.message = message
         self.metadata = metadata
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Survive the way back from a worker process."""
+        return named, (self.kind, self.reason, self.message, self.metadata)
 
 
 class _OfKind(TradingError):
@@ -56,7 +61,7 @@ class _OfKind(TradingError):
     KIND: Kind
     REASON: str
 
-    def __init__(self, message: str, *, reason: str | None = None, **metadata: object) -> None:
+    def __init__(self, message: str, /, *, reason: str | None = None, **metadata: object) -> None:
         super().__init__(self.KIND, reason or self.REASON, message, **metadata)
 
 
@@ -148,3 +153,20 @@ class DeadlineExceeded(_OfKind):
     """The caller's deadline passed before there was an answer."""
 
     KIND, REASON = Kind.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"
+
+
+def named(kind: Kind, reason: str, message: str, metadata: Mapping[str, object]) -> TradingError:
+    """The error of the narrowest class that fits: by its reason, else by its kind, else a plain TradingError."""
+    same_kind = [found for found in _classes(_OfKind) if found.KIND is kind]
+    fitting = [found for found in same_kind if reason == found.REASON] or same_kind[:1]
+    error = fitting[0](message, reason=reason) if fitting else TradingError(kind, reason, message)
+    error.metadata = dict(metadata)  # set, not passed: a foreign key may be called like an argument
+    return error
+
+
+def _classes(above: type[_OfKind]) -> Iterator[type[_OfKind]]:
+    """Every class of this module below `above`, parents before their children."""
+    for found in above.__subclasses__():
+        if found.__module__ == __name__:
+            yield found
+            yield from _classes(found)

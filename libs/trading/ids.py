@@ -18,6 +18,7 @@ AccountId = NewType("AccountId", str)
 EventId = NewType("EventId", str)
 
 _CLIENT_ORDER_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_VENUE_CLIENT_ORDER_ID = re.compile(r"([0-9a-f]{32})(?:-[1-9][0-9]*)?")
 
 
 def new_id() -> str:
@@ -26,8 +27,10 @@ def new_id() -> str:
 
 
 def hashed_id(*parts: object) -> str:
-    """A UUID that is a pure function of its parts (SHA-256, version 8): the same fact, the same id."""
-    digest = bytearray(hashlib.sha256("\x1f".join(map(str, parts)).encode()).digest()[:16])
+    """A UUID that is a pure function of its parts' texts (SHA-256, version 8): the same fact, the same id."""
+    texts = [str(part).encode("utf-8", "surrogatepass") for part in parts]
+    framed = b"".join(b"%d:%s" % (len(text), text) for text in texts)  # so that no part can imitate two
+    digest = bytearray(hashlib.sha256(framed).digest()[:16])
     digest[6] = digest[6] & 0x0F | 0x80
     digest[8] = digest[8] & 0x3F | 0x80
     return str(uuid.UUID(bytes=bytes(digest)))
@@ -48,8 +51,5 @@ def venue_client_order_id(order_id: OrderId, replacement: int = 0) -> str:
 
 def order_id_of_venue(client_order_id: str) -> OrderId | None:
     """Our order id behind a venue's client order id, or None when the order is not ours."""
-    digits = client_order_id.partition("-")[0] if len(client_order_id) != 36 else client_order_id
-    try:
-        return OrderId(str(uuid.UUID(digits)))
-    except ValueError:
-        return None
+    found = _VENUE_CLIENT_ORDER_ID.fullmatch(client_order_id.lower())
+    return OrderId(str(uuid.UUID(found[1]))) if found else None

@@ -49,7 +49,8 @@ class Instruments:
 
     def __init__(self, instruments: Iterable[Instrument] = ()) -> None:
         self._by_symbol: dict[str, Instrument] = {}
-        self._canonical: dict[str, str] = {}
+        self._symbols: dict[str, str] = {}  # canonical symbol by itself in capitals
+        self._spellings: dict[str, str] = {}  # canonical symbol by a venue's spelling in capitals
         for instrument in instruments:
             self.add(instrument)
 
@@ -60,20 +61,26 @@ class Instruments:
         return len(self._by_symbol)
 
     def __contains__(self, spelling: object) -> bool:
-        return isinstance(spelling, str) and spelling.upper() in self._canonical
+        return isinstance(spelling, str) and self._symbol(spelling) is not None
 
     def add(self, instrument: Instrument) -> None:
         """Take in an instrument, or a newer version of it, with all its spellings."""
         self._by_symbol[instrument.symbol] = instrument
-        for spelling in (instrument.symbol, *instrument.venue_symbols.values()):
-            self._canonical[spelling.upper()] = instrument.symbol
+        self._symbols[instrument.symbol.upper()] = instrument.symbol
+        for spelling in instrument.venue_symbols.values():
+            self._spellings[spelling.upper()] = instrument.symbol
 
     def get(self, spelling: str) -> Instrument:
         """The instrument behind any spelling of its name; raises UnknownSymbol."""
-        symbol = self._canonical.get(parse_symbol(spelling).upper())
+        symbol = self._symbol(parse_symbol(spelling))
         if symbol is None:
             raise UnknownSymbol(f"No instrument is called {spelling!r}.", symbol=spelling)
         return self._by_symbol[symbol]
+
+    def _symbol(self, spelling: str) -> str | None:
+        """A canonical symbol is never hidden by another instrument's spelling."""
+        capitals = spelling.upper()
+        return self._symbols.get(capitals) or self._spellings.get(capitals)
 
 
 def parse_symbol(text: str) -> str:

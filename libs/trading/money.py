@@ -1,11 +1,12 @@
 """Exact amounts: prices and quantities as int nanos (10⁻⁹), money with its currency.
 
-The domain computes with `int`; Decimal only parses and prints. The product of a price and a quantity
+The domain computes with `int` and never with a float. The product of a price and a quantity
 has 18 decimals and is rounded half-even to the nano once, where it becomes money.
 """
 
+import re
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import NewType, Self
 
 from trading.errors import AmountOutOfRange, InvalidArgument
@@ -17,6 +18,9 @@ ONE = Nanos(1_000_000_000)
 MAX_NANOS = 2**63 - 1
 _DECIMALS = 9
 _LONGEST_TEXT = 64
+_BEYOND_RANGE = 20  # ten to this power is more than int64 holds
+_NUMBER = re.compile(r"([+-]?)(?=\.?[0-9])([0-9]*)\.?([0-9]*)(?:[eE]([+-]?[0-9]{1,9}))?")
+_NOT_FINITE = re.compile(r"[+-]?s?(nan[0-9]*|inf|infinity)", re.IGNORECASE)
 
 
 def parse_nanos(value: str | int | float | Decimal, field: str = "amount") -> Nanos:
@@ -25,25 +29,35 @@ def parse_nanos(value: str | int | float | Decimal, field: str = "amount") -> Na
     A float is read by its shortest text (0.1 is a tenth). Raises InvalidArgument when it is no finite
     number, AmountOutOfRange when it has more than nine decimals or leaves the int64 range.
     """
-    text = value if isinstance(value, str) else repr(value) if isinstance(value, float) else str(value)
-    if isinstance(value, bool) or len(text) > _LONGEST_TEXT:
-        raise InvalidArgument("Expected a decimal number.", field=field, value=text[:_LONGEST_TEXT])
-    try:
-        number = Decimal(text)
-    except InvalidOperation as error:
-        raise InvalidArgument("Expected a decimal number.", field=field, value=text) from error
-    if not number.is_finite():
-        raise InvalidArgument("Expected a finite number.", field=field, value=text)
-    return _to_nanos(number, field, text)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return _in_range(value * ONE, field, "an integer")
+    text = _text(value)
+    number = _NUMBER.fullmatch(text) if len(text) <= _LONGEST_TEXT else None
+    if number is None:
+        expected = "a finite number" if _NOT_FINITE.fullmatch(text) else "a decimal number"
+        raise InvalidArgument(f"Expected {expected}.", field=field, value=text[:_LONGEST_TEXT])
+    sign, whole, part, exponent = number.groups("")
+    nanos = _to_nanos(int(whole + part), int(exponent or 0) - len(part) + _DECIMALS, field, text)
+    return Nanos(-nanos) if sign == "-" else nanos
 
 
-def _to_nanos(number: Decimal, field: str, text: str) -> Nanos:
-    if number and number.adjusted() > 10:
-        raise AmountOutOfRange("Amount is beyond ±9.22e9.", field=field, value=text)
-    scaled = number.scaleb(_DECIMALS)
-    nanos = int(scaled)
-    if nanos != scaled:
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    return float.__repr__(value) if isinstance(value, float) else str(value)  # numpy's own repr names its type
+
+
+def _to_nanos(digits: int, scale: int, field: str, text: str) -> Nanos:
+    """`digits` × 10^`scale`, where `scale` may be any size but the powers computed are small."""
+    if scale >= 0:
+        return _in_range(digits * 10 ** min(scale, _BEYOND_RANGE), field, text)
+    nanos, finer = divmod(digits, 10 ** min(-scale, _LONGEST_TEXT))
+    if finer:
         raise AmountOutOfRange("Amount has more than nine decimals.", field=field, value=text)
+    return _in_range(nanos, field, text)
+
+
+def _in_range(nanos: int, field: str, text: str) -> Nanos:
     if abs(nanos) > MAX_NANOS:
         raise AmountOutOfRange("Amount is beyond ±9.22e9.", field=field, value=text)
     return Nanos(nanos)
@@ -62,8 +76,11 @@ def to_float(nanos: int) -> float:
 
 
 def from_float(value: float) -> Nanos:
-    """Round a model's or a simulator's float half-even to the nano."""
-    return Nanos(round(value * 1_000_000_000))
+    """Round a model's or a simulator's float half-even to the nano; raises AmountOutOfRange, also for NaN."""
+    scaled = value * 1_000_000_000
+    if not abs(scaled) < MAX_NANOS:
+        raise AmountOutOfRange("Amount is beyond ±9.22e9.", value=value)
+    return Nanos(round(scaled))
 
 
 def divide_half_even(numerator: int, denominator: int) -> int:
