@@ -25,8 +25,9 @@ def find() -> str:
 
 
 def command(binary: str, host: str, port: int, store: Path) -> list[str]:
-    """How to start it with JetStream kept in `store`."""
-    return [binary, "--addr", host, "--port", str(port), "--jetstream", "--store_dir", str(store)]
+    """How to start it with JetStream kept in `store`, and its own log beside that."""
+    log = store.with_suffix(".log")
+    return [binary, "--addr", host, "--port", str(port), "--jetstream", "--store_dir", str(store), "--log", str(log)]
 
 
 def _version(binary: str) -> tuple[int, ...]:
