@@ -1,0 +1,1 @@
+"""Portfolio: the exact book of what was traded, the optimiser, and the risk of positions."""

@@ -1,0 +1,1 @@
+"""The outside of the portfolio: one outside thing in each file."""

@@ -1,0 +1,246 @@
+"""The book in SQLite or Postgres: fills, positions, cash, outbox and progress move in one transaction."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Row, Select, Table, delete, func, select, tuple_
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from fleet.database import Database
+from services.portfolio.adapters import tables
+from services.portfolio.domain.account import BookTotals, PositionChange
+from services.portfolio.domain.ledger import (
+    CashKey,
+    Fill,
+    Ledger,
+    Position,
+    PositionKey,
+    in_log_order,
+    late_keys,
+    refold,
+)
+from services.portfolio.ports import AccountBook, PendingChange, Posting
+from trading.order import Side
+
+_SOURCE = "execution"
+_CHUNK = 500
+"""Keys asked for in one statement."""
+_REFOLD_ROWS = 5_000
+"""Fills fetched at a time when a position is folded again."""
+_ONE_MOMENT = {"postgresql": "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "sqlite": "BEGIN"}
+"""What makes the reads that follow see one moment: SQLite's driver opens no transaction for a SELECT."""
+
+
+class SqlBook:
+    """Book and Outbox over SQLAlchemy Core."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._one_moment = _ONE_MOMENT[database.dialect]
+
+    async def apply(self, fills: Sequence[Fill], *, scanned_to: int | None = None) -> Posting:
+        """Fold in the fills that are new, in the order of the log, whatever order they came in."""
+        offered = in_log_order(fills)
+        fresh = await self._unknown(offered)
+        if not fresh and (scanned_to is None or scanned_to <= await self.scanned_to()):
+            return Posting(0, len(fills))
+        async with self._database.begin() as connection:
+            batch = _Batch(connection, self._database.dialect)
+            applied = await batch.post(fresh) if fresh else 0
+            if scanned_to is not None:
+                await batch.note_scan(scanned_to)
+        return Posting(applied, len(fills) - applied)
+
+    async def _unknown(self, fills: Sequence[Fill]) -> list[Fill]:
+        """Fills that were not booked before; looked at first, so that a redelivery costs no write."""
+        known: set[str] = set()
+        async with self._database.read() as connection:
+            for chunk in _chunks([fill.event_id for fill in fills]):
+                column = tables.fills.c.event_id
+                known.update((await connection.execute(select(column).where(column.in_(chunk)))).scalars())
+        return [fill for fill in fills if fill.event_id not in known]
+
+    async def read(self, account: str) -> AccountBook:
+        """One account at one moment: three tables in one read transaction."""
+        async with self._database.read() as connection:
+            await connection.exec_driver_sql(self._one_moment)
+            totals = (await connection.execute(_of(tables.books, account))).one_or_none()
+            positions = (await connection.execute(_of(tables.positions, account))).all()
+            flows = (await connection.execute(_of(tables.cash_flows, account))).all()
+        return AccountBook(
+            BookTotals(*totals) if totals else BookTotals(account),
+            tuple(Position(*row) for row in positions),
+            {row.currency: row.flow_nanos for row in flows},
+        )
+
+    async def accounts(self) -> tuple[str, ...]:
+        """Names of the accounts on which something was booked, sorted."""
+        async with self._database.read() as connection:
+            names = await connection.execute(select(tables.books.c.account).order_by(tables.books.c.account))
+            return tuple(names.scalars())
+
+    async def newest_log_sequence(self) -> int:
+        """Newest position in the log among all accounts."""
+        return await self._number(select(func.max(tables.books.c.log_sequence)))
+
+    async def scanned_to(self) -> int:
+        """How far execution's log was scanned."""
+        return await self._number(select(tables.scans.c.scanned_to).where(tables.scans.c.source == _SOURCE))
+
+    async def _number(self, query: Select[Any]) -> int:
+        async with self._database.read() as connection:
+            return (await connection.execute(query)).scalar() or 0
+
+    async def pending(self, limit: int) -> tuple[PendingChange, ...]:
+        """The oldest changes that wait, in the order they were booked."""
+        query = select(tables.outbox).order_by(tables.outbox.c.place).limit(limit)
+        async with self._database.read() as connection:
+            return tuple(_pending(row) for row in (await connection.execute(query)).all())
+
+    async def forget(self, places: Sequence[int]) -> None:
+        """Take published changes away."""
+        async with self._database.begin() as connection:
+            for chunk in _chunks(places):
+                await connection.execute(delete(tables.outbox).where(tables.outbox.c.place.in_(chunk)))
+
+
+class _Batch:
+    """The writes of one transaction."""
+
+    def __init__(self, connection: AsyncConnection, dialect: str) -> None:
+        self._connection = connection
+        self._insert: Any = postgresql.insert if dialect == "postgresql" else sqlite.insert
+
+    async def post(self, fills: Sequence[Fill]) -> int:
+        """Book fills in log order and give back how many were new after all."""
+        totals = await self._hold_books(sorted({fill.account for fill in fills}))
+        fresh = await self._receive(fills)
+        if not fresh:
+            return 0
+        ledger = await self._load(fresh)
+        late = late_keys(ledger.positions, fresh)
+        await self._refold(ledger, late)
+        changes = _post_all(ledger, fresh, late, totals)
+        await self._save(ledger, totals, changes)
+        return len(fresh)
+
+    async def note_scan(self, scanned_to: int) -> None:
+        """Move the scan forward; it never goes back."""
+        row = {"source": _SOURCE, "scanned_to": scanned_to}
+        statement = self._insert(tables.scans).values(row)
+        newer = tables.scans.c.scanned_to < scanned_to
+        await self._connection.execute(
+            statement.on_conflict_do_update(index_elements=["source"], set_={"scanned_to": scanned_to}, where=newer)
+        )
+
+    async def _hold_books(self, accounts: Sequence[str]) -> dict[str, BookTotals]:
+        """Lock the accounts in one order; the insert comes first, so SQLite takes its write lock at once."""
+        rows = [BookTotals(account)._asdict() for account in accounts]
+        await self._connection.execute(self._insert(tables.books).on_conflict_do_nothing(), rows)
+        column = tables.books.c.account
+        query = select(tables.books).where(column.in_(accounts)).order_by(column).with_for_update()
+        return {row.account: BookTotals(*row) for row in (await self._connection.execute(query)).all()}
+
+    async def _receive(self, fills: Sequence[Fill]) -> list[Fill]:
+        """Enter fills into the inbox; those that another process entered meanwhile are left out."""
+        statement = self._insert(tables.fills).on_conflict_do_nothing().returning(tables.fills.c.event_id)
+        entered = set((await self._connection.execute(statement, [_fill_row(fill) for fill in fills])).scalars())
+        return [fill for fill in fills if fill.event_id in entered]
+
+    async def _load(self, fills: Sequence[Fill]) -> Ledger:
+        ledger = Ledger()
+        table = tables.positions
+        by_key = tuple_(table.c.account, table.c.symbol, table.c.currency)
+        for chunk in _chunks(sorted({fill.key for fill in fills})):
+            for row in (await self._connection.execute(select(table).where(by_key.in_(chunk)))).all():
+                position = Position(*row)
+                ledger.positions[position.key] = position
+        flows = tables.cash_flows
+        accounts = sorted({fill.account for fill in fills})
+        for row in (await self._connection.execute(select(flows).where(flows.c.account.in_(accounts)))).all():
+            ledger.flows[CashKey(row.account, row.currency)] = row.flow_nanos
+        return ledger
+
+    async def _refold(self, ledger: Ledger, keys: Iterable[PositionKey]) -> None:
+        """Fold positions again from all their fills, the late ones in their place; rare, and exact."""
+        table = tables.fills
+        for key in sorted(keys):
+            query = (
+                select(table)
+                .where(table.c.account == key.account, table.c.symbol == key.symbol, table.c.currency == key.currency)
+                .order_by(table.c.log_sequence, table.c.event_id)
+                .execution_options(yield_per=_REFOLD_ROWS)
+            )
+            position = None
+            async with self._connection.stream(query) as result:
+                async for rows in result.partitions():
+                    position = refold(key, (_fill(row) for row in rows), position)
+            if position is not None:
+                ledger.positions[key] = position
+
+    async def _save(self, ledger: Ledger, totals: Mapping[str, BookTotals], changes: Sequence[PositionChange]) -> None:
+        touched = {change.position.key for change in changes}
+        await self._upsert(tables.positions, [ledger.positions[key]._asdict() for key in sorted(touched)])
+        paid = {CashKey(key.account, key.currency) for key in touched}
+        flows = [key._asdict() | {"flow_nanos": ledger.flows[key]} for key in sorted(paid)]
+        await self._upsert(tables.cash_flows, flows)
+        await self._upsert(tables.books, [book._asdict() for book in totals.values()])
+        await self._connection.execute(self._insert(tables.outbox), [_change_row(change) for change in changes])
+
+    async def _upsert(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        statement = self._insert(table)
+        keys = [column.name for column in table.primary_key]
+        fresh = {column.name: statement.excluded[column.name] for column in table.c if column.name not in keys}
+        await self._connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=fresh), rows)
+
+
+def _post_all(
+    ledger: Ledger, fills: Sequence[Fill], late: set[PositionKey], totals: dict[str, BookTotals]
+) -> list[PositionChange]:
+    """Fold fills in log order; one change for each, numbered by account."""
+    changes = []
+    for fill in fills:
+        if fill.key in late:
+            ledger.pay(fill)
+            position = ledger.positions[fill.key]
+        else:
+            position = ledger.post(fill)
+        book = totals[fill.account]
+        totals[fill.account] = book = BookTotals(
+            book.account, book.sequence + 1, max(book.log_sequence, fill.log_sequence), book.fill_count + 1
+        )
+        flow = ledger.flows[CashKey(fill.account, fill.currency)]
+        changes.append(PositionChange(position, fill.event_id, book.sequence, flow))
+    return changes
+
+
+def _of(table: Table, account: str) -> Select[Any]:
+    return select(table).where(table.c.account == account)
+
+
+def _chunks(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
+    return (values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK))
+
+
+def _fill_row(fill: Fill) -> dict[str, Any]:
+    return fill._asdict() | {"side": fill.side.value}
+
+
+def _fill(row: Row[Any]) -> Fill:
+    return Fill(**(row._asdict() | {"side": Side(row.side)}))
+
+
+def _change_row(change: PositionChange) -> dict[str, Any]:
+    words = {
+        "event_id": change.event_id,
+        "account_sequence": change.account_sequence,
+        "flow_nanos": change.flow_nanos,
+    }
+    return change.position._asdict() | words
+
+
+def _pending(row: Row[Any]) -> PendingChange:
+    words = row._asdict()
+    position = Position(**{name: words[name] for name in Position._fields})
+    return PendingChange(row.place, PositionChange(position, row.event_id, row.account_sequence, row.flow_nanos))

@@ -1,0 +1,1 @@
+"""Choosing weights: the problem, what is refused before solving, the search, and the proof of the answer."""

@@ -1,0 +1,136 @@
+"""The weights that were found, cleaned of the solver's dust, with what they promise and how good they are."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from services.portfolio.domain.matrices import Floats
+from services.portfolio.domain.optimiser.problem import BUDGET, Objective, Problem
+from services.portfolio.domain.optimiser.proof import (
+    Multipliers,
+    binding_constraints,
+    largest_violation,
+    optimality_residual,
+)
+
+_DUST = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """What a solver brings back: weights, the multipliers that prove them, and its own words."""
+
+    weights: Floats
+    multipliers: Multipliers
+    route: str
+    status: str
+    gap: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Weights by symbol and what they promise, in the period of the inputs."""
+
+    allocations: dict[str, float]
+    cash: float
+    expected_return: float
+    risk: float
+    sharpe_ratio: float
+    objective_value: float
+    turnover: float | None
+    binding_constraints: tuple[str, ...]
+    solution: Solution
+    kkt_residual: float
+    max_violation: float
+
+
+class Proven(NamedTuple):
+    """An answer that passed its proof, with the time from question to proof and the question's fingerprint."""
+
+    answer: Answer
+    time_ns: int
+    input_sha256: str
+
+
+def answer_of(problem: Problem, solution: Solution) -> Answer:
+    """Measure a solution on the problem itself."""
+    weights = solution.weights
+    cash = BUDGET - float(weights.sum())
+    cash = 0.0 if abs(cash) < _DUST else cash
+    reward = float(problem.moments.expected_returns @ weights) + cash * problem.risk_free_rate
+    variance = max(float(weights @ problem.moments.covariance @ weights), 0.0)
+    risk = variance**0.5
+    return Answer(
+        allocations=dict(zip(problem.symbols, weights.tolist(), strict=True)),
+        cash=cash,
+        expected_return=reward,
+        risk=risk,
+        sharpe_ratio=(reward - problem.risk_free_rate) / risk if risk else 0.0,
+        objective_value=_objective_value(problem, reward, variance),
+        turnover=None if problem.current is None else float(np.abs(weights - problem.current).sum()),
+        binding_constraints=binding_constraints(problem, weights),
+        solution=solution,
+        kkt_residual=optimality_residual(problem, weights, solution.multipliers),
+        max_violation=largest_violation(problem, weights),
+    )
+
+
+def _objective_value(problem: Problem, reward: float, variance: float) -> float:
+    match problem.objective:
+        case Objective.MAX_SHARPE:
+            return (reward - problem.risk_free_rate) / variance**0.5 if variance else 0.0
+        case Objective.MAX_UTILITY:
+            return reward - problem.risk_aversion / 2 * variance
+    return variance
+
+
+def settle(problem: Problem, raw: Floats, lower: Floats, upper: Floats) -> Floats:
+    """A solver's weights without its dust: inside the box, exact zeros, the budget kept to the last digit."""
+    weights = np.clip(raw, lower, upper)
+    weights[(weights < _DUST) & (lower <= 0)] = 0.0
+    missing = BUDGET - float(weights.sum())
+    if missing < 0 or not problem.constraints.allow_cash:
+        _spread(problem, weights, lower, upper, missing)
+    return weights
+
+
+def _spread(problem: Problem, weights: Floats, lower: Floats, upper: Floats, missing: float) -> None:
+    """Put a last digit that is missing where there is most room for it."""
+    room = upper - weights if missing > 0 else weights - lower
+    for sector in problem.sector_caps():
+        members = list(sector.members)
+        slack = sector.cap - float(weights[members].sum())
+        room[members] = np.minimum(room[members], np.inf if missing < 0 else max(slack, 0.0))
+    index = int(room.argmax())
+    weights[index] += np.sign(missing) * min(abs(missing), float(room[index]))
+
+
+def fullest(problem: Problem, weights: Floats) -> Floats:
+    """The same mix, as much of it as the constraints allow: with cash, every scale has one Sharpe ratio."""
+    limits = [BUDGET / max(float(weights.sum()), _DUST)]
+    held = weights > 0
+    limits += (problem.upper[held] / weights[held]).tolist()
+    for sector in problem.sector_caps():
+        total = float(weights[list(sector.members)].sum())
+        if total > 0:
+            limits.append(sector.cap / total)
+    scale = min(limits)
+    if problem.constraints.turnover_limit is not None:
+        scale = _within_turnover(problem, weights, scale)
+    return weights * max(scale, 1.0)
+
+
+def _within_turnover(problem: Problem, weights: Floats, scale: float) -> float:
+    """The largest scale up to `scale` that keeps the turnover limit; 1 keeps it, and turnover is convex in it."""
+    limit = problem.constraints.turnover_limit or 0.0
+    low, high = 1.0, max(scale, 1.0)
+    if float(np.abs(weights * high - problem.held).sum()) <= limit:
+        return high
+    for _ in range(60):
+        middle = (low + high) / 2
+        if float(np.abs(weights * middle - problem.held).sum()) <= limit:
+            low = middle
+        else:
+            high = middle
+    return low

@@ -1,0 +1,257 @@
+"""What is refused before a solver runs: each check proves that no portfolio exists, and says why in numbers.
+
+The feasible set is a box under a budget and disjoint sector caps, so its extremes are found by filling
+greedily; no solver is needed to know them.
+"""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from services.portfolio.domain.matrices import Floats, Refusal
+from services.portfolio.domain.optimiser.problem import BUDGET, Constraints, Objective, Problem, SectorCap
+from trading.errors import InvalidArgument
+
+SLACK = 1e-9
+"""Rounding that a bound forgives: ten assets of at most 0.1 do fill a budget of 1."""
+_RISKLESS = 1e-12
+"""A variance this small beside the largest one is none."""
+
+
+def refuse_infeasible(problem: Problem) -> None:
+    """Raise a Refusal when the problem has no answer; InvalidArgument when an option makes no sense."""
+    _refuse_options(problem)
+    caps = problem.sector_caps()
+    _refuse_unknown_sectors(problem, caps)
+    _refuse_minimum(problem, caps)
+    if not problem.constraints.allow_cash:
+        _refuse_budget(problem, caps)
+    _refuse_turnover(problem, caps)
+    if problem.objective is Objective.TARGET_RETURN:
+        _refuse_target(problem, caps)
+    if problem.objective is Objective.MAX_SHARPE:
+        _refuse_sharpe(problem, caps)
+
+
+def _refuse_options(problem: Problem) -> None:
+    constraints = problem.constraints
+    rates = {"risk_free_rate": problem.risk_free_rate, "risk_aversion": problem.risk_aversion}
+    limits = {
+        "max_position_size": constraints.max_position_size,
+        "min_position_size": constraints.min_position_size,
+        **{f"sector_caps.{name}": cap for name, cap in constraints.sector_caps.items()},
+    }
+    if constraints.turnover_limit is not None:
+        limits["turnover_limit"] = constraints.turnover_limit
+    if problem.objective is Objective.TARGET_RETURN:
+        if problem.target_return is None:
+            raise InvalidArgument("TARGET_RETURN needs a target.", field="target_return")
+        rates["target_return"] = problem.target_return
+    for name, value in (rates | limits).items():
+        if not math.isfinite(value):
+            raise Refusal("NOT_FINITE", f"{name} is not finite.", name, {"value": str(value)})
+    for name, value in limits.items():
+        if value < 0:
+            raise InvalidArgument(f"Expected {name} to be at least 0, was {value}.", field=f"constraints.{name}")
+    if problem.risk_aversion <= 0:
+        raise InvalidArgument("Expected a positive risk aversion.", field="risk_aversion")
+
+
+def _refuse_unknown_sectors(problem: Problem, caps: tuple[SectorCap, ...]) -> None:
+    """A cap that binds nobody, or a symbol that no cap can be judged for, would be wrong in silence."""
+    for sector in caps:
+        if not sector.members:
+            raise Refusal(
+                "UNKNOWN_SECTOR",
+                f"No symbol belongs to the capped sector {sector.name!r}.",
+                f"sector_caps.{sector.name}",
+                {"sector": sector.name, "known": sorted(set(problem.constraints.sectors.values()))},
+            )
+    homeless = [symbol for symbol in problem.symbols if caps and not problem.constraints.sectors.get(symbol)]
+    if homeless:
+        raise Refusal(
+            "UNKNOWN_SECTOR",
+            f"Sector caps are given, but the sector of {', '.join(homeless[:5])} is not known.",
+            "sectors",
+            {"symbols": homeless[:20], "count": len(homeless)},
+        )
+
+
+def _refuse_minimum(problem: Problem, caps: tuple[SectorCap, ...]) -> None:
+    constraints = problem.constraints
+    least, most = constraints.min_position_size, constraints.max_position_size
+    numbers = {"min_position_size": least, "max_position_size": most, "symbols": problem.size, "budget": BUDGET}
+    if least > most + SLACK:
+        raise Refusal(
+            "INFEASIBLE_MIN_POSITION", f"The minimum {least} is above the maximum {most}.", "min_position_size", numbers
+        )
+    total = float(problem.lower.sum())
+    if total > BUDGET + SLACK:
+        raise Refusal(
+            "INFEASIBLE_MIN_POSITION",
+            f"{problem.size} positions of at least {least} sum to {total:.6g}, above the budget of 1.",
+            "min_position_size",
+            numbers | {"sum": total},
+        )
+    for sector in caps:
+        needed = float(problem.lower[list(sector.members)].sum())
+        if needed > sector.cap + SLACK:
+            raise Refusal(
+                "INFEASIBLE_SECTOR_CAPS",
+                f"The minimum positions of {sector.name} sum to {needed:.6g}, above its cap of {sector.cap}.",
+                f"sector_caps.{sector.name}",
+                numbers | {"sector": sector.name, "cap": sector.cap, "sum": needed},
+            )
+
+
+def _refuse_budget(problem: Problem, caps: tuple[SectorCap, ...]) -> None:
+    constraints = problem.constraints
+    numbers = {"budget": BUDGET, "symbols": problem.size, "max_position_size": constraints.max_position_size}
+    advice = "set allow_cash to leave the rest in cash"
+    boxes = float(problem.upper.sum())
+    if boxes < BUDGET - SLACK:
+        raise Refusal(
+            "INFEASIBLE_BUDGET",
+            f"{problem.size} positions of at most {constraints.max_position_size} reach {boxes:.6g} of 1; {advice}.",
+            "max_position_size",
+            numbers | {"attainable": boxes},
+        )
+    attainable = float(most_weight(problem, caps).sum())
+    if attainable < BUDGET - SLACK:
+        raise Refusal(
+            "INFEASIBLE_SECTOR_CAPS",
+            f"The sector caps leave room for {attainable:.6g} of 1; {advice}.",
+            "sector_caps",
+            numbers | {"attainable": attainable, "sector_caps": dict(constraints.sector_caps)},
+        )
+    if problem.is_semicontinuous:
+        _refuse_holes(problem, caps, numbers)
+
+
+def _refuse_holes(problem: Problem, caps: tuple[SectorCap, ...], numbers: dict[str, float]) -> None:
+    """Whole positions must fill the budget exactly: the most of them that fit under it must reach it."""
+    least = problem.constraints.min_position_size
+    count, reached = _fullest_holding(problem.constraints, problem.size, caps)
+    if reached < BUDGET - SLACK:
+        raise Refusal(
+            "INFEASIBLE_MIN_POSITION",
+            f"{count} positions reach {reached:.6g} of 1, and one more of at least {least} does not fit.",
+            "min_position_size",
+            numbers | {"min_position_size": least, "positions": count, "attainable": reached},
+        )
+
+
+def _fullest_holding(constraints: Constraints, size: int, caps: tuple[SectorCap, ...]) -> tuple[int, float]:
+    """How many positions fit under budget and caps, and the most weight that so many can carry."""
+    least, most = constraints.min_position_size, constraints.max_position_size
+    gains = [most] * (size - sum(len(sector.members) for sector in caps))
+    for sector in caps:
+        places = min(len(sector.members), math.floor((sector.cap + SLACK) / least))
+        gains += [max(min(most, sector.cap - place * most), 0.0) for place in range(places)]
+    count = min(len(gains), math.floor((BUDGET + SLACK) / least))
+    return count, math.fsum(sorted(gains, reverse=True)[:count])
+
+
+def _refuse_turnover(problem: Problem, caps: tuple[SectorCap, ...]) -> None:
+    limit = problem.constraints.turnover_limit
+    if limit is None:
+        return
+    needed = least_turnover(problem, caps)
+    if needed > limit + SLACK:
+        raise Refusal(
+            "INFEASIBLE_TURNOVER",
+            f"Reaching the other constraints takes a turnover of {needed:.6g}, above the limit of {limit}.",
+            "turnover_limit",
+            {"turnover_limit": limit, "needed": needed, "held": float(problem.held.sum())},
+        )
+
+
+def _refuse_target(problem: Problem, caps: tuple[SectorCap, ...]) -> None:
+    target = problem.target_return
+    best = problem.risk_free_rate + most_excess(problem, caps)
+    if target is not None and target > best + SLACK * max(1.0, abs(best)):
+        raise unattainable_target(target, best)
+
+
+def unattainable_target(target: float, best: float | None) -> Refusal:
+    """The refusal of a target return; `best` is the most that can be reached, where it is known."""
+    reach = "no allowed portfolio reaches it" if best is None else f"at most {best:.6g} can be reached"
+    numbers = {"target_return": target, "attainable": best}
+    return Refusal("TARGET_RETURN_UNATTAINABLE", f"The target is {target:.6g}; {reach}.", "target_return", numbers)
+
+
+def no_positive_excess(problem: Problem, best: float | None) -> Refusal:
+    """The refusal of a max-Sharpe problem in which nothing beats the risk-free rate."""
+    numbers = {
+        "risk_free_rate": problem.risk_free_rate,
+        "largest_expected_return": float(problem.moments.expected_returns.max()),
+        "attainable_excess": best,
+    }
+    message = "No allowed portfolio earns more than the risk-free rate."
+    return Refusal("NO_POSITIVE_EXCESS_RETURN", message, "expected_returns", numbers)
+
+
+def unbounded_sharpe(problem: Problem, holder: str) -> Refusal:
+    """The refusal of a max-Sharpe problem that promises excess return without risk."""
+    numbers = {"risk_free_rate": problem.risk_free_rate, "riskless": holder}
+    message = f"The Sharpe ratio has no bound: {holder} earns more than the risk-free rate without risk."
+    return Refusal("UNBOUNDED_SHARPE", message, "covariance", numbers)
+
+
+def _refuse_sharpe(problem: Problem, caps: tuple[SectorCap, ...]) -> None:
+    best = most_excess(problem, caps)
+    if best <= 0:
+        raise no_positive_excess(problem, best)
+    variances = np.diagonal(problem.moments.covariance)
+    riskless = (variances <= _RISKLESS * variances.max()) & (problem.excess > 0) & (problem.upper > 0)
+    if riskless.any() and _can_hold_alone(problem, riskless):
+        raise unbounded_sharpe(problem, problem.symbols[int(riskless.argmax())])
+
+
+def _can_hold_alone(problem: Problem, assets: npt.NDArray[np.bool_]) -> bool:
+    fills = problem.constraints.allow_cash or float(problem.upper[assets].sum()) >= BUDGET - SLACK
+    return fills and not problem.lower[~assets].any()
+
+
+def most_weight(problem: Problem, caps: tuple[SectorCap, ...]) -> Floats:
+    """The fullest weights that box and sector caps allow, whatever the budget."""
+    weights = problem.upper
+    for sector in caps:
+        members = list(sector.members)
+        total = float(weights[members].sum())
+        if total > sector.cap:
+            weights[members] *= sector.cap / total
+    return weights
+
+
+def most_excess(problem: Problem, caps: tuple[SectorCap, ...]) -> float:
+    """The largest (μ − rf)ᵀw under box, budget and sector caps: the best assets are filled first."""
+    excess, weights = problem.excess, problem.lower
+    room = {index: rank for rank, sector in enumerate(caps) for index in sector.members}
+    left = [sector.cap - float(weights[list(sector.members)].sum()) for sector in caps]
+    budget = BUDGET - float(weights.sum())
+    spans = problem.upper - weights
+    for index in np.argsort(-excess, kind="stable").tolist():
+        if budget <= 0 or (problem.constraints.allow_cash and excess[index] <= 0):
+            break
+        sector = room.get(index)
+        step = min(spans[index], budget, math.inf if sector is None else left[sector])
+        weights[index] += step
+        budget -= step
+        if sector is not None:
+            left[sector] -= step
+    return float(excess @ weights)
+
+
+def least_turnover(problem: Problem, caps: tuple[SectorCap, ...]) -> float:
+    """The smallest Σ|w − w₀| that reaches box, sector caps and budget: every step of it is forced."""
+    weights = np.clip(problem.held, problem.lower, problem.upper)
+    forced = float(np.abs(weights - problem.held).sum())
+    total = float(weights.sum())
+    for sector in caps:
+        surplus = max(float(weights[list(sector.members)].sum()) - sector.cap, 0.0)
+        forced += surplus
+        total -= surplus
+    missing = BUDGET - total
+    return forced + (max(-missing, 0.0) if problem.constraints.allow_cash else abs(missing))

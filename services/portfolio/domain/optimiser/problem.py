@@ -1,0 +1,168 @@
+"""An optimisation problem over N symbols, in the words of the trade."""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+import numpy as np
+
+from services.portfolio.domain.matrices import (
+    Floats,
+    require_finite,
+    require_length,
+    require_observations,
+    require_square,
+    require_unique,
+    symmetric,
+)
+from trading.errors import InvalidArgument
+
+BUDGET = 1.0
+
+
+class Objective(StrEnum):
+    """What the weights strive for."""
+
+    MIN_VARIANCE = "MIN_VARIANCE"
+    MAX_SHARPE = "MAX_SHARPE"
+    MAX_UTILITY = "MAX_UTILITY"
+    TARGET_RETURN = "TARGET_RETURN"
+
+
+class MinPositionKind(StrEnum):
+    """What the smallest position means: zero or at least the minimum, or the minimum of every asset."""
+
+    SEMICONTINUOUS = "SEMICONTINUOUS"
+    HARD = "HARD"
+
+
+@dataclass(frozen=True, slots=True)
+class Constraints:
+    """Bounds of the weights, as fractions of the budget; None means no limit."""
+
+    max_position_size: float = 1.0
+    min_position_size: float = 0.0
+    min_position_kind: MinPositionKind = MinPositionKind.SEMICONTINUOUS
+    sectors: Mapping[str, str] = field(default_factory=dict)
+    sector_caps: Mapping[str, float] = field(default_factory=dict)
+    turnover_limit: float | None = None
+    allow_cash: bool = False
+
+
+class Moments(NamedTuple):
+    """μ and Σ of one period length; `factor` is a K×N matrix with Σ = FᵀF where one is at hand."""
+
+    expected_returns: Floats
+    covariance: Floats
+    factor: Floats | None = None
+
+
+class SectorCap(NamedTuple):
+    """The members of a capped sector, by their positions among the symbols."""
+
+    name: str
+    cap: float
+    members: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """μ, Σ and the risk-free rate share one period; `current` holds w₀, zeros when nothing is held."""
+
+    symbols: tuple[str, ...]
+    moments: Moments
+    objective: Objective
+    risk_free_rate: float
+    risk_aversion: float
+    target_return: float | None
+    constraints: Constraints
+    current: Floats | None = None
+
+    @property
+    def size(self) -> int:
+        return len(self.symbols)
+
+    @property
+    def excess(self) -> Floats:
+        """μ − rf: what a weight earns beyond the same weight of cash."""
+        return self.moments.expected_returns - self.risk_free_rate
+
+    @property
+    def is_semicontinuous(self) -> bool:
+        """Weights may be zero or at least the minimum, so that the feasible set has holes."""
+        return self.constraints.min_position_size > 0 and (
+            self.constraints.min_position_kind is MinPositionKind.SEMICONTINUOUS
+        )
+
+    @property
+    def lower(self) -> Floats:
+        """Least weight of each asset in the convex relaxation."""
+        return np.full(self.size, 0.0 if self.is_semicontinuous else self.constraints.min_position_size)
+
+    @property
+    def upper(self) -> Floats:
+        """Largest weight of each asset."""
+        return np.full(self.size, self.constraints.max_position_size)
+
+    @property
+    def held(self) -> Floats:
+        """w₀ as a vector."""
+        return np.zeros(self.size) if self.current is None else self.current
+
+    def sector_caps(self) -> tuple[SectorCap, ...]:
+        """The capped sectors with their members, by name."""
+        sector_of = [self.constraints.sectors.get(symbol, "") for symbol in self.symbols]
+        return tuple(
+            SectorCap(name, cap, tuple(i for i, sector in enumerate(sector_of) if sector == name))
+            for name, cap in sorted(self.constraints.sector_caps.items())
+        )
+
+
+def moments_of_returns(returns: Floats, symbols: Sequence[str], periods_per_year: float) -> Moments:
+    """Sample mean and covariance (T − 1) of T×N simple returns, scaled to a year; Σ = FᵀF by construction."""
+    require_unique(symbols)
+    require_observations(returns, len(symbols))
+    require_finite("returns", returns)
+    if not (math.isfinite(periods_per_year) and periods_per_year > 0):
+        raise InvalidArgument("Expected a positive number of periods.", field="periods_per_year")
+    mean = returns.mean(axis=0)
+    factor = (returns - mean) * math.sqrt(periods_per_year / (len(returns) - 1))
+    return Moments(mean * periods_per_year, factor.T @ factor, factor)
+
+
+def given_moments(expected_returns: Floats, covariance: Floats, symbols: Sequence[str]) -> Moments:
+    """μ and Σ as the caller sent them, judged; mirrored entries that differ by rounding are averaged."""
+    require_unique(symbols)
+    require_length("expected_returns", expected_returns, len(symbols))
+    require_square("covariance", covariance, len(symbols))
+    require_finite("expected_returns", expected_returns)
+    require_finite("covariance", covariance)
+    return Moments(expected_returns, symmetric(symbols, covariance))
+
+
+def fingerprint(problem: Problem) -> str:
+    """SHA-256 of everything that decides the answer, hex: the same question, the same fingerprint."""
+    constraints = problem.constraints
+    words = {
+        "symbols": problem.symbols,
+        "objective": problem.objective,
+        "risk_free_rate": problem.risk_free_rate,
+        "risk_aversion": problem.risk_aversion,
+        "target_return": problem.target_return,
+        "max_position_size": constraints.max_position_size,
+        "min_position_size": constraints.min_position_size,
+        "min_position_kind": constraints.min_position_kind,
+        "sectors": {symbol: constraints.sectors.get(symbol, "") for symbol in problem.symbols},
+        "sector_caps": dict(constraints.sector_caps),
+        "turnover_limit": constraints.turnover_limit,
+        "allow_cash": constraints.allow_cash,
+        "current": None if problem.current is None else problem.current.tolist(),
+    }
+    digest = hashlib.sha256(json.dumps(words, sort_keys=True).encode())
+    for values in problem.moments[:2]:
+        digest.update(np.ascontiguousarray(values, "<f8").data)
+    return digest.hexdigest()

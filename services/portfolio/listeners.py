@@ -1,0 +1,123 @@
+"""What portfolio does by itself: it hears fills and quotes, and looks after the book every few seconds."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from fleet import subjects
+from fleet.blocks import decode_quotes
+from fleet.bus import Bus, Message
+from fleet.metrics import Metrics
+from services.portfolio.domain.marks import Marks
+from services.portfolio.translate.book import fill_of_event
+from services.portfolio.usecases.apply_fills import ApplyFills
+from services.portfolio.usecases.tell_changes import TellChanges
+from trading.errors import InvalidArgument, TradingError, Unavailable
+
+DURABLE = "portfolio-book"
+
+
+class FillListener:
+    """Books the fills of the stream; they are acknowledged after the book's transaction."""
+
+    def __init__(
+        self, bus: Bus, apply: ApplyFills, metrics: Metrics, log: Any, *, batch: int, database_retry_s: float
+    ) -> None:
+        self._bus = bus
+        self._apply = apply
+        self._metrics = metrics
+        self._log = log
+        self._batch = batch
+        self._database_retry_s = database_retry_s
+
+    async def run(self) -> None:
+        """Consume for ever."""
+        await self._bus.consume(subjects.ORDER_STREAM, DURABLE, subjects.FILLS_ALL, self.book, batch=self._batch)
+
+    async def book(self, messages: list[Message]) -> None:
+        """Book one batch; raises InvalidArgument when a message is no fill, and then books none of it.
+
+        While the database is away the batch waits: giving it back would use up its five deliveries.
+        """
+        events = [fill_of_event(message.payload) for message in messages]
+        fills = [fill for fill in events if fill is not None]
+        while True:
+            try:
+                posting = await self._apply(fills)
+            except Unavailable as error:
+                self._log.warning("book.waits", fills=len(fills), reason=error.message)
+                await asyncio.sleep(self._database_retry_s)
+            else:
+                self._metrics.inbox_duplicates_total.inc(posting.duplicates)
+                return
+
+
+class QuoteListener:
+    """Keeps the marks at the newest quote of every symbol."""
+
+    def __init__(self, bus: Bus, marks: Marks, log: Any) -> None:
+        self._bus = bus
+        self._marks = marks
+        self._log = log
+
+    async def run(self) -> None:
+        """Listen for ever; what is no block is logged and left."""
+        async for message in self._bus.listen(subjects.QUOTES_ALL):
+            self.see(message)
+
+    def see(self, message: Message) -> None:
+        """Mark a symbol at the newest quote of a block."""
+        try:
+            block = decode_quotes(message.payload).block
+        except InvalidArgument as error:
+            self._log.warning("block.refused", subject=message.subject, error=error.message)
+            return
+        self._marks.see(block.last())
+
+
+class Relay:
+    """Publishes changes as soon as they are booked, and tries again while the stream is away."""
+
+    def __init__(self, tell: TellChanges, changed: asyncio.Event, log: Any, *, retry_s: float) -> None:
+        self._tell = tell
+        self._changed = changed
+        self._log = log
+        self._retry_s = retry_s
+
+    async def run(self) -> None:
+        """Relay for ever; what an earlier life left behind goes first."""
+        while True:
+            self._changed.clear()
+            try:
+                await self._tell()
+            except Unavailable as error:
+                self._log.warning("changes.wait", reason=error.message)
+                await asyncio.sleep(self._retry_s)
+            else:
+                await self._changed.wait()
+
+
+Step = Callable[[], Awaitable[object]]
+
+
+class Rounds:
+    """Does some work every few seconds; a part of the fleet that is away is asked again next time."""
+
+    def __init__(self, steps: Mapping[str, Step], log: Any, *, period_s: float) -> None:
+        self._steps = steps
+        self._log = log
+        self._period_s = period_s
+
+    async def run(self) -> None:
+        """Go round for ever, the first time at once."""
+        while True:
+            await self.once()
+            await asyncio.sleep(self._period_s)
+
+    async def once(self) -> None:
+        """Take every step; one that fails does not keep the others from running."""
+        for name, step in self._steps.items():
+            try:
+                await step()
+            except TradingError as error:
+                self._log.info("round.step.later", step=name, reason=error.reason, error=error.message)

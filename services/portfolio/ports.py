@@ -1,0 +1,157 @@
+"""What the portfolio needs from the outside, in its own words."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, ParamSpec, Protocol, TypeVar
+
+from services.portfolio.domain.account import AccountTerms, BookTotals, PositionChange, PositionValue
+from services.portfolio.domain.ledger import Fill, Position
+from services.portfolio.domain.optimiser.answer import Solution
+from services.portfolio.domain.optimiser.problem import Problem
+from trading.market import Quote
+
+Args = ParamSpec("Args")
+Result = TypeVar("Result")
+
+
+class Posting(NamedTuple):
+    """What one batch of fills did to the book."""
+
+    applied: int
+    duplicates: int
+
+
+class AccountBook(NamedTuple):
+    """One account as the book has it: flat positions included, cash flows by currency."""
+
+    totals: BookTotals
+    positions: tuple[Position, ...]
+    flows: Mapping[str, int]
+
+
+class PendingChange(NamedTuple):
+    """A committed change that waits to be published; `place` orders it among all."""
+
+    place: int
+    change: PositionChange
+
+
+class Book(Protocol):
+    """The durable book: every fill once, whatever is delivered, in whatever order."""
+
+    async def apply(self, fills: Sequence[Fill], *, scanned_to: int | None = None) -> Posting:
+        """Fold in the fills that are new and note how far the log was scanned, in one transaction.
+
+        Raises Unavailable when the database is gone; then nothing was folded.
+        """
+        ...
+
+    async def read(self, account: str) -> AccountBook:
+        """One account at one moment; empty when nothing was ever booked on it."""
+        ...
+
+    async def accounts(self) -> tuple[str, ...]:
+        """Names of the accounts on which something was booked."""
+        ...
+
+    async def newest_log_sequence(self) -> int:
+        """Newest position in execution's log that the book contains; 0 when it is empty."""
+        ...
+
+    async def scanned_to(self) -> int:
+        """How far catch-up has scanned execution's log."""
+        ...
+
+
+class Outbox(Protocol):
+    """Changes that are committed and not yet published."""
+
+    async def pending(self, limit: int) -> tuple[PendingChange, ...]:
+        """The oldest ones, in order."""
+        ...
+
+    async def forget(self, places: Sequence[int]) -> None:
+        """Take published ones away."""
+        ...
+
+
+class Accounts(Protocol):
+    """What execution last said of the accounts, kept so that it survives execution and us."""
+
+    async def remember(self, terms: Sequence[AccountTerms]) -> None:
+        """Keep the newest word of each account."""
+        ...
+
+    async def recall(self) -> tuple[AccountTerms, ...]:
+        """The newest word of each account, by id."""
+        ...
+
+    async def open_day(self, account: str, day: int, equity_nanos: int) -> None:
+        """Keep the equity that a UTC day began with; the first word stands."""
+        ...
+
+    async def day_opening(self, account: str, day: int) -> int | None:
+        """The equity that a UTC day began with; None before it is known."""
+        ...
+
+    async def has_days(self, account: str) -> bool:
+        """A day of this account was opened before."""
+        ...
+
+
+class FillPage(NamedTuple):
+    """A stretch of execution's log."""
+
+    fills: tuple[Fill, ...]
+    has_more: bool
+
+
+class Execution(Protocol):
+    """The service that owns the truth about orders. Every call raises TradingError when it cannot answer."""
+
+    async def fills_after(self, log_sequence: int, limit: int, timeout_s: float) -> FillPage:
+        """Fills later in the log than `log_sequence`, in its order."""
+        ...
+
+    async def accounts(self, timeout_s: float) -> tuple[AccountTerms, ...]:
+        """Its accounts."""
+        ...
+
+
+class MarketData(Protocol):
+    """The service that knows prices and instruments. Every call raises TradingError when it cannot answer."""
+
+    async def quote(self, symbol: str) -> Quote:
+        """The newest quote."""
+        ...
+
+    async def sectors(self) -> Mapping[str, str]:
+        """Sector of every known symbol, by canonical symbol and every other spelling."""
+        ...
+
+
+class PositionEvents(Protocol):
+    """Where changes of positions are told."""
+
+    async def tell(self, change: PositionChange, value: PositionValue, cash_nanos: int) -> None:
+        """Publish durably; the same change twice is one event. Raises Unavailable."""
+        ...
+
+
+class Solver(Protocol):
+    """Finds weights, away from the event loop."""
+
+    async def solve(self, problem: Problem, timeout_s: float) -> Solution:
+        """The best weights.
+
+        Raises Refusal, DeadlineExceeded after `timeout_s`, ResourceExhausted when too many problems wait,
+        Unavailable when the worker died twice.
+        """
+        ...
+
+
+class Offload(Protocol):
+    """Runs a computation away from the event loop."""
+
+    async def __call__(self, function: Callable[Args, Result], *args: Args.args, **kwargs: Args.kwargs) -> Result:
+        """Whatever `function` returns or raises."""
+        ...

@@ -1,0 +1,33 @@
+"""What portfolio may be told."""
+
+import os
+
+from pydantic import Field
+
+from fleet.settings import DatabaseSettings, FleetSettings
+
+
+class Settings(DatabaseSettings, FleetSettings):
+    """Keeps the book, chooses weights and measures risk."""
+
+    grpc_port: int = Field(50054, ge=1, le=65535, description="Port of the gRPC server.")
+    metrics_port: int = Field(9104, ge=1, le=65535, description="Port of /metrics, /healthz and /readyz.")
+    fill_batch: int = Field(256, ge=1, le=4096, description="Most fills from the stream in one transaction.")
+    database_retry_s: float = Field(0.2, gt=0, le=10, description="Wait before a batch is tried again, in seconds.")
+    catch_up_s: float = Field(2.0, gt=0, description="Seconds between two looks into execution's log and accounts.")
+    catch_up_page: int = Field(1000, ge=1, le=10_000, description="Most fills in one answer of the log.")
+    catch_up_overlap: int = Field(
+        1000, ge=0, description="Positions of the log that are looked at again, for a writer that commits out of order."
+    )
+    catch_up_timeout_s: float = Field(5.0, gt=0, description="Longest wait for one page of the log, in seconds.")
+    read_timeout_s: float = Field(
+        0.25, gt=0, description="Longest wait of a reader for execution's newest word, in seconds."
+    )
+    outbox_batch: int = Field(256, ge=1, description="Changes of positions read from the outbox at a time.")
+    outbox_retry_s: float = Field(0.5, gt=0, description="Wait before the outbox is tried again, in seconds.")
+    solver_workers: int = Field(
+        max(1, os.cpu_count() or 1), ge=1, description="Most solver processes; the first starts with the service."
+    )
+    solver_waiting: int = Field(16, ge=0, description="Most problems that wait for a solver; more are refused.")
+    solver_timeout_s: float = Field(30.0, gt=0, description="Longest time for one optimisation, in seconds.")
+    offload_threads: int = Field(2, ge=1, description="Threads for the arithmetic of large matrices.")

@@ -1,0 +1,1 @@
+"""The stories of the portfolio, one verb in each file."""

@@ -1,0 +1,35 @@
+"""Publishes committed changes of positions, oldest first, until none is left."""
+
+from collections.abc import Mapping
+
+from services.portfolio.domain.account import PositionChange, value_position
+from services.portfolio.ports import Accounts, Outbox, PositionEvents
+
+
+class TellChanges:
+    """The relay between the book's outbox and the stream; a change that was told twice is one event."""
+
+    def __init__(
+        self, outbox: Outbox, accounts: Accounts, events: PositionEvents, marks: Mapping[str, int], *, batch: int
+    ) -> None:
+        self._outbox = outbox
+        self._accounts = accounts
+        self._events = events
+        self._marks = marks
+        self._batch = batch
+
+    async def __call__(self) -> int:
+        """Publish everything that waits and give back how many; raises Unavailable when the stream is away."""
+        told = 0
+        while pending := await self._outbox.pending(self._batch):
+            opening = {(terms.id, terms.currency): terms.opening_cash_nanos for terms in await self._accounts.recall()}
+            for waiting in pending:
+                await self._tell(waiting.change, opening)
+            await self._outbox.forget([waiting.place for waiting in pending])
+            told += len(pending)
+        return told
+
+    async def _tell(self, change: PositionChange, opening: Mapping[tuple[str, str], int]) -> None:
+        position = change.position
+        cash = opening.get((position.account, position.currency), 0) + change.flow_nanos
+        await self._events.tell(change, value_position(position, self._marks), cash)

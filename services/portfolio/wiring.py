@@ -1,0 +1,124 @@
+"""Builds the portfolio service; the only room that sees adapters and settings."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from fleet import bus, channels, subjects
+from fleet.bus import Bus
+from fleet.database import Database, open_database
+from fleet.service import Loop, Runtime, Service
+from neuraltrader.execution.v1.execution_service_pb2_grpc import ExecutionServiceStub
+from neuraltrader.market_data.v1.market_data_service_pb2_grpc import MarketDataServiceStub
+from services.portfolio.adapters.grpc_execution import GrpcExecution
+from services.portfolio.adapters.grpc_market_data import GrpcMarketData
+from services.portfolio.adapters.nats_positions import NatsPositions
+from services.portfolio.adapters.solver_pool import SolverPool, open_solver_pool
+from services.portfolio.adapters.sql_accounts import SqlAccounts
+from services.portfolio.adapters.sql_book import SqlBook
+from services.portfolio.adapters.threads import open_threads
+from services.portfolio.domain.marks import Marks
+from services.portfolio.listeners import FillListener, QuoteListener, Relay, Rounds, Step
+from services.portfolio.rpc import SERVICE_NAME, PortfolioRpc
+from services.portfolio.settings import Settings
+from services.portfolio.usecases.apply_fills import ApplyFills
+from services.portfolio.usecases.calculate_risk import CalculateRisk
+from services.portfolio.usecases.catch_up import CatchUp, Freshen
+from services.portfolio.usecases.know_accounts import KnowAccounts
+from services.portfolio.usecases.optimize import Optimize
+from services.portfolio.usecases.price_positions import PricePositions
+from services.portfolio.usecases.read_book import ReadBook
+from services.portfolio.usecases.roll_day import RollDay
+from services.portfolio.usecases.tell_changes import TellChanges
+
+_MIGRATIONS = "services.portfolio.migrations"
+
+
+@dataclass(frozen=True, slots=True)
+class _Outside:
+    """Everything that was opened."""
+
+    settings: Settings
+    runtime: Runtime
+    nats: Bus
+    database: Database
+    execution: GrpcExecution
+    market_data: GrpcMarketData
+    solver: SolverPool
+
+
+@asynccontextmanager
+async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
+    """Enter what the service holds, and say what it does."""
+    async with AsyncExitStack() as stack:
+        outside = await _open(stack, settings, runtime)
+        offload = stack.enter_context(open_threads(settings.offload_threads))
+        read, loops = _build(outside)
+        optimize = Optimize(
+            outside.solver, outside.market_data, offload, runtime.clock, timeout_s=settings.solver_timeout_s
+        )
+        rpc = PortfolioRpc(read, optimize, CalculateRisk(offload), offload)
+        yield Service(
+            register=[rpc.register],
+            service_names=[SERVICE_NAME],
+            loops=loops,
+            checks={"database": outside.database.check, "nats": outside.nats.check},
+        )
+
+
+async def _open(stack: AsyncExitStack, settings: Settings, runtime: Runtime) -> _Outside:
+    database = await stack.enter_async_context(
+        open_database(
+            settings.database_url.get_secret_value(),
+            service=runtime.name,
+            data_dir=settings.data_dir,
+            migrations=_MIGRATIONS,
+        )
+    )
+    nats = await stack.enter_async_context(bus.connect(settings.nats_url, runtime.name, runtime.metrics))
+    await nats.ensure_stream(subjects.ORDER_STREAM, [subjects.ORDERS_ALL])
+    await nats.ensure_stream(subjects.POSITION_STREAM, [subjects.PORTFOLIO_ALL])
+    execution = channels.connect(settings.execution_address, token=settings.token, client=runtime.name)
+    market_data = channels.connect(settings.market_data_address, token=settings.token, client=runtime.name)
+    solver = open_solver_pool(workers=settings.solver_workers, waiting=settings.solver_waiting, log=runtime.log)
+    return _Outside(
+        settings,
+        runtime,
+        nats,
+        database,
+        GrpcExecution(ExecutionServiceStub(await stack.enter_async_context(execution))),
+        GrpcMarketData(MarketDataServiceStub(await stack.enter_async_context(market_data))),
+        await stack.enter_async_context(solver),
+    )
+
+
+def _build(outside: _Outside) -> tuple[ReadBook, dict[str, Loop]]:
+    """The book's use cases over what was opened, and what they do by themselves."""
+    settings, runtime, execution = outside.settings, outside.runtime, outside.execution
+    book, accounts, marks = SqlBook(outside.database), SqlAccounts(outside.database), Marks()
+    changed = asyncio.Event()
+    apply = ApplyFills(book, changed)
+    page, patience = settings.catch_up_page, settings.read_timeout_s
+    know = KnowAccounts(execution, accounts, settings.accounts, runtime.log, timeout_s=patience)
+    freshen = Freshen(execution, book, apply, page=page, timeout_s=patience)
+    read = ReadBook(book, freshen, know, accounts, marks, runtime.clock, runtime.log)
+    catch_up = CatchUp(
+        execution, book, apply, page=page, overlap=settings.catch_up_overlap, timeout_s=settings.catch_up_timeout_s
+    )
+    price = PricePositions(book, outside.market_data, marks, runtime.log)
+    roll = RollDay(book, know, accounts, read, marks, runtime.clock)
+    steps: dict[str, Step] = {"accounts": know.learn, "fills": catch_up, "marks": price, "day": roll}
+    rounds = Rounds(steps, runtime.log, period_s=settings.catch_up_s)
+    tell = TellChanges(book, accounts, NatsPositions(outside.nats), marks, batch=settings.outbox_batch)
+    fills = FillListener(
+        outside.nats,
+        apply,
+        runtime.metrics,
+        runtime.log,
+        batch=settings.fill_batch,
+        database_retry_s=settings.database_retry_s,
+    )
+    quotes = QuoteListener(outside.nats, marks, runtime.log)
+    relay = Relay(tell, changed, runtime.log, retry_s=settings.outbox_retry_s)
+    return read, {"fills": fills.run, "quotes": quotes.run, "relay": relay.run, "rounds": rounds.run}
