@@ -74,7 +74,7 @@ class FleetSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, _SecretFiles(settings_cls), dotenv_settings, _ConfigFile(settings_cls)
+        return init_settings, env_settings, SecretFiles(settings_cls), dotenv_settings, _ConfigFile(settings_cls)
 
 
 class DatabaseSettings(BaseSettings):
@@ -125,11 +125,12 @@ class AlpacaSettings(BaseSettings):
     )
 
 
-class _SecretFiles(PydanticBaseSettingsSource):
+class SecretFiles(PydanticBaseSettingsSource):
     """Reads NAME_FILE wherever a field's variable is called NAME."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        path = os.environ.get(f"{variable_name(field_name, field)}_FILE")
+        variable = variable_name(field_name, field, self.config.get("env_prefix", ""))
+        path = os.environ.get(f"{variable}_FILE")
         return (Path(path).read_text().strip() if path else None), field_name, False
 
     def __call__(self) -> dict[str, Any]:
@@ -148,12 +149,12 @@ class _ConfigFile(PydanticBaseSettingsSource):
         return tomllib.loads(Path(path).read_text()) if path else {}
 
 
-def variable_name(field_name: str, field: FieldInfo) -> str:
+def variable_name(field_name: str, field: FieldInfo, prefix: str = _PREFIX) -> str:
     """The environment variable of a field."""
     alias = field.validation_alias
     if isinstance(alias, AliasChoices):
         alias = str(alias.choices[0])
-    return str(alias) if alias else f"{_PREFIX}{field_name.upper()}"
+    return str(alias) if alias else f"{prefix}{field_name.upper()}"
 
 
 def load(settings_class: type[SettingsT], program: str, argv: Sequence[str] | None = None) -> SettingsT:

@@ -1,12 +1,12 @@
-"""What the paper venue may be told: defaults < `.env` < environment (`NT_PAPER_…`) < flags."""
+"""What the paper venue may be told: defaults < `.env` < environment (`NT_PAPER_…`, `NT_PAPER_…_FILE`) < flags."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AliasChoices, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from fleet.settings import Names
+from fleet.settings import Names, SecretFiles
 from services.paper_venue.domain.sessions import SessionRule
 from trading.instruments import DEFAULT_SYMBOLS
 
@@ -63,6 +63,17 @@ class PaperVenueSettings(BaseSettings):
     rate_limit: int = Field(1_000_000, ge=1, description="REST calls per minute; Alpaca itself allows 200.")
     connections: int = Field(64, ge=1, description="Most connections per market-data stream.")
     auth_timeout_s: float = Field(10.0, gt=0, le=300, description="Seconds a stream waits for authentication.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, SecretFiles(settings_cls), dotenv_settings
 
     @property
     def speed_factor(self) -> float | None:
