@@ -35,7 +35,7 @@ def _serve(settings: PaperVenueSettings, as_json: bool) -> int:
     addresses = _addresses(venue, settings, listener)
 
     def announce() -> None:
-        print(json.dumps(addresses) if as_json else _readable(addresses), flush=True)
+        print(json.dumps(addresses) if as_json else _readable(addresses, settings), flush=True)
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(serve(venue, listener, announce))
@@ -49,7 +49,7 @@ def _bind(settings: PaperVenueSettings) -> socket.socket:
         raise UsageError(f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}") from error
 
 
-def _addresses(venue: Venue, settings: PaperVenueSettings, listener: socket.socket) -> dict[str, object]:
+def _addresses(venue: Venue, settings: PaperVenueSettings, listener: socket.socket) -> dict[str, dict[str, str] | None]:
     host = settings.public_host or settings.host
     place = f"[{host}]" if ":" in host else host
     authority = f"{place}:{listener.getsockname()[1]}"
@@ -65,8 +65,11 @@ def _addresses(venue: Venue, settings: PaperVenueSettings, listener: socket.sock
     return {"alpaca": alpaca, "polygon": None, "binance": None, "admin": None}
 
 
-def _readable(addresses: dict[str, object]) -> str:
-    return json.dumps(addresses, indent=2)
+def _readable(addresses: dict[str, dict[str, str] | None], settings: PaperVenueSettings) -> str:
+    """For a person, and for logs: a secret that was given is known, only one that was drawn here is shown."""
+    alpaca = addresses["alpaca"] or {}
+    secret = {"secret": "as given"} if settings.secret_key.get_secret_value() else {}
+    return json.dumps(addresses | {"alpaca": alpaca | secret}, indent=2)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
