@@ -29,6 +29,9 @@ class Timings:
     execution_ns: int = 0
 
 
+NO_TIMINGS = Timings()
+
+
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
     """An event on its way to JetStream; `payload` is its wire form."""
@@ -66,7 +69,7 @@ class StoredOrder:
     """An order with its timings, as the store remembers it."""
 
     order: Order
-    timings: Timings = Timings()
+    timings: Timings = NO_TIMINGS
 
 
 class LoggedFill(NamedTuple):

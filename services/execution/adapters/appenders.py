@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
-import asyncpg
+import asyncpg  # type: ignore[import-untyped]
 from sqlalchemy import Table, insert
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -175,8 +175,13 @@ _POSTGRES_TIMINGS = (
     "FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[]) AS t (id, total, validation, execution) "
     "WHERE order_id = t.id"
 )
-_GONE = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError)
-_GONE += (asyncpg.InsufficientResourcesError, asyncpg.exceptions.InternalClientError)
+_GONE = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.InternalClientError,
+)
 
 
 def _sqlite_insert(table: Table) -> str:

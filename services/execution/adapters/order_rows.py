@@ -7,7 +7,7 @@ import msgspec
 
 from services.execution.domain.chain import facts_from, facts_of
 from services.execution.domain.order import INITIALIZED, EventKind, Execution, Order, OrderEvent
-from services.execution.ports import Entry, LoggedEvent, LoggedFill, OutboxRow, StoredOrder, Timings
+from services.execution.ports import NO_TIMINGS, Entry, LoggedEvent, LoggedFill, OutboxRow, StoredOrder, Timings
 from trading.ids import AccountId, EventId, OrderId
 from trading.order import OrderEventKind, Side
 
@@ -19,7 +19,7 @@ _decode_order = msgspec.json.Decoder(Order).decode
 def order_rows(entries: Sequence[Entry], timings: Mapping[OrderId, Timings]) -> list[dict[str, Any]]:
     """One row for each order that moved, as it stands after the last of its events."""
     newest = {entry.order.order_id: entry.order for entry in entries}
-    return [_order_row(order, timings.get(order_id, _NO_TIMINGS)) for order_id, order in newest.items()]
+    return [_order_row(order, timings.get(order_id, NO_TIMINGS)) for order_id, order in newest.items()]
 
 
 def _order_row(order: Order, timings: Timings) -> dict[str, Any]:
@@ -164,6 +164,3 @@ def outbox_row(row: Row) -> OutboxRow:
 
 def _kind(text: str) -> EventKind:
     return INITIALIZED if text == INITIALIZED else OrderEventKind(text)
-
-
-_NO_TIMINGS = Timings()

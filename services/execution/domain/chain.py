@@ -31,9 +31,8 @@ def seal(event: OrderEvent, previous_hash: str) -> OrderEvent:
 
 def verify(events: Iterable[OrderEvent]) -> None:
     """Prove that a life of an order is whole, oldest event first; raises FailedPrecondition at the first flaw."""
-    previous, version = "", 0
-    for event in events:
-        version += 1
+    previous = ""
+    for version, event in enumerate(events, 1):
         if event.version != version or event.previous_hash != previous or event.hash != _digest(event, previous):
             raise FailedPrecondition(
                 "The hash chain of an order is broken.",
@@ -82,9 +81,7 @@ def _facts(event: OrderEvent) -> dict[str, Any]:
 
 
 def _filled_fields(part: OrderTerms | Denial | Execution) -> dict[str, Any]:
-    return {
-        name: value for name, default in _DEFAULTS[type(part)].items() if (value := getattr(part, name)) != default
-    }
+    return {name: value for name, default in _DEFAULTS[type(part)].items() if (value := getattr(part, name)) != default}
 
 
 _DEFAULTS = {part: {field.name: field.default for field in fields(part)} for part in (OrderTerms, Denial, Execution)}

@@ -146,9 +146,7 @@ class Order:
         return self.status not in _UNANSWERED or self.venue_order_id is not None
 
 
-_UNANSWERED = frozenset(
-    {OrderStatus.INITIALIZED, OrderStatus.RELEASED, OrderStatus.SUBMITTED, OrderStatus.UNRESOLVED}
-)
+_UNANSWERED = frozenset({OrderStatus.INITIALIZED, OrderStatus.RELEASED, OrderStatus.SUBMITTED, OrderStatus.UNRESOLVED})
 
 
 def apply(order: Order | None, event: OrderEvent) -> Order:

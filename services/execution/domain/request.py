@@ -9,6 +9,7 @@ from trading.instruments import Instrument
 from trading.money import MAX_NANOS
 from trading.order import OrderType, Side, TimeInForce
 
+MAIN = AccountId("main")
 _SUPPORTED = frozenset({OrderType.MARKET, OrderType.LIMIT, OrderType.STOP})
 
 
@@ -23,7 +24,7 @@ class OrderRequest:
     price_nanos: int | None = None
     stop_price_nanos: int | None = None
     time_in_force: TimeInForce = TimeInForce.DAY
-    account: AccountId = AccountId("main")
+    account: AccountId = MAIN
     client_order_id: str = ""
     client_timestamp_ns: int | None = None
 

@@ -83,7 +83,9 @@ def check_trading_state(intent: Intent, situation: Situation) -> Denial | None:
     if situation.trading_state is TradingState.HALTED:
         return Denial("TRADING_HALTED", "Trading is halted.")
     if situation.trading_state is TradingState.REDUCING and not _reduces(intent, situation):
-        return _denial("REDUCING_ONLY", "Only orders that shrink a position are taken.", position=_held(intent, situation))
+        return _denial(
+            "REDUCING_ONLY", "Only orders that shrink a position are taken.", position=_held(intent, situation)
+        )
     return None
 
 
@@ -98,9 +100,13 @@ def check_quantity(intent: Intent, situation: Situation) -> Denial | None:
     """The quantity lies on the lot grid, between the smallest and the largest order."""
     quantity, instrument = intent.terms.quantity_nanos, intent.instrument
     if quantity < instrument.min_quantity_nanos:
-        return _denial("MIN_QUANTITY", "Quantity is below the minimum.", quantity=quantity, min=instrument.min_quantity_nanos)
+        return _denial(
+            "MIN_QUANTITY", "Quantity is below the minimum.", quantity=quantity, min=instrument.min_quantity_nanos
+        )
     if quantity > instrument.max_quantity_nanos:
-        return _denial("MAX_QUANTITY", "Quantity is above the maximum.", quantity=quantity, max=instrument.max_quantity_nanos)
+        return _denial(
+            "MAX_QUANTITY", "Quantity is above the maximum.", quantity=quantity, max=instrument.max_quantity_nanos
+        )
     if quantity % instrument.lot_nanos:
         return _denial("LOT_SIZE", "Quantity is no multiple of the lot.", quantity=quantity, lot=instrument.lot_nanos)
     return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from services.execution.domain.holdings import Holdings
 from services.execution.domain.order import Order, OrderEvent
-from services.execution.ports import LoggedFill, StoredOrder, Timings
+from services.execution.ports import NO_TIMINGS, LoggedFill, StoredOrder, Timings
 from trading.ids import AccountId, ClientOrderId, OrderId
 from trading.order import OrderStatus
 
@@ -18,7 +18,7 @@ class LiveOrder:
 
     order: Order
     durable: "asyncio.Future[None] | None" = None
-    timings: Timings = Timings()
+    timings: Timings = NO_TIMINGS
     received_ns: int | None = None
     sent_ns: int | None = None
     tick_receive_time_ns: int | None = None

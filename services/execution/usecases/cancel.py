@@ -61,7 +61,9 @@ class Cancel:
         except VenueRefused as refusal:
             self._restore(live, refusal.message)
             raise FailedPrecondition(
-                f"The venue refused the cancel: {refusal.message}", reason="CANCEL_REJECTED", order_id=live.order.order_id
+                f"The venue refused the cancel: {refusal.message}",
+                reason="CANCEL_REJECTED",
+                order_id=live.order.order_id,
             ) from refusal
         except Unavailable:
             return  # it stays PENDING_CANCEL; reconciliation finds out

@@ -62,6 +62,8 @@ class Journal:
         self._wake = asyncio.Event()
         self._lingering: asyncio.TimerHandle | None = None
         self._committed = asyncio.Event()
+        self._put_groups = 0
+        self._done_groups = 0
         self._head = 0
         self._failing = False
         self.on_commit: Callable[[Sequence[Entry]], None] = _ignore_entries
@@ -129,16 +131,31 @@ class Journal:
                     await self._wake.wait()
             self._wake.clear()
             if self._has_work():
-                await self._commit([self._groups.popleft() for _ in range(min(len(self._groups), self._bounds.max_batch))])
+                await self._commit(
+                    [self._groups.popleft() for _ in range(min(len(self._groups), self._bounds.max_batch))]
+                )
             if self._groups and self._lingering is None:
                 self._wake.set()
 
     async def flush(self) -> None:
-        """Wait until everything that waits now is durable."""
+        """Wait until everything that waits now is durable; raises Unavailable when that takes too long."""
+        goal = self._put_groups
+        try:
+            async with asyncio.timeout(self._bounds.intent_patience_s):
+                while self._done_groups < goal:
+                    await self._next_commit()
+        except TimeoutError as error:
+            raise Unavailable("The order log does not answer.", retry_after_s=1) from error
+
+    async def finish(self) -> None:
+        """Write everything, timings and published marks included; for the end of the service."""
         while self._has_work() or self._waiting:
-            self._wake.set()
-            self._committed.clear()
-            await self._committed.wait()
+            await self._next_commit()
+
+    async def _next_commit(self) -> None:
+        self._wake.set()
+        self._committed.clear()
+        await self._committed.wait()
 
     def _has_work(self) -> bool:
         return bool(self._groups or self._timings or self._published is not None)
@@ -151,6 +168,7 @@ class Journal:
             groups = self._without_abandoned(groups)
         self._head += len(append.entries)
         self._failing = False
+        self._done_groups += len(groups)
         self._finish(groups)
         self.on_commit(append.entries)
         self._committed.set()
@@ -188,6 +206,7 @@ class Journal:
         for group in groups:
             if group.abandoned:
                 self._waiting -= len(group.events)
+                self._done_groups += 1
                 self._intents.pop(group.live.order.order_id, None)
                 self._blotter.withdraw(group.live)
                 group.durable.set_exception(Unavailable("The order was not written.", retry_after_s=1))
@@ -239,6 +258,7 @@ class Journal:
 
     def _put(self, group: _Group) -> "asyncio.Future[None]":
         self._groups.append(group)
+        self._put_groups += 1
         self._waiting += len(group.events)
         if self._lingering is None:
             self._lingering = asyncio.get_running_loop().call_later(self._bounds.linger_s, self._linger_ended)

@@ -1,6 +1,6 @@
 """Find an order wherever it is: in memory while it may move, in the store for ever."""
 
-from services.execution.ports import OrderStore
+from services.execution.ports import OrderStore, StoredOrder
 from services.execution.usecases.blotter import Blotter, LiveOrder
 from services.execution.usecases.journal import Journal
 from trading.errors import UnknownOrder
@@ -20,16 +20,14 @@ class Orders:
         live = self.blotter.get(order_id)
         if live is not None:
             return live
-        stored = await self.store.get(order_id)
-        return stored and self.blotter.adopt(stored, await self.store.execution_ids(order_id))
+        return await self._adopt(await self.store.get(order_id))
 
     async def find_by_client_id(self, account: AccountId, client_order_id: ClientOrderId) -> LiveOrder | None:
         """An order by the caller's id; asks the store only about ids that were used before."""
         live = self.blotter.by_client_id(account, client_order_id)
         if live is not None or not self.blotter.may_know(account, client_order_id):
             return live
-        stored = await self.store.get_by_client_id(account, client_order_id)
-        return stored and self.blotter.adopt(stored, await self.store.execution_ids(stored.order.order_id))
+        return await self._adopt(await self.store.get_by_client_id(account, client_order_id))
 
     async def need(self, order_id: OrderId) -> LiveOrder:
         """An order by our id, durable; raises UnknownOrder."""
@@ -38,6 +36,11 @@ class Orders:
     async def need_by_client_id(self, account: AccountId, client_order_id: ClientOrderId) -> LiveOrder:
         """An order by the caller's id, durable; raises UnknownOrder."""
         return await self._durable(await self.find_by_client_id(account, client_order_id), client_order_id)
+
+    async def _adopt(self, stored: StoredOrder | None) -> LiveOrder | None:
+        if stored is None:
+            return None
+        return self.blotter.adopt(stored, await self.store.execution_ids(stored.order.order_id))
 
     async def _durable(self, live: LiveOrder | None, name: str) -> LiveOrder:
         if live is None:

@@ -132,14 +132,16 @@ class Reconcile:
     def _missed(self, live: LiveOrder) -> int:
         """The venue says that it has no such order: believed only when it says so again, later."""
         now_ns = self._clock.monotonic_ns()
-        if live.order.status.is_closed:
+        if live.order.status.is_closed or _is_being_sent(live):
             return 0
         if live.misses and now_ns - live.missed_ns < self._rhythm.miss_apart_s * SECOND_NS:
             return 0
         live.misses += 1
         live.missed_ns = now_ns
         if live.order.status is OrderStatus.SUBMITTED:
-            self._note(live, Fact(OrderEventKind.UNRESOLVED, self._clock.now_ns(), reason="The venue does not know it."))
+            self._note(
+                live, Fact(OrderEventKind.UNRESOLVED, self._clock.now_ns(), reason="The venue does not know it.")
+            )
         if live.misses < self._rhythm.misses:
             return 0
         self._note(live, not_at_venue(live.order, self._clock.now_ns()))
@@ -147,10 +149,19 @@ class Reconcile:
 
     def _note(self, live: LiveOrder, fact: Fact) -> None:
         self._log.info(
-            "reconcile.difference", order_id=live.order.order_id, was=live.order.status, kind=fact.kind, reason=fact.reason
+            "reconcile.difference",
+            order_id=live.order.order_id,
+            was=live.order.status,
+            kind=fact.kind,
+            reason=fact.reason,
         )
         self._observer.discrepancy()
         self._record.record(live, fact)
+
+
+def _is_being_sent(live: LiveOrder) -> bool:
+    """A submit of this very process is under way and will tell by itself what came of it."""
+    return live.order.status is OrderStatus.SUBMITTED and live.received_ns is not None
 
 
 def _by_id(found: Iterable[VenueOrder]) -> dict[OrderId, VenueOrder]:

@@ -35,6 +35,7 @@ class RelayOutbox:
         self._from_store = True
         self._through = 0
         self._wake = asyncio.Event()
+        self._empty = asyncio.Event()
         self.depth = 0
         journal.on_commit = self.offer
 
@@ -47,6 +48,7 @@ class RelayOutbox:
         """Take in what was just committed."""
         rows = [entry.outbox for entry in entries if entry.outbox is not None]
         self.depth += len(rows)
+        self._empty.clear()
         self._wake.set()
         if self._from_store:
             return
@@ -65,10 +67,10 @@ class RelayOutbox:
 
     async def until_empty(self, timeout_s: float) -> bool:
         """Wait until everything is published; False when that takes too long."""
+        self._wake.set()
         try:
             async with asyncio.timeout(timeout_s):
-                while self.depth:
-                    await asyncio.sleep(_POLL_S)
+                await self._empty.wait()
         except TimeoutError:
             return False
         return True
@@ -79,6 +81,8 @@ class RelayOutbox:
             self._through = rows[-1].log_sequence
             self.depth -= len(rows)
             self._journal.note_published(self._through)
+        if not self.depth:
+            self._empty.set()
 
     async def _next(self) -> Sequence[OutboxRow]:
         if self._from_store:
@@ -114,6 +118,3 @@ class RelayOutbox:
                 self._log.warning("outbox.later", waiting=self.depth, first=failed[0].log_sequence)
                 await asyncio.sleep(self._retry_wait_s)
             waiting = failed
-
-
-_POLL_S = 0.01

@@ -240,4 +240,3 @@ _CONDITIONS: dict[Wait, Callable[[Order], bool]] = {
     Wait.ACCEPTED: lambda order: order.is_answered,
     Wait.TERMINAL: lambda order: order.status.is_closed,
 }
-

@@ -4,11 +4,11 @@ from typing import Any
 
 from services.execution.domain.limits import SignalTrading, check_signal_trading
 from services.execution.domain.signals import Signal, is_wanted, order_for
-from services.execution.ports import Audit, Catalogue, ControlStore, Quotes
+from services.execution.ports import Audit, ControlStore
 from services.execution.usecases.accounts import Accounts
 from services.execution.usecases.background import Background
 from services.execution.usecases.blotter import Blotter
-from services.execution.usecases.submit import Origin, Patience, Submit, Wait
+from services.execution.usecases.submit import Market, Origin, Patience, Submit, Wait
 from trading.clock import Clock
 from trading.errors import TradingError
 from trading.instruments import Instrument
@@ -23,8 +23,7 @@ class TradeSignals:
         store: ControlStore,
         submit: Submit,
         blotter: Blotter,
-        catalogue: Catalogue,
-        quotes: Quotes,
+        market: Market,
         accounts: Accounts,
         background: Background,
         clock: Clock,
@@ -34,8 +33,7 @@ class TradeSignals:
         self._store = store
         self._submit = submit
         self._blotter = blotter
-        self._catalogue = catalogue
-        self._quotes = quotes
+        self._market = market
         self._accounts = accounts
         self._background = background
         self._clock = clock
@@ -60,7 +58,7 @@ class TradeSignals:
         if not is_wanted(signal, switch, self._clock.now_ns()):
             return
         try:
-            instrument = await self._catalogue.get(signal.symbol)
+            instrument = await self._market.catalogue.get(signal.symbol)
             request = order_for(signal, switch, instrument, self._mid(instrument.symbol), self._expected(instrument))
             if request is None:
                 return
@@ -75,7 +73,7 @@ class TradeSignals:
         self._background.start(self(signal))
 
     def _mid(self, symbol: str) -> int:
-        seen = self._quotes.latest(symbol)
+        seen = self._market.quotes.latest(symbol)
         return seen.quote.mid_nanos if seen else 0
 
     def _expected(self, instrument: Instrument) -> int:

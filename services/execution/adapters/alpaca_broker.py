@@ -1,0 +1,133 @@
+"""Alpaca's trading REST API and order stream as a broker; the local exchange speaks it too."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import msgspec
+
+from services.execution.adapters.alpaca_orders import order_body, venue_account, venue_order
+from services.execution.adapters.alpaca_trade_updates import AlpacaTradeUpdates
+from services.execution.domain.order import OrderTerms
+from services.execution.domain.venue import StreamOpened, VenueAccount, VenueOrder, VenueUpdate
+from services.execution.ports import VenueRefused
+from trading.clock import SECOND_NS
+from trading.errors import InvalidArgument, Unavailable
+from trading.ids import OrderId, VenueOrderId, venue_client_order_id
+from trading.instruments import Instrument
+
+_NOT_FOUND = 404
+_PROOF = frozenset({400, 401, 403, 404, 422, 429})
+"""Statuses by which Alpaca says no; anything else above 299 says nothing about the order."""
+_PAGE = 500
+_MOST_PAGES = 20
+
+
+class AlpacaBroker:
+    """One Alpaca account; the client carries its key."""
+
+    def __init__(self, client: httpx.AsyncClient, stream: AlpacaTradeUpdates) -> None:
+        self._client = client
+        self._stream = stream
+
+    async def submit(self, terms: OrderTerms, instrument: Instrument) -> VenueOrder:
+        """POST the order under our id."""
+        body = msgspec.json.encode(order_body(terms, instrument))
+        answer = await self._call("POST", "/v2/orders", content=body)
+        _expect_success(answer)
+        return _order(_json(answer))
+
+    async def cancel(self, venue_order_id: VenueOrderId) -> None:
+        """DELETE the order; the stream tells what came of it."""
+        _expect_success(await self._call("DELETE", f"/v2/orders/{venue_order_id}"))
+
+    async def find(self, order_id: OrderId) -> VenueOrder | None:
+        """Ask for our order by the id we gave it."""
+        query = {"client_order_id": venue_client_order_id(order_id)}
+        answer = await self._call("GET", "/v2/orders:by_client_order_id", params=query)
+        if answer.status_code == _NOT_FOUND:
+            return None
+        _expect_answer(answer)
+        return _order(_json(answer))
+
+    async def open_orders(self) -> Sequence[VenueOrder]:
+        """Every open order, page by page."""
+        return await self._pages({"status": "open"})
+
+    async def orders_since(self, time_ns: int) -> Sequence[VenueOrder]:
+        """Every order submitted after a time, page by page."""
+        return await self._pages({"status": "all", "after": _rfc3339(time_ns)})
+
+    async def account(self) -> VenueAccount:
+        """The account behind the key."""
+        answer = await self._call("GET", "/v2/account")
+        _expect_answer(answer)
+        try:
+            return venue_account(_json(answer))
+        except InvalidArgument as error:
+            raise Unavailable("The venue's account cannot be read.", retry_after_s=1) from error
+
+    def updates(self) -> AsyncIterator[VenueUpdate | StreamOpened]:
+        """The trade updates of the account."""
+        return self._stream.updates()
+
+    async def _pages(self, query: Mapping[str, str]) -> list[VenueOrder]:
+        found: dict[str, VenueOrder] = {}
+        page_query = {**query, "limit": str(_PAGE), "direction": "asc"}
+        for _ in range(_MOST_PAGES):
+            answer = await self._call("GET", "/v2/orders", params=page_query)
+            _expect_answer(answer)
+            page = _json(answer)
+            found |= {order["id"]: _order(order) for order in page}
+            if len(page) < _PAGE:
+                break
+            page_query["after"] = page[-1]["submitted_at"]
+        return list(found.values())
+
+    async def _call(self, method: str, path: str, **request: Any) -> httpx.Response:
+        try:
+            return await self._client.request(method, path, **request)
+        except httpx.HTTPError as error:
+            raise Unavailable(f"The venue did not answer: {type(error).__name__}.", retry_after_s=1) from error
+
+
+def _expect_success(answer: httpx.Response) -> None:
+    if answer.is_success:
+        return
+    if answer.status_code in _PROOF and (words := _words(answer)) is not None:
+        raise VenueRefused(words, status=answer.status_code)
+    raise Unavailable(f"The venue answered {answer.status_code}.", retry_after_s=1)
+
+
+def _expect_answer(answer: httpx.Response) -> None:
+    if not answer.is_success:
+        raise Unavailable(f"The venue answered {answer.status_code}: {_words(answer)}.", retry_after_s=1)
+
+
+def _words(answer: httpx.Response) -> str | None:
+    """What a structured refusal says; None when the body is not one, as from a proxy in between."""
+    try:
+        body = msgspec.json.decode(answer.content)
+    except msgspec.DecodeError:
+        return None
+    message = body.get("message") if isinstance(body, dict) else None
+    return message if isinstance(message, str) else None
+
+
+def _order(body: Any) -> VenueOrder:
+    try:
+        return venue_order(body)
+    except InvalidArgument as error:
+        raise Unavailable("The venue's order cannot be read.", retry_after_s=1) from error
+
+
+def _json(answer: httpx.Response) -> Any:
+    try:
+        return msgspec.json.decode(answer.content)
+    except msgspec.DecodeError as error:
+        raise Unavailable("The venue's answer cannot be read.", retry_after_s=1) from error
+
+
+def _rfc3339(time_ns: int) -> str:
+    return datetime.fromtimestamp(max(time_ns, 0) / SECOND_NS, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

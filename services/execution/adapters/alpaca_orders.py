@@ -1,0 +1,141 @@
+"""Alpaca's orders in words of the trade, and ours in Alpaca's."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from services.execution.domain.order import Execution, OrderTerms
+from services.execution.domain.venue import VenueAccount, VenueOrder, VenueUpdate
+from trading.clock import SECOND_NS
+from trading.errors import InvalidArgument
+from trading.ids import VenueOrderId, order_id_of_venue, venue_client_order_id
+from trading.instruments import Instrument
+from trading.money import format_nanos, parse_nanos
+from trading.order import OrderEventKind, OrderStatus, OrderType
+
+VENUE = "alpaca"
+Json = Mapping[str, Any]
+
+_STATUSES = {
+    "new": OrderStatus.ACCEPTED,
+    "accepted": OrderStatus.ACCEPTED,
+    "accepted_for_bidding": OrderStatus.ACCEPTED,
+    "pending_new": OrderStatus.ACCEPTED,
+    "pending_review": OrderStatus.ACCEPTED,
+    "held": OrderStatus.ACCEPTED,
+    "stopped": OrderStatus.ACCEPTED,
+    "suspended": OrderStatus.ACCEPTED,
+    "calculated": OrderStatus.ACCEPTED,
+    "done_for_day": OrderStatus.ACCEPTED,
+    "pending_cancel": OrderStatus.PENDING_CANCEL,
+    "pending_replace": OrderStatus.PENDING_UPDATE,
+    "partially_filled": OrderStatus.PARTIALLY_FILLED,
+    "filled": OrderStatus.FILLED,
+    "canceled": OrderStatus.CANCELED,
+    "replaced": OrderStatus.CANCELED,
+    "expired": OrderStatus.EXPIRED,
+    "rejected": OrderStatus.REJECTED,
+}
+_EVENTS = {
+    "new": OrderEventKind.ACCEPTED,
+    "accepted": OrderEventKind.ACCEPTED,
+    "partial_fill": OrderEventKind.FILL,
+    "fill": OrderEventKind.FILL,
+    "canceled": OrderEventKind.CANCELED,
+    "replaced": OrderEventKind.CANCELED,
+    "expired": OrderEventKind.EXPIRED,
+    "rejected": OrderEventKind.REJECTED,
+    "order_cancel_rejected": OrderEventKind.CANCEL_REJECTED,
+}
+"""Events that change an order of ours; the others (pending_new, calculated, …) are Alpaca's own affair."""
+
+
+def order_body(terms: OrderTerms, instrument: Instrument) -> dict[str, str]:
+    """The body of POST /v2/orders under our order id."""
+    body = {
+        "symbol": instrument.venue_symbol(VENUE),
+        "qty": format_nanos(terms.quantity_nanos),
+        "side": terms.side.value.lower(),
+        "type": terms.order_type.value.lower(),
+        "time_in_force": terms.time_in_force.value.lower(),
+        "client_order_id": venue_client_order_id(terms.order_id),
+    }
+    if terms.order_type is OrderType.LIMIT and terms.price_nanos is not None:
+        body["limit_price"] = format_nanos(terms.price_nanos)
+    if terms.stop_price_nanos is not None:
+        body["stop_price"] = format_nanos(terms.stop_price_nanos)
+    return body
+
+
+def venue_order(order: Json) -> VenueOrder:
+    """An order as Alpaca tells it; raises InvalidArgument when it lacks what every order has."""
+    try:
+        return VenueOrder(
+            order_id=order_id_of_venue(order["client_order_id"]),
+            venue_order_id=VenueOrderId(order["id"]),
+            status=_STATUSES[order["status"]],
+            filled_nanos=_nanos(order.get("filled_qty")),
+            avg_price_nanos=_nanos(order.get("filled_avg_price")),
+            event_time_ns=_moved(order),
+            reason=order.get("reject_reason") or "",
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidArgument("Not an order of Alpaca.", order=str(order)[:200]) from error
+
+
+def venue_update(data: Json) -> VenueUpdate | None:
+    """A trade update as Alpaca tells it, or None for an event that changes nothing of ours."""
+    try:
+        kind = _EVENTS.get(data["event"])
+        if kind is None:
+            return None
+        order = venue_order(data["order"])
+        time_ns = parse_time(data["timestamp"]) if data.get("timestamp") else order.event_time_ns
+        execution = _execution(data, order) if kind is OrderEventKind.FILL else None
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidArgument("Not a trade update of Alpaca.", update=str(data)[:200]) from error
+    return VenueUpdate(order, kind, time_ns, execution)
+
+
+def venue_account(account: Json) -> VenueAccount:
+    """The account as Alpaca tells it."""
+    try:
+        return VenueAccount(
+            currency=account["currency"],
+            cash_nanos=parse_nanos(account["cash"]),
+            buying_power_nanos=parse_nanos(account["buying_power"]),
+            multiplier=max(int(float(account.get("multiplier") or 1)), 1),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidArgument("Not an account of Alpaca.", account=str(account)[:200]) from error
+
+
+def parse_time(text: str) -> int:
+    """RFC 3339 with up to nine decimals, as ns UTC; raises ValueError."""
+    match = _RFC3339.fullmatch(text)
+    if match is None:
+        raise ValueError(f"Expected RFC 3339, was {text[:40]!r}.")
+    whole, fraction, zone = match.groups()
+    return int(datetime.fromisoformat(whole + zone).timestamp()) * SECOND_NS + int((fraction or "").ljust(9, "0"))
+
+
+_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def _execution(data: Json, order: VenueOrder) -> Execution:
+    return Execution(
+        execution_id=data["execution_id"],
+        price_nanos=parse_nanos(data["price"]),
+        quantity_nanos=parse_nanos(data["qty"]),
+        cumulative_nanos=order.filled_nanos,
+    )
+
+
+def _nanos(amount: str | None) -> int:
+    return parse_nanos(amount) if amount else 0
+
+
+def _moved(order: Json) -> int:
+    moved = order.get("updated_at") or order.get("submitted_at") or order.get("created_at")
+    return parse_time(moved) if moved else 0

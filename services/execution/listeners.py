@@ -1,0 +1,39 @@
+"""What execution hears on NATS: quotes to judge orders by, and signals to trade."""
+
+from collections.abc import Callable
+from typing import Any
+
+from fleet import subjects
+from fleet.bus import Bus
+from services.execution import translate
+from services.execution.usecases.observe import Observer
+from services.execution.usecases.trade_signals import TradeSignals
+from trading.errors import TradingError
+
+
+class Listeners:
+    """One loop for each subject."""
+
+    def __init__(
+        self, bus: Bus, offer_quotes: Callable[[str, bytes], None], signals: TradeSignals, observer: Observer, log: Any
+    ) -> None:
+        self._bus = bus
+        self._offer_quotes = offer_quotes
+        self._signals = signals
+        self._observer = observer
+        self._log = log
+
+    async def quotes(self) -> None:
+        """Take in every block of quotes."""
+        async for message in self._bus.listen(subjects.QUOTES_ALL):
+            self._offer_quotes(message.subject, message.payload)
+
+    async def trade(self) -> None:
+        """Take in every signal; one that cannot be read or taken is logged and forgotten, as signals are."""
+        async for message in self._bus.listen(subjects.SIGNALS_ALL):
+            try:
+                signal = translate.signal(message.payload)
+                self._observer.tally.signals += 1
+                self._signals.start(signal)
+            except TradingError as error:
+                self._log.warning("signal.refused", subject=message.subject, error=error.message)
