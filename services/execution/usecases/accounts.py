@@ -43,6 +43,7 @@ class Accounts:
         self._clock = clock
         self._accounts: dict[AccountId, Account] = {}
         self._refreshed_ns: int | None = None
+        self._one_at_a_time = asyncio.Lock()
 
     @property
     def primary(self) -> AccountId:
@@ -59,14 +60,8 @@ class Accounts:
 
     async def refresh(self, broker: Broker) -> None:
         """Take in the venue's newest word; an account that was never seen before opens with it."""
-        word = await broker.account()
-        self._refreshed_ns = self._clock.monotonic_ns()
-        for name in self._names:
-            if name not in self._accounts:
-                await self._open(name, word)
-            account = self._accounts[name]
-            account.multiplier = word.multiplier
-            account.buying_power_nanos = word.buying_power_nanos if name == self.primary else 0
+        async with self._one_at_a_time:
+            await self._take_in(await broker.account())
 
     async def refresh_if_older(self, broker: Broker, age_ns: int) -> None:
         """Ask the venue again when its word is older than `age_ns`; its silence leaves the older word standing."""
@@ -113,6 +108,15 @@ class Accounts:
             raise InvalidArgument(f"Expected a reason of at most {_LONGEST_REASON} characters.", field="reason")
         account.record = replace(account.record, trading_state=state)
         await self._store.set_trading_state(account.record.id, state, Audit(actor, self._clock.now_ns(), reason))
+
+    async def _take_in(self, word: VenueAccount) -> None:
+        self._refreshed_ns = self._clock.monotonic_ns()
+        for name in self._names:
+            if name not in self._accounts:
+                await self._open(name, word)
+            account = self._accounts[name]
+            account.multiplier = word.multiplier
+            account.buying_power_nanos = word.buying_power_nanos if name == self.primary else 0
 
     async def _open(self, name: AccountId, word: VenueAccount) -> None:
         cash = word.cash_nanos if name == self.primary else 0
