@@ -107,6 +107,7 @@ class Rounds:
         self._steps = steps
         self._log = log
         self._period_s = period_s
+        self._waiting: set[str] = set()
 
     async def run(self) -> None:
         """Go round for ever, the first time at once."""
@@ -120,4 +121,12 @@ class Rounds:
             try:
                 await step()
             except TradingError as error:
-                self._log.info("round.step.later", step=name, reason=error.reason, error=error.message)
+                self._put_off(name, error)
+            else:
+                self._waiting.discard(name)
+
+    def _put_off(self, name: str, error: TradingError) -> None:
+        """Say it once; the next word is said after the step has worked again."""
+        if name not in self._waiting:
+            self._waiting.add(name)
+            self._log.info("round.later", step=name, reason=error.reason, error=error.message)

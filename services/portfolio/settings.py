@@ -1,7 +1,5 @@
 """What portfolio may be told."""
 
-import os
-
 from pydantic import Field
 
 from fleet.settings import DatabaseSettings, FleetSettings
@@ -25,9 +23,7 @@ class Settings(DatabaseSettings, FleetSettings):
     )
     outbox_batch: int = Field(256, ge=1, description="Changes of positions read from the outbox at a time.")
     outbox_retry_s: float = Field(0.5, gt=0, description="Wait before the outbox is tried again, in seconds.")
-    solver_workers: int = Field(
-        max(1, os.cpu_count() or 1), ge=1, description="Most solver processes; the first starts with the service."
-    )
+    solver_workers: int = Field(2, ge=1, description="Most solver processes; all but the first start when needed.")
     solver_waiting: int = Field(16, ge=0, description="Most problems that wait for a solver; more are refused.")
     solver_timeout_s: float = Field(30.0, gt=0, description="Longest time for one optimisation, in seconds.")
     offload_threads: int = Field(2, ge=1, description="Threads for the arithmetic of large matrices.")

@@ -108,7 +108,8 @@ def _build(outside: _Outside) -> tuple[ReadBook, dict[str, Loop]]:
     )
     price = PricePositions(book, outside.market_data, marks, runtime.log)
     roll = RollDay(book, know, accounts, read, marks, runtime.clock)
-    steps: dict[str, Step] = {"accounts": know.learn, "fills": catch_up, "marks": price, "day": roll}
+    warm = outside.solver.warm  # in the first round, so that its import does not compete with the start
+    steps: dict[str, Step] = {"accounts": know.learn, "fills": catch_up, "marks": price, "day": roll, "solver": warm}
     rounds = Rounds(steps, runtime.log, period_s=settings.catch_up_s)
     tell = TellChanges(book, accounts, NatsPositions(outside.nats), marks, batch=settings.outbox_batch)
     fills = FillListener(

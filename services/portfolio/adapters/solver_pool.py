@@ -78,8 +78,9 @@ class SolverPool:
         self._log = log
 
     async def warm(self) -> None:
-        """Start the first worker before anybody asks."""
-        self._idle.append(await _Worker.start())
+        """Start a worker before anybody asks, unless there is one."""
+        if not self._idle and not self._taken:
+            self._idle.append(await _Worker.start())
 
     async def close(self) -> None:
         """End every idle worker; a busy one ends with the call it works for."""
@@ -128,9 +129,8 @@ class SolverPool:
 
 @asynccontextmanager
 async def open_solver_pool(*, workers: int, waiting: int, log: Any) -> AsyncIterator[SolverPool]:
-    """Solvers for as long as the block runs; the first one warms up at once."""
+    """Solvers for as long as the block runs."""
     pool = SolverPool(workers=workers, waiting=waiting, log=log)
-    await pool.warm()
     try:
         yield pool
     finally:
