@@ -52,9 +52,13 @@ class Ticks:
         return len(self.price)
 
 
-def quote_ticks(block: QuoteBlock) -> Ticks:
-    """The two-sided quotes of a block as ticks without volume; empty and crossed books are left out."""
-    whole = (block.bid_nanos > 0) & (block.ask_nanos >= block.bid_nanos)
+def two_sided(block: QuoteBlock) -> npt.NDArray[np.bool_]:
+    """Which quotes of a block are ticks: neither an empty nor a crossed book."""
+    return np.asarray((block.bid_nanos > 0) & (block.ask_nanos >= block.bid_nanos))
+
+
+def quote_ticks(block: QuoteBlock, whole: npt.NDArray[np.bool_]) -> Ticks:
+    """The `whole` quotes of a block as ticks without trades."""
     keep = slice(None) if whole.all() else whole
     bid, ask = block.bid_nanos[keep] / _NANO, block.ask_nanos[keep] / _NANO
     bid_size, ask_size = block.bid_size_nanos[keep] / _NANO, block.ask_size_nanos[keep] / _NANO

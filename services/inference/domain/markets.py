@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from services.inference.domain.feature_series import advance, quote_ticks
+from services.inference.domain.feature_series import advance, quote_ticks, two_sided
 from services.inference.domain.features import FeatureState
 from trading.market import QuoteBlock, TradeBlock
 
@@ -30,16 +30,11 @@ class Markets:
 
     def quotes(self, block: QuoteBlock) -> int:
         """Fold a block of quotes; gives the position of its newest two-sided quote, or −1 when it has none."""
-        whole = np.flatnonzero((block.bid_nanos > 0) & (block.ask_nanos >= block.bid_nanos))
-        if not len(whole):
-            return -1
         state = self.of(block.venue, block.symbol)
-        if len(block) > SHORT_BLOCK:
-            advance(state, quote_ticks(block))
-        else:
-            _step(state, block)
-        self._newest[block.symbol] = state
-        return int(whole[-1])
+        newest = _step(state, block) if len(block) <= SHORT_BLOCK else _advance(state, block)
+        if newest >= 0:
+            self._newest[block.symbol] = state
+        return newest
 
     def trades(self, block: TradeBlock) -> None:
         """Fold a block of trades into what the next tick will carry."""
@@ -50,8 +45,17 @@ class Markets:
                 state.trade(price, size, sign)
 
 
-def _step(state: FeatureState, block: QuoteBlock) -> None:
+def _step(state: FeatureState, block: QuoteBlock) -> int:
+    newest = -1
     columns = (block.bid_nanos, block.bid_size_nanos, block.ask_nanos, block.ask_size_nanos)
-    for bid, bid_size, ask, ask_size in zip(*(column.tolist() for column in columns), strict=True):
+    for position, (bid, bid_size, ask, ask_size) in enumerate(zip(*(each.tolist() for each in columns), strict=True)):
         if 0 < bid <= ask:
             state.quote(bid, bid_size, ask, ask_size)
+            newest = position
+    return newest
+
+
+def _advance(state: FeatureState, block: QuoteBlock) -> int:
+    whole = two_sided(block)
+    advance(state, quote_ticks(block, whole))
+    return int(np.flatnonzero(whole)[-1]) if whole.any() else -1
