@@ -19,8 +19,9 @@ class Settings(AlpacaSettings, CacheSettings, FleetSettings):
         validation_alias=AliasChoices("NT_MARKET_DATA_VENUES", "NT_VENUE"),
         description="Venue to stream: paper (the local exchange) or alpaca; both speak Alpaca's protocol.",
     )
-    block_ticks: int = Field(256, ge=1, le=4096, description="Ticks at which a block leaves at the latest.")
-    flush_ms: float = Field(2.0, ge=0, le=1000, description="Longest wait of a tick while more come without a pause.")
+    block_ticks: int = Field(256, ge=1, le=4096, description="Ticks per symbol at which blocks leave at the latest.")
+    pending_ticks: int = Field(32_768, ge=1, description="Most ticks that wait to leave, over all symbols.")
+    flush_ms: float = Field(10.0, ge=0, le=1000, description="Longest wait of a tick while more come without a pause.")
     stale_after_seconds: float = Field(15.0, gt=0, description="Silence after which a feed is called stale.")
     bar_grace_ms: float = Field(1000.0, ge=0, description="How late, in the market's time, a trade may come for a bar.")
     live_bars: int = Field(1500, ge=1, description="Bars of this run kept in memory for each symbol.")

@@ -136,6 +136,7 @@ def _classes(registry: Registry) -> list[AssetClass]:
 def _policy(settings: Settings) -> FeedPolicy:
     return FeedPolicy(
         block_ticks=settings.block_ticks,
+        pending_ticks_most=settings.pending_ticks,
         flush_ns=round(settings.flush_ms * _MS),
         first_retry_s=settings.first_retry_ms / 1e3,
         retry_base_s=settings.retry_base_seconds,

@@ -40,13 +40,20 @@ class _Columns(NamedTuple):
         return self.event_time_ns, self.receive_time_ns, *map(to_nanos, self.amounts)
 
 
+class _Codes(dict[str, int]):
+    """Numbers of the symbols by the venue's spelling; -1 for one that we did not ask for."""
+
+    def __missing__(self, _spelling: str) -> int:
+        return -1
+
+
 class TickColumns:
     """Collects the ticks of one connection between two drains; `symbols` from the venue's spelling to ours."""
 
     def __init__(self, venue: str, symbols: Mapping[str, str]) -> None:
         self._venue = venue
         self._symbols = tuple(symbols.values())
-        self._codes = {spelling: code for code, spelling in enumerate(symbols)}
+        self._codes = _Codes({spelling: code for code, spelling in enumerate(symbols)})
         self._clear()
 
     def __len__(self) -> int:
@@ -65,11 +72,15 @@ class TickColumns:
         if not ticks:
             return Ticks(refused=refused)
         received = np.repeat(*np.array(frames, np.int64).T)
-        kinds = np.fromiter((type(tick) is QuoteMessage for tick in ticks), np.bool_, len(ticks))
-        quotes = [tick for tick in ticks if type(tick) is QuoteMessage]
-        trades = [tick for tick in ticks if type(tick) is TradeMessage]
-        made = Ticks(tuple(self._quotes(quotes, received[kinds])), tuple(self._trades(trades, received[~kinds])))
-        return Ticks(made.quotes, made.trades, refused + len(ticks) - made.count)
+        kinds = list(map(type, ticks))
+        if kinds.count(QuoteMessage) == len(kinds):  # the usual case, told apart without a step per tick
+            quotes, trades = tuple(self._quotes(ticks, received)), tuple[TradeBlock, ...]()
+        else:
+            quoted = np.array([kind is QuoteMessage for kind in kinds])
+            quotes = tuple(self._quotes([tick for tick in ticks if type(tick) is QuoteMessage], received[quoted]))
+            trades = tuple(self._trades([tick for tick in ticks if type(tick) is TradeMessage], received[~quoted]))
+        made = sum(map(len, quotes)) + sum(map(len, trades))
+        return Ticks(quotes, trades, refused + len(ticks) - made)
 
     def _clear(self) -> None:
         self._ticks: list[Any] = []
@@ -107,8 +118,7 @@ class TickColumns:
             yield TradeBlock(self._venue, symbol, times, reads, price, size, sign, tuple(names[rows]))
 
     def _columns(self, spellings: Any, times: Any, amounts: Any, received: Int64Column) -> _Columns:
-        codes = self._codes
-        coded = np.fromiter((codes.get(spelling, -1) for spelling in spellings), np.int64, len(spellings))
+        coded = np.fromiter(map(self._codes.__getitem__, spellings), np.int64, len(spellings))
         return _Columns(coded, times_ns(times), received, np.array(amounts, np.float64))
 
     def _by_symbol(self, codes: Int64Column) -> Iterator[tuple[str, Rows]]:

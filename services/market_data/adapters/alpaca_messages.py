@@ -52,6 +52,10 @@ class SubscriptionMessage(msgspec.Struct, tag_field="T", tag="subscription"):
     quotes: list[str] = []
 
 
+class UnreadableFrame(ValueError):
+    """A frame that is no array of messages."""
+
+
 Message = QuoteMessage | TradeMessage | SuccessMessage | ErrorMessage | SubscriptionMessage
 Frame = bytes | str
 
@@ -70,12 +74,14 @@ def decode(frame: Frame) -> tuple[list[Message], int]:
     """The messages of a frame that concern us, and how many of these were unreadable.
 
     Kinds that we did not ask for (corrections, statuses, bars, whatever comes next year) are passed over. Raises
-    msgspec.DecodeError when the frame is no array at all.
+    UnreadableFrame when the frame is no array at all.
     """
     try:
         return _JSON.decode(frame) if isinstance(frame, str) else _MSGPACK.decode(frame), 0
     except msgspec.ValidationError:
         return _one_by_one(frame)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise UnreadableFrame(str(error)) from error
 
 
 def encode(message: object, frame: Frame) -> Frame:
@@ -84,7 +90,10 @@ def encode(message: object, frame: Frame) -> Frame:
 
 
 def _one_by_one(frame: Frame) -> tuple[list[Message], int]:
-    parts = _JSON_PARTS.decode(frame) if isinstance(frame, str) else _MSGPACK_PARTS.decode(frame)
+    try:
+        parts = _parts(frame)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise UnreadableFrame(str(error)) from error
     one: Callable[[msgspec.Raw], Message] = (_JSON_ONE if isinstance(frame, str) else _MSGPACK_ONE).decode
     messages: list[Message] = []
     refused = 0
@@ -94,6 +103,10 @@ def _one_by_one(frame: Frame) -> tuple[list[Message], int]:
         except msgspec.ValidationError:
             refused += _concerns_us(part, frame)
     return messages, refused
+
+
+def _parts(frame: Frame) -> list[msgspec.Raw]:
+    return _JSON_PARTS.decode(frame) if isinstance(frame, str) else _MSGPACK_PARTS.decode(frame)
 
 
 def _concerns_us(part: msgspec.Raw, frame: Frame) -> bool:

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, WebSocketException
 
@@ -19,6 +18,7 @@ from services.market_data.adapters.alpaca_messages import (
     SubscriptionMessage,
     SuccessMessage,
     TradeMessage,
+    UnreadableFrame,
     decode,
     encode,
 )
@@ -106,7 +106,7 @@ class AlpacaFeed:
             raise FeedLost("The venue did not finish the login in time.") from error
         except ConnectionClosed as error:
             raise FeedLost(f"The venue closed the connection during the login: {error}.") from error
-        except msgspec.DecodeError as error:
+        except UnreadableFrame as error:
             raise FeedLost(f"The venue's greeting could not be read: {error}.") from error
 
 
@@ -125,7 +125,7 @@ class AlpacaSession:
         received_ns = self._clock.now_ns()
         try:
             messages, refused = decode(frame)
-        except msgspec.DecodeError:
+        except UnreadableFrame:
             messages, refused = [], 1
         if _TICKS.issuperset(map(type, messages)):
             self._ticks.add(messages, received_ns, refused)

@@ -69,8 +69,7 @@ class SymbolBars:
     def add_quotes(self, block: QuoteBlock) -> list[Bar]:
         """Take in quotes: they move the symbol's time and, as long as it has no trades, make its bars."""
         if not self._trades_seen:
-            mids = _mids(block)
-            self._add(block.event_time_ns[mids > 0], mids[mids > 0], None)
+            self._add(*_mids(block), None)
         return self._hear(block)
 
     def wait(self, now_ns: int) -> list[Bar]:
@@ -155,10 +154,11 @@ def _by_start(times_ns: Int64Column, length_ns: int) -> Iterator[tuple[int, slic
     """The rows of each bar: one slice in the usual case that a block lies within one bar."""
     if not len(times_ns):
         return
-    starts = times_ns - times_ns % length_ns
-    if starts.min() == starts.max():
-        yield int(starts[0]), slice(None)
+    first_ns, last_ns = int(times_ns.min()) // length_ns * length_ns, int(times_ns.max()) // length_ns * length_ns
+    if first_ns == last_ns:
+        yield first_ns, slice(None)
         return
+    starts = times_ns - times_ns % length_ns
     for start_ns in np.unique(starts):
         yield int(start_ns), np.flatnonzero(starts == start_ns)
 
@@ -183,8 +183,11 @@ def _fold(times_ns: Int64Column, prices: Int64Column, sizes: Int64Column | None)
     return bar
 
 
-def _mids(block: QuoteBlock) -> Int64Column:
-    """Halfway between bid and ask, rounded down; the one side when the other is empty; 0 when both are."""
-    bid, ask = block.bid_nanos, block.ask_nanos
-    halfway = (bid & ask) + ((bid ^ ask) >> 1)  # the sum of two prices may not fit 64 bits
-    return np.where((bid > 0) & (ask > 0), halfway, np.maximum(bid, ask))
+def _mids(block: QuoteBlock) -> tuple[Int64Column, Int64Column]:
+    """Times and mids: halfway between bid and ask, rounded down; the one side where the other is empty."""
+    bid, ask, times_ns = block.bid_nanos, block.ask_nanos, block.event_time_ns
+    mids = (bid & ask) + ((bid ^ ask) >> 1)  # the sum of two prices may not fit 64 bits
+    if min(int(bid.min()), int(ask.min())) > 0:
+        return times_ns, mids
+    mids = np.where((bid > 0) & (ask > 0), mids, np.maximum(bid, ask))
+    return times_ns[mids > 0], mids[mids > 0]

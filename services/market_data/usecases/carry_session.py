@@ -12,8 +12,9 @@ from trading.clock import Clock
 class CarrySession:
     """Reads a session until it ends and publishes what it gave.
 
-    Ticks leave as soon as the reader has caught up with the venue; a reader that never does hands over at
-    `block_ticks` ticks, or after `flush_ns`. While a publish waits, the reader fills one more block and then
+    Ticks leave as soon as the reader has caught up with the venue. A reader that never does hands over at
+    `full_ticks` ticks, or after `flush_ns`, or, when publishing the last lot took longer than that, after as long:
+    the busier the market, the bigger the blocks. While a publish waits, the reader fills one more lot and then
     stops reading, so the socket's own flow control holds the venue back: that is the whole back-pressure.
     """
 
@@ -23,13 +24,14 @@ class CarrySession:
         publish: Callable[[Ticks], Awaitable[None]],
         clock: Clock,
         *,
-        block_ticks: int,
+        full_ticks: int,
         flush_ns: int,
     ) -> None:
         self._session, self._publish, self._clock = session, publish, clock
-        self._block_ticks, self._flush_ns = block_ticks, flush_ns
+        self._full_ticks, self._flush_ns = full_ticks, flush_ns
         self._waiting, self._drained = asyncio.Event(), asyncio.Event()
         self._waiting_since_ns = 0
+        self._publish_ns = 0
         self._ended = False
 
     async def __call__(self) -> FeedLost | FeedRefused:
@@ -55,7 +57,8 @@ class CarrySession:
         if not self._waiting.is_set():
             self._waiting_since_ns = self._clock.monotonic_ns()
             self._waiting.set()
-        if ticks >= self._block_ticks or self._clock.monotonic_ns() - self._waiting_since_ns >= self._flush_ns:
+        waited_ns = self._clock.monotonic_ns() - self._waiting_since_ns
+        if ticks >= self._full_ticks or waited_ns >= max(self._flush_ns, self._publish_ns):
             self._drained.clear()
             await self._drained.wait()
 
@@ -65,5 +68,7 @@ class CarrySession:
             self._waiting.clear()
             ticks = self._session.drain()
             self._drained.set()
+            began_ns = self._clock.monotonic_ns()
             await self._publish(ticks)
+            self._publish_ns = self._clock.monotonic_ns() - began_ns
         await self._publish(self._session.drain())

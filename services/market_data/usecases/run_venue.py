@@ -21,14 +21,19 @@ from trading.instruments import Instrument
 
 @dataclass(frozen=True, slots=True)
 class FeedPolicy:
-    """Bounds of a connection: block size and wait of a flush, waits between tries, rhythm of the watch."""
+    """Bounds of a connection: ticks per symbol and wait of a flush, waits between tries, rhythm of the watch."""
 
     block_ticks: int = 256
-    flush_ns: int = 2_000_000
+    pending_ticks_most: int = 32_768
+    flush_ns: int = 10_000_000
     first_retry_s: float = 0.25
     retry_base_s: float = 1.0
     retry_cap_s: float = 30.0
     watch_s: float = 0.25
+
+    def full_ticks(self, symbols: int) -> int:
+        """Ticks at which a connection with so many symbols hands over."""
+        return min(self.block_ticks * symbols, self.pending_ticks_most)
 
     def back_off(self) -> BackOff:
         """Fresh waits for one connection."""
@@ -106,9 +111,9 @@ class RunVenue:
         async with feed.open(instruments) as session:
             if await self._report.subscribed(feed.channel):
                 self._meter.reconnected()
-            return await CarrySession(
-                session, publish, self._clock, block_ticks=self._policy.block_ticks, flush_ns=self._policy.flush_ns
-            )()
+            full_ticks = self._policy.full_ticks(len(instruments))
+            carry = CarrySession(session, publish, self._clock, full_ticks=full_ticks, flush_ns=self._policy.flush_ns)
+            return await carry()
 
     async def _lost(self, feed: MarketFeed, instruments: Sequence[Instrument], reason: str) -> None:
         self._gaps.lost(frozenset(instrument.symbol for instrument in instruments), reason)

@@ -1,0 +1,149 @@
+"""Ticks are numbered, published, remembered and made into bars; what cannot be published is counted."""
+
+from dataclasses import dataclass, field
+
+from builders.market import NOON_NS, a_bar, a_quote_block, a_trade_block, nanos
+from fakes.market_data import FakePublisher
+
+from services.market_data.domain.bars import BarBook
+from services.market_data.domain.gaps import GapWatch
+from services.market_data.domain.live_bars import LiveBars
+from services.market_data.domain.quotes import QuoteBoard
+from services.market_data.domain.stats import VenueCounts
+from services.market_data.domain.ticks import Ticks
+from services.market_data.usecases.publish_ticks import MarketState, PublishTicks
+from services.market_data.usecases.stream_quotes import QuoteStreams
+from trading.clock import MINUTE_NS
+from trading.market import Interval
+
+HOUR_NS = 60 * MINUTE_NS
+
+
+@dataclass
+class Counter:
+    counts: VenueCounts = field(default_factory=VenueCounts)
+
+    def read(self, quotes: int, trades: int) -> None:
+        self.counts.quotes += quotes
+        self.counts.trades += trades
+
+    def published(self, blocks: int) -> None:
+        self.counts.blocks += blocks
+
+    def dropped(self, ticks: int) -> None:
+        self.counts.dropped += ticks
+
+    def reconnected(self) -> None:
+        self.counts.reconnects += 1
+
+
+class Market:
+    """The use case with everything around it in reach."""
+
+    def __init__(self) -> None:
+        self.publisher, self.meter, self.gaps = FakePublisher(), Counter(), GapWatch("paper")
+        board = QuoteBoard()
+        self.state = MarketState(board, LiveBars(100), QuoteStreams(board, streams_most=2, blocks_most=4))
+        bars = BarBook("paper", Interval.ONE_MINUTE, 0)
+        self.publish = PublishTicks(self.state, bars, self.gaps, self.publisher, self.meter)
+
+    def live_bars(self) -> list[int]:
+        return [bar.close_nanos for bar in self.state.live_bars.over([], "AAPL", NOON_NS, NOON_NS + HOUR_NS)]
+
+
+async def test_blocks_are_numbered_without_holes_by_symbol_and_kind() -> None:
+    market = Market()
+
+    await market.publish(Ticks((a_quote_block((1, 2), (1, 2)), a_quote_block((1, 2), symbol="MSFT"))))
+    await market.publish(Ticks((a_quote_block((1, 2)),), (a_trade_block((1, 1), (1, 1)),)))
+
+    assert [(block.symbol, first) for block, first in market.publisher.quote_blocks] == [
+        ("AAPL", 0),
+        ("MSFT", 0),
+        ("AAPL", 2),
+    ]
+    assert [(len(block), first) for block, first in market.publisher.trade_blocks] == [(2, 0)]
+    assert market.meter.counts == VenueCounts(quotes=4, trades=2, blocks=4)
+
+
+async def test_the_board_and_the_streams_hear_of_the_ticks() -> None:
+    market = Market()
+
+    with market.state.streams.open(["AAPL"]) as stream:
+        await market.publish(Ticks((a_quote_block((1, 2)),), (a_trade_block((1.5, 3)),)))
+        async for block, first in stream:
+            assert (block.symbol, first) == ("AAPL", 0)
+            break
+
+    newest = market.state.board.get("AAPL")
+    assert newest is not None
+    assert newest.last_trade_price_nanos == nanos(1.5)
+
+
+async def test_closed_bars_are_published_and_kept() -> None:
+    market = Market()
+
+    await market.publish(Ticks(trades=(a_trade_block((10, 1)),)))
+    await market.publish(Ticks(trades=(a_trade_block((11, 1), times_ns=[NOON_NS + MINUTE_NS]),)))
+    await market.publish.close_bars(NOON_NS + 5 * MINUTE_NS)
+
+    assert [bar.close_nanos for bar in market.publisher.bars] == [nanos(10), nanos(11)]
+    assert market.live_bars() == [nanos(10), nanos(11)]
+
+
+async def test_quotes_close_the_bars_of_a_symbol_without_trades() -> None:
+    market = Market()
+
+    await market.publish(Ticks((a_quote_block((10, 12)),)))
+    await market.publish(Ticks((a_quote_block((10, 12), times_ns=[NOON_NS + MINUTE_NS]),)))
+
+    assert [bar.close_nanos for bar in market.publisher.bars] == [nanos(11)]
+
+
+async def test_the_bar_in_which_we_began_to_listen_is_not_taken_for_whole() -> None:
+    market = Market()
+
+    await market.publish(Ticks(trades=(a_trade_block((10, 1), times_ns=[NOON_NS + 1]),)))
+    await market.publish.close_bars(NOON_NS + 5 * MINUTE_NS)
+
+    assert market.state.live_bars.over([a_bar(7)], "AAPL", NOON_NS, NOON_NS + HOUR_NS) == [a_bar(7)]
+
+
+async def test_a_reconnect_publishes_the_gap_and_doubts_the_bars_under_it() -> None:
+    market = Market()
+    await market.publish(Ticks(trades=(a_trade_block((10, 1)),)))
+
+    market.gaps.lost(frozenset(("AAPL",)), "reset")
+    await market.publish(Ticks(trades=(a_trade_block((11, 1), times_ns=[NOON_NS + MINUTE_NS + 5]),)))
+    await market.publish.close_bars(NOON_NS + 9 * MINUTE_NS)
+
+    (gap,) = market.publisher.gaps
+    assert (gap.symbol, gap.from_time_ns, gap.to_time_ns) == ("AAPL", NOON_NS, NOON_NS + MINUTE_NS + 5)
+    theirs = [a_bar(1), a_bar(2, minute=1)]
+    assert market.state.live_bars.over(theirs, "AAPL", NOON_NS, NOON_NS + HOUR_NS) == theirs
+
+
+async def test_unreadable_ticks_are_counted_as_dropped() -> None:
+    market = Market()
+
+    await market.publish(Ticks(refused=3))
+
+    assert market.meter.counts == VenueCounts(dropped=3)
+
+
+async def test_without_nats_ticks_are_counted_as_dropped_and_the_sequence_shows_it() -> None:
+    market = Market()
+    market.publisher.is_away = True
+    await market.publish(Ticks((a_quote_block((1, 2), (1, 2)),), (a_trade_block((1, 1)),)))
+    market.gaps.lost(frozenset(("AAPL",)), "reset")
+    await market.publish(Ticks((a_quote_block((3, 4), times_ns=[NOON_NS + MINUTE_NS]),)))
+
+    market.publisher.is_away = False
+    await market.publish(Ticks((a_quote_block((5, 6)),)))
+
+    assert [first for _, first in market.publisher.quote_blocks] == [3]
+    assert market.meter.counts == VenueCounts(quotes=4, trades=1, blocks=1, dropped=4)
+    newest = market.state.board.get("AAPL")
+    assert newest is not None
+    assert newest.quote.bid_nanos == nanos(5)
+    assert market.live_bars() == [nanos(1)]

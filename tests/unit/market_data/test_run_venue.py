@@ -1,0 +1,235 @@
+"""A venue's connections come back after a loss, stop at a refusal, and say how they are."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from random import Random
+
+import structlog
+from builders.market import CRYPTO, EQUITY, NOON_NS, a_quote_block
+from fakes.market_data import FakeFeed, FakeInstruments, FakePublisher, FakeSession, eventually
+from structlog.testing import capture_logs
+
+from fleet.metrics import Metrics
+from services.market_data.adapters.metered_counts import MeteredCounts
+from services.market_data.domain.bars import BarBook
+from services.market_data.domain.feed import FeedLost, FeedRefused, FeedState, Venue
+from services.market_data.domain.gaps import GapWatch
+from services.market_data.domain.live_bars import LiveBars
+from services.market_data.domain.quotes import QuoteBoard
+from services.market_data.domain.registry import Registry
+from services.market_data.domain.stats import VenueCounts
+from services.market_data.domain.ticks import Ticks
+from services.market_data.usecases.load_instruments import LoadInstruments
+from services.market_data.usecases.publish_ticks import MarketState, PublishTicks
+from services.market_data.usecases.report_venue import ReportVenue
+from services.market_data.usecases.run_venue import FeedPolicy, RunVenue
+from services.market_data.usecases.stream_quotes import QuoteStreams
+from trading.clock import MINUTE_NS, ManualClock
+from trading.errors import ResourceExhausted, Unavailable
+from trading.market import Interval
+
+SOON = FeedPolicy(first_retry_s=0.0, retry_base_s=0.001, retry_cap_s=0.002, watch_s=0.001)
+
+
+class World:
+    """A running venue with its surroundings in reach."""
+
+    def __init__(self, feeds: Sequence[FakeFeed], source: FakeInstruments, symbols: Sequence[str] = ("AAPL",)) -> None:
+        self.clock, self.publisher, self.counts = ManualClock(NOON_NS), FakePublisher(), VenueCounts()
+        self.registry, self.metrics = Registry(symbols), Metrics()
+        self.venue = Venue("paper", [feed.channel for feed in feeds])
+        self.gaps = GapWatch("paper")
+        board = QuoteBoard()
+        state = MarketState(board, LiveBars(10), QuoteStreams(board, streams_most=1, blocks_most=1))
+        meter = MeteredCounts("paper", self.counts, self.metrics)
+        self.run = RunVenue(
+            feeds=feeds,
+            registry=self.registry,
+            load=LoadInstruments("paper", self.registry, source),
+            publish=PublishTicks(state, BarBook("paper", Interval.ONE_MINUTE, 0), self.gaps, self.publisher, meter),
+            gaps=self.gaps,
+            report=ReportVenue(self.venue, self.publisher, self.clock, stale_ns=1_000),
+            meter=meter,
+            clock=self.clock,
+            policy=SOON,
+            random=Random(1),
+        )
+
+    @property
+    def states(self) -> list[FeedState]:
+        return [status.state for status in self.publisher.statuses]
+
+
+@asynccontextmanager
+async def running(
+    *feeds: FakeFeed, source: FakeInstruments | None = None, symbols: Sequence[str] = ("AAPL",)
+) -> AsyncIterator[World]:
+    world = World(feeds, source or FakeInstruments("AAPL", "BTC-USDT"), symbols)
+    task = asyncio.create_task(world.run())
+    try:
+        yield world
+        assert not task.done()
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+def ticks(at_ns: int = NOON_NS) -> Ticks:
+    return Ticks((a_quote_block((1, 2), times_ns=[at_ns]),))
+
+
+async def test_a_subscribed_venue_is_up_and_its_ticks_flow() -> None:
+    async with running(FakeFeed([FakeSession().say(ticks())])) as world:
+        await eventually(lambda: world.counts.blocks == 1)
+
+    assert world.states == [FeedState.UP]
+    assert world.metrics.registry.get_sample_value("nt_ticks_total", {"venue": "paper", "kind": "quote"}) == 1
+
+
+async def test_after_a_loss_it_connects_again_and_tells_the_gap() -> None:
+    first = FakeSession().say(ticks()).end(FeedLost("reset"))
+    second = FakeSession().say(ticks(NOON_NS + 50))
+    async with running(FakeFeed([first, second])) as world:
+        await eventually(lambda: world.counts.blocks == 2)
+
+    assert world.states == [FeedState.UP, FeedState.DOWN, FeedState.UP]
+    assert [(gap.from_time_ns, gap.to_time_ns, gap.reason) for gap in world.publisher.gaps] == [
+        (NOON_NS, NOON_NS + 50, "reset")
+    ]
+    assert world.counts.reconnects == 1
+
+
+async def test_a_venue_that_is_away_is_tried_until_it_is_there() -> None:
+    feed = FakeFeed([FeedLost("refused")] * 5 + [FakeSession()])
+    async with running(feed) as world:
+        await eventually(lambda: world.venue.state is FeedState.UP)
+
+    assert len(feed.opened) == 6
+    assert world.counts.reconnects == 0
+
+
+async def test_waits_grow_until_real_data_comes() -> None:
+    class Recorder(Random):
+        def __init__(self) -> None:
+            super().__init__(0)
+            self.draws = 0
+
+        def random(self) -> float:
+            self.draws += 1
+            return 0.5
+
+    silent = [FakeSession().end(FeedLost("reset")) for _ in range(3)]
+    fruitful = FakeSession().say(ticks()).end(FeedLost("reset"))
+    feed = FakeFeed([*silent, fruitful])
+    world = World([feed], FakeInstruments("AAPL"))
+    back_offs = []
+    original = FeedPolicy.back_off
+
+    class Policy(FeedPolicy):
+        def back_off(self):  # type: ignore[no-untyped-def]
+            back_offs.append(original(self))
+            return back_offs[-1]
+
+    world.run._policy = Policy(0, 1, 1, 0.0, 0.0001, 0.0001, 0.001)
+    task = asyncio.create_task(world.run())
+    await eventually(lambda: len(feed.opened) == 5)
+    task.cancel()
+    await asyncio.wait([task])
+
+    assert back_offs[-1].attempts == 1
+
+
+async def test_a_refusal_stops_the_connection_for_good_and_says_why() -> None:
+    feed = FakeFeed([FeedRefused("The venue says 402 auth failed.")])
+    async with running(feed) as world:
+        await eventually(lambda: world.venue.state is FeedState.FAILED)
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+
+    assert len(feed.opened) == 1
+    assert world.venue.complaint() == "paper stocks: The venue says 402 auth failed."
+
+
+async def test_a_refusal_in_the_middle_of_a_session_loses_no_tick() -> None:
+    session = FakeSession().say(ticks()).end(FeedRefused("409 insufficient subscription"))
+    async with running(FakeFeed([session])) as world:
+        await eventually(lambda: world.venue.state is FeedState.FAILED)
+
+    assert world.counts.blocks == 1
+
+
+async def test_one_connection_fails_without_the_other() -> None:
+    stocks, crypto = FakeFeed([FeedRefused("409")]), FakeFeed(channel="crypto", asset_class=CRYPTO)
+    async with running(stocks, crypto, symbols=("AAPL", "BTC-USDT")) as world:
+        await eventually(lambda: world.venue["crypto"].state is FeedState.UP)
+        await eventually(lambda: world.venue["stocks"].state is FeedState.FAILED)
+
+    assert (stocks.opened, crypto.opened) == ([["AAPL"]], [["BTC-USDT"]])
+
+
+async def test_a_symbol_that_the_venue_does_not_list_is_left_out_by_name() -> None:
+    structlog.reset_defaults()
+    feed = FakeFeed()
+    with capture_logs() as logs:
+        async with running(feed, symbols=("AAPL", "NOPE")):
+            await eventually(lambda: bool(feed.opened))
+
+    assert feed.opened == [["AAPL"]]
+    assert [log["symbols"] for log in logs if log["log_level"] == "error"] == [["NOPE"]]
+
+
+async def test_a_connection_without_any_listed_symbol_says_so() -> None:
+    feed = FakeFeed()
+    async with running(feed, symbols=("NOPE",)) as world:
+        await eventually(lambda: world.venue.state is FeedState.FAILED)
+
+    assert feed.opened == []
+    assert "lists none" in world.venue.reason
+
+
+async def test_instruments_are_asked_for_until_the_venue_answers() -> None:
+    failures = [Unavailable("connection refused"), ResourceExhausted("too many requests.")]
+    feed = FakeFeed([FakeSession().say(ticks())])
+    async with running(feed, source=FakeInstruments("AAPL", failures=failures)) as world:
+        await eventually(lambda: world.counts.blocks == 1)
+
+
+async def test_a_wrong_key_fails_every_connection_before_it_connects() -> None:
+    stocks, crypto = FakeFeed(), FakeFeed(channel="crypto", asset_class=CRYPTO)
+    source = FakeInstruments(failures=[FeedRefused("HTTP 401: unauthorized")] * 9)
+    async with running(stocks, crypto, source=source) as world:
+        await eventually(lambda: world.venue.state is FeedState.FAILED)
+
+    assert world.venue.reason == "stocks: HTTP 401: unauthorized; crypto: HTTP 401: unauthorized"
+    assert stocks.opened == crypto.opened == []
+
+
+async def test_a_silent_connection_becomes_stale_and_ticks_mend_it() -> None:
+    session = FakeSession()
+    async with running(FakeFeed([session], asset_class=EQUITY)) as world:
+        await eventually(lambda: world.venue.state is FeedState.UP)
+        world.clock.advance(1_000)
+        await eventually(lambda: world.venue.state is FeedState.STALE)
+        session.say(ticks())
+        await eventually(lambda: world.venue.state is FeedState.UP)
+
+    assert world.states == [FeedState.UP, FeedState.STALE, FeedState.UP]
+
+
+async def test_silence_closes_the_open_bar() -> None:
+    async with running(FakeFeed([FakeSession().say(ticks())])) as world:
+        await eventually(lambda: world.counts.blocks == 1)
+        world.clock.advance(MINUTE_NS)
+        await eventually(lambda: len(world.publisher.bars) == 1)
+
+
+async def test_states_that_cannot_be_published_stop_nothing() -> None:
+    world = World([FakeFeed([FakeSession().say(ticks())])], FakeInstruments("AAPL"))
+    world.publisher.is_away = True
+    task = asyncio.create_task(world.run())
+    await eventually(lambda: world.counts.dropped == 1)
+    task.cancel()
+    await asyncio.wait([task])
+
+    assert (world.venue.state, world.states) == (FeedState.UP, [])
