@@ -60,6 +60,11 @@ class Bus:
         self._metrics = metrics
         self._log = log
 
+    @property
+    def jetstream(self) -> JetStreamContext:
+        """The durable side itself, for those who read the past of a stream."""
+        return self._jetstream
+
     async def check(self) -> None:
         """Raise Unavailable while the connection is down."""
         if not self._client.is_connected:

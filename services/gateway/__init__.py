@@ -1,0 +1,1 @@
+"""The door of the fleet: REST and WebSocket outside, gRPC and NATS inside."""

@@ -1,0 +1,89 @@
+"""The fleet behind the gateway: one gRPC channel to each service, and whether it answers."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from fleet import channels
+from fleet.rpc import READY
+from neuraltrader.execution.v1.execution_service_pb2_grpc import ExecutionServiceStub
+from neuraltrader.inference.v1.inference_service_pb2_grpc import InferenceServiceStub
+from neuraltrader.market_data.v1.market_data_service_pb2_grpc import MarketDataServiceStub
+from neuraltrader.portfolio.v1.portfolio_service_pb2_grpc import PortfolioServiceStub
+from services.gateway.order_stream import OrderStream
+from trading.clock import Clock
+from trading.errors import Unavailable
+
+PROBE_TIMEOUT_S = 0.9
+CLIENT = "gateway"
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the services listen."""
+
+    market_data: str
+    inference: str
+    execution: str
+    portfolio: str
+
+
+@dataclass(frozen=True, slots=True)
+class Backends:
+    """What the routes call."""
+
+    market_data: MarketDataServiceStub
+    inference: InferenceServiceStub
+    execution: ExecutionServiceStub
+    portfolio: PortfolioServiceStub
+    orders: OrderStream
+    clock: Clock
+    health: Mapping[str, health_pb2_grpc.HealthStub]
+
+    async def check(self, name: str) -> None:
+        """Raise Unavailable unless the named service says that it is ready."""
+        request = health_pb2.HealthCheckRequest(service=READY)
+        probe: Any = self.health[name]  # its package has no types
+        answer = await probe.Check(request, timeout=PROBE_TIMEOUT_S)
+        if answer.status != health_pb2.HealthCheckResponse.SERVING:
+            raise Unavailable("not ready")
+
+
+@asynccontextmanager
+async def open_backends(
+    addresses: Addresses,
+    *,
+    token: str | None,
+    timeout_s: float,
+    orders_pending_max: int,
+    clock: Clock,
+    log: Any,
+) -> AsyncIterator[Backends]:
+    """Channels to all services, closed at the end; services may come and go meanwhile."""
+    async with AsyncExitStack() as stack:
+
+        async def channel(address: str) -> grpc.aio.Channel:
+            opened = channels.connect(address, token=token, client=CLIENT, default_timeout_s=timeout_s)
+            return await stack.enter_async_context(opened)
+
+        market_data = await channel(addresses.market_data)
+        inference = await channel(addresses.inference)
+        execution = await channel(addresses.execution)
+        portfolio = await channel(addresses.portfolio)
+        named = {"market_data": market_data, "inference": inference, "execution": execution, "portfolio": portfolio}
+        stub = ExecutionServiceStub(execution)
+        metadata = partial(channels.call_metadata, token)
+        yield Backends(
+            MarketDataServiceStub(market_data),
+            InferenceServiceStub(inference),
+            stub,
+            PortfolioServiceStub(portfolio),
+            OrderStream(stub, metadata, pending_max=orders_pending_max, log=log),
+            clock,
+            {name: health_pb2_grpc.HealthStub(opened) for name, opened in named.items()},
+        )

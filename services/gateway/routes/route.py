@@ -1,0 +1,171 @@
+"""How every route behaves: guarded by the door, bodies read strictly, errors documented."""
+
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+from fleet import deadline
+from fleet.telemetry import span
+from services.gateway.auth import Principal, scope_of
+from services.gateway.backends import Backends
+from services.gateway.door import Door
+from services.gateway.problems import MEDIA_TYPE
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+Responses = dict[int | str, dict[str, Any]]
+JSON = "application/json"
+BULK_PATHS = frozenset({"/v1/models/{name}/predict", "/v1/portfolio/optimize", "/v1/portfolio/risk"})
+SUBMIT_PATH = "/v1/orders"
+"""The one POST that is idempotent by itself, for ever."""
+_METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+_DESCRIPTIONS = {
+    304: "Unchanged since the given ETag.",
+    400: "The body cannot be parsed.",
+    401: "No key, or a wrong one.",
+    403: "The key may not do this.",
+    404: "It does not exist; nothing was stored.",
+    409: "Right in itself and at the wrong moment.",
+    413: "The body exceeds the limit.",
+    415: "The body is of another media type.",
+    422: "A field or value is wrong; `errors` point at it.",
+    429: "Too many requests; `Retry-After` says when to come back.",
+    500: "A fault of the server; `request_id` finds it in the log.",
+    503: "A part of the fleet cannot answer now.",
+    504: "There was no answer in time.",
+}
+KEYED = (401, 403, 429, 500)
+FLEET = (503, 504)
+BODY = (400, 413, 415, 422)
+
+
+class StrictRequest(Request):
+    """A request whose body has a bound and is JSON in UTF-8, or is refused."""
+
+    body_bytes_max = 0
+
+    async def body(self) -> bytes:
+        """The whole body; 413 when it is larger than the route allows."""
+        if not hasattr(self, "_body"):
+            declared = self.headers.get("content-length", "0")
+            if declared.isdigit() and int(declared) > self.body_bytes_max:
+                raise self._too_large()
+            self._body = await self._read()
+        return self._body
+
+    async def _read(self) -> bytes:
+        chunks, size = [], 0
+        async for chunk in self.stream():
+            size += len(chunk)
+            if size > self.body_bytes_max:
+                raise self._too_large()
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def _too_large(self) -> HTTPException:
+        return HTTPException(413, f"Expected a body of at most {self.body_bytes_max} bytes.")
+
+    async def json(self) -> Any:
+        """The parsed body; 400 when it is no JSON, no UTF-8, or nested beyond reason."""
+        try:
+            return msgspec.json.decode(await self.body())
+        except RecursionError as error:
+            raise HTTPException(400, "The body is nested too deeply.") from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise HTTPException(400, f"The body is no JSON: {error}") from error
+
+
+class GuardedRoute(APIRoute):
+    """A route behind the door; what its scope is says one table."""
+
+    def get_route_handler(self) -> Handler:
+        """FastAPI's own handler, once the door has let the request in."""
+        answer = super().get_route_handler()
+        method = min(self.methods or ())
+        path = self.path_format
+        scope = scope_of(method, path)
+        is_remembered = method == "POST" and path != SUBMIT_PATH
+        has_body, is_bulk, name = self.body_field is not None, path in BULK_PATHS, f"{method} {path}"
+
+        async def guarded(request: Request) -> Response:
+            door: Door = request.app.state.door
+            principal = door.admit(request, scope)
+            request.scope["principal"] = principal
+            strict = StrictRequest(request.scope, request.receive)
+            strict.body_bytes_max = door.bounds.bulk_body_bytes_max if is_bulk else door.bounds.body_bytes_max
+            if has_body:
+                _require_json(strict)
+            deadline.begin(door.bounds.timeout_s)
+            with span(name, request.headers.get("traceparent")):
+                if is_remembered:
+                    return await door.once(strict, principal, lambda: answer(strict))
+                return await answer(strict)
+
+        return guarded
+
+
+def _require_json(request: Request) -> None:
+    content_type = request.headers.get("content-type")
+    if not content_type or request.headers.get("content-length") == "0":
+        return
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type != JSON and not (media_type.startswith("application/") and media_type.endswith("+json")):
+        raise HTTPException(415, f"Expected {JSON}, was {media_type[:64]}.")
+
+
+def router(tag: str) -> APIRouter:
+    """An empty router whose routes are guarded."""
+    return APIRouter(tags=[tag], route_class=GuardedRoute)
+
+
+def refusals(*statuses: int) -> Responses:
+    """Problem documents that a route may answer, for its documentation."""
+    return {status: _documented(status) for status in sorted(set(statuses))}
+
+
+def _documented(status: int) -> dict[str, Any]:
+    if status < 400:
+        return {"description": _DESCRIPTIONS[status]}
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"description": _DESCRIPTIONS[status], "content": {MEDIA_TYPE: {"schema": schema}}}
+
+
+async def _backends(request: Request) -> Backends:
+    found: Backends = request.app.state.backends
+    return found
+
+
+async def _principal(request: Request) -> Principal:
+    found: Principal = request.scope["principal"]
+    return found
+
+
+async def idempotency_key(
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            alias="Idempotency-Key",
+            min_length=1,
+            max_length=64,
+            pattern="^[A-Za-z0-9._-]+$",
+            description="Repeating a request with this key within 24 hours answers what the first one answered.",
+        ),
+    ] = None,
+) -> str | None:
+    """The key of a request that may be repeated."""
+    return idempotency_key
+
+
+Fleet = Annotated[Backends, Depends(_backends)]
+Caller = Annotated[Principal, Depends(_principal)]
+RepeatKey = Annotated[str | None, Depends(idempotency_key)]
+AccountQuery = Annotated[str, Query(min_length=1, max_length=64, description="Account.")]
+CursorQuery = Annotated[str, Query(max_length=512, description="`next_cursor` of the page before.")]
+
+
+def encoded(document: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A document as a response, encoded once by msgspec instead of FastAPI's serialisation."""
+    return Response(msgspec.json.encode(document), status, headers, JSON)

@@ -1,0 +1,245 @@
+"""Shapes of the optimiser and of risk."""
+
+from typing import Annotated, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from neuraltrader.portfolio.v1 import portfolio_service_pb2 as rpc
+from services.gateway.schemas.scalars import Finite, Request, SymbolText
+from trading.errors import InvalidArgument
+
+MOST_SYMBOLS = 5000
+MOST_DAYS = 2520
+Matrix = list[list[Finite]]
+Float64Matrix = npt.NDArray[np.float64]
+Float64Vector = npt.NDArray[np.float64]
+Symbols = Annotated[list[SymbolText], Field(min_length=1, max_length=MOST_SYMBOLS)]
+WindowDays = Annotated[int, Field(ge=2, le=MOST_DAYS, description="Newest daily returns of the fleet's own history.")]
+NotNegative = Annotated[Finite, Field(ge=0)]
+Positive = Annotated[Finite, Field(gt=0)]
+_FLOAT64 = np.dtype("<f8")
+_SOURCES = ("covariance", "returns", "window_days")
+
+
+class Constraints(Request):
+    """Bounds that every answer keeps."""
+
+    max_position_size: NotNegative | None = Field(None, description="Largest weight of one asset; 1 by default.")
+    min_position_size: NotNegative | None = Field(None, description="Smallest weight of one asset.")
+    min_position_kind: Literal["semicontinuous", "hard"] = "semicontinuous"
+    sectors: dict[str, str] = Field({}, description="Sector by symbol; missing ones come from the instruments.")
+    sector_caps: dict[str, Finite] = Field({})
+    turnover_limit: NotNegative | None = Field(None, description="Σ|w − w₀|, two-way.")
+    allow_cash: bool = False
+
+    def message(self) -> rpc.Constraints:
+        """The bounds as the fleet's message."""
+        kind = rpc.MinPositionKind.Value(f"MIN_POSITION_KIND_{self.min_position_kind.upper()}")
+        return rpc.Constraints(**self.model_dump(exclude={"min_position_kind"}), min_position_kind=kind)
+
+
+class OptimizeRequest(Request):
+    """An optimisation problem over N symbols."""
+
+    symbols: Symbols
+    expected_returns: list[Finite] | None = None
+    covariance: Matrix | None = Field(None, description="N×N, of the same period as `expected_returns`.")
+    returns: Matrix | None = Field(None, description="T×N simple returns per period.")
+    window_days: WindowDays | None = None
+    objective: Literal["min_variance", "max_sharpe", "max_utility", "target_return"] = "max_sharpe"
+    risk_free_rate: Finite = 0.02
+    risk_aversion: Positive = 5.0
+    target_return: Finite | None = None
+    periods_per_year: Positive = 252
+    constraints: Constraints | None = None
+    current_positions: dict[str, Finite] | None = Field(None, description="w₀ by symbol.")
+
+    def message(self, history: Float64Matrix | None) -> rpc.OptimizeRequest:
+        """The problem as the fleet's message; `history` are the T×N returns behind `window_days`.
+
+        Raises InvalidArgument when the inputs are not exactly one of the three, or of wrong shape.
+        """
+        _exactly_one_source(self)
+        count = len(self.symbols)
+        request = rpc.OptimizeRequest(
+            symbols=self.symbols,
+            objective=rpc.Objective.Value(f"OBJECTIVE_{self.objective.upper()}"),
+            risk_free_rate=self.risk_free_rate,
+            risk_aversion=self.risk_aversion,
+            target_return=self.target_return,
+            periods_per_year=self.periods_per_year,
+            constraints=self.constraints.message() if self.constraints else None,
+            current_positions=self.current_positions or {},
+        )
+        if self.covariance is not None:
+            request.expected_returns.extend(_vector(self.expected_returns or [], count, "expected_returns"))
+            request.covariance_f64le = _packed(matrix(self.covariance, count, "covariance", rows=count))
+        else:
+            returns = history if history is not None else matrix(self.returns or [], count, "returns")
+            request.returns_f64le = _packed(returns)
+        return request
+
+
+class SolverReport(TypedDict):
+    """How an answer was found and how good it is."""
+
+    route: str
+    status: str
+    time_ms: float
+    gap: float
+    kkt_residual: float
+    max_violation: float
+
+
+class Optimization(TypedDict):
+    """Weights and what they promise; annual fractions."""
+
+    allocations: dict[str, float]
+    cash: float
+    expected_return: float
+    risk: float
+    sharpe_ratio: float
+    objective_value: float
+    cvar: float | None
+    turnover: float | None
+    binding_constraints: list[str]
+    psd: str
+    solver: SolverReport
+    input_sha256: str
+
+
+class RiskRequest(Request):
+    """A risk question over N symbols."""
+
+    symbols: Symbols
+    positions: list[Finite] = Field(min_length=1, max_length=MOST_SYMBOLS)
+    position_kind: Literal["weights", "notional"] = "weights"
+    returns: Matrix | None = Field(None, description="T×N simple returns per period.")
+    window_days: WindowDays | None = None
+    market_returns: list[Finite] | None = None
+    benchmark: SymbolText | None = Field(None, description="Symbol that stands for the market; SPY by default.")
+    risk_free_rate: Finite = 0.02
+    periods_per_year: Positive = 252
+
+    def message(
+        self, history: Float64Matrix | None, market: npt.NDArray[np.float64] | None
+    ) -> rpc.CalculateRiskRequest:
+        """The question as the fleet's message; `history` and `market` are the returns behind `window_days`.
+
+        Raises InvalidArgument when the returns come from nowhere or twice, or have a wrong shape.
+        """
+        _exactly_one_source(self)
+        count = len(self.symbols)
+        returns = history if history is not None else matrix(self.returns or [], count, "returns")
+        if self.market_returns is not None:
+            market = np.array(_vector(self.market_returns, len(returns), "market_returns"), _FLOAT64)
+        return rpc.CalculateRiskRequest(
+            symbols=self.symbols,
+            positions=_vector(self.positions, count, "positions"),
+            position_kind=rpc.PositionKind.Value(f"POSITION_KIND_{self.position_kind.upper()}"),
+            returns_f64le=_packed(returns),
+            market_returns_f64le=b"" if market is None else _packed(market),
+            benchmark=self.benchmark or "",
+            risk_free_rate=self.risk_free_rate,
+            periods_per_year=self.periods_per_year,
+        )
+
+
+class Risk(TypedDict):
+    """The risk of positions; VaR and CVaR are positive losses per period."""
+
+    var_95: Annotated[float, Field(description="Money when positions are notional.")]
+    cvar_95: float
+    var_95_gaussian: float
+    cvar_95_gaussian: float
+    beta: float | None
+    sharpe_ratio: float | None
+    sortino_ratio: float | None
+    max_drawdown: float
+    volatility: float
+    annual_return: float
+    tracking_error: float | None
+    correlation: float | None
+    observations: int
+
+
+def matrix(values: list[list[float]], columns: int, field: str, rows: int | None = None) -> Float64Matrix:
+    """A matrix of float64; raises InvalidArgument SHAPE_MISMATCH when a row has another length."""
+    for index, row in enumerate(values):
+        if len(row) != columns:
+            _refuse_shape(f"{field}.{index}", columns, len(row))
+    if rows is not None and len(values) != rows:
+        _refuse_shape(field, rows, len(values))
+    return np.array(values, _FLOAT64).reshape(len(values), columns)
+
+
+def optimization_view(answer: rpc.OptimizeResponse) -> Optimization:
+    """Weights as JSON."""
+    solver = answer.solver
+    return {
+        "allocations": dict(answer.allocations),
+        "cash": answer.cash,
+        "expected_return": answer.expected_return,
+        "risk": answer.risk,
+        "sharpe_ratio": answer.sharpe_ratio,
+        "objective_value": answer.objective_value,
+        "cvar": None,
+        "turnover": answer.turnover if answer.HasField("turnover") else None,
+        "binding_constraints": list(answer.binding_constraints),
+        "psd": answer.psd,
+        "solver": {
+            "route": solver.route,
+            "status": solver.status,
+            "time_ms": solver.time_ms,
+            "gap": solver.gap,
+            "kkt_residual": solver.kkt_residual,
+            "max_violation": solver.max_violation,
+        },
+        "input_sha256": answer.input_sha256,
+    }
+
+
+def risk_view(answer: rpc.CalculateRiskResponse) -> Risk:
+    """Risk as JSON; what could not be measured is null."""
+    present = {field.name: value for field, value in answer.ListFields() if field.has_presence}
+    return {
+        "var_95": answer.var_95,
+        "cvar_95": answer.cvar_95,
+        "var_95_gaussian": answer.var_95_gaussian,
+        "cvar_95_gaussian": answer.cvar_95_gaussian,
+        "beta": present.get("beta"),
+        "sharpe_ratio": present.get("sharpe_ratio"),
+        "sortino_ratio": present.get("sortino_ratio"),
+        "max_drawdown": answer.max_drawdown,
+        "volatility": answer.volatility,
+        "annual_return": answer.annual_return,
+        "tracking_error": present.get("tracking_error"),
+        "correlation": present.get("correlation"),
+        "observations": answer.observations,
+    }
+
+
+def _exactly_one_source(request: OptimizeRequest | RiskRequest) -> None:
+    given = [name for name in _SOURCES if getattr(request, name, None) is not None]
+    if len(given) != 1:
+        wanted = [name for name in _SOURCES if hasattr(request, name)]
+        raise InvalidArgument(f"Expected exactly one of {wanted}, was {given}.", field=given[-1] if given else "")
+
+
+def _vector(values: list[float], length: int, field: str) -> list[float]:
+    if len(values) != length:
+        _refuse_shape(field, length, len(values))
+    return values
+
+
+def _refuse_shape(field: str, expected: int, was: int) -> None:
+    raise InvalidArgument(
+        f"Expected {expected} values, was {was}.", reason="SHAPE_MISMATCH", field=field, expected=expected, was=was
+    )
+
+
+def _packed(values: npt.NDArray[np.float64]) -> bytes:
+    return np.ascontiguousarray(values, _FLOAT64).tobytes()
