@@ -23,7 +23,7 @@ from fleet.supervisor.plan import Market, Plan
 from fleet.supervisor.supervisor import end_leftovers, running
 from trading.errors import TradingError
 
-DETACH_TIMEOUT_S = 60.0
+DETACH_TIMEOUT_S = 180.0
 DOWN_TIMEOUT_S = 60.0
 POLL_S = 0.05
 LOG = "fleet.log"

@@ -11,7 +11,7 @@ import psutil
 
 from trading.errors import Unavailable
 
-READY_TIMEOUT_S = 30.0
+READY_TIMEOUT_S = 60.0
 READY_POLL_S = 0.05
 STOP_TIMEOUT_S = 15.0
 FIRST_BACKOFF_S = 0.5
