@@ -22,6 +22,8 @@ TOLERANCE = 1e-8
 """Largest violation of a constraint that an answer may have."""
 BINDING = 1e-7
 """A constraint this close to equality is binding."""
+_FLAT = 1e-5
+"""A gradient smaller than this, beside the mean variance, is that of a portfolio without risk: rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ def _gradient(problem: Problem, scaled: Scaled, weights: Floats) -> Floats:
 
 def gradient_size(risk: Floats, reward: Floats) -> float:
     """What the gradient is divided by, so that residuals of all problems compare."""
-    return max(float(np.abs(risk).max()), float(np.abs(reward).max())) or 1.0
+    return max(float(np.abs(risk).max()), float(np.abs(reward).max()), _FLAT)
 
 
 def _prox(problem: Problem, weights: Floats, target: Floats, price: float) -> Floats:
