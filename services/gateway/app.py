@@ -45,9 +45,18 @@ class Parts:
 
 def make_app(parts: Parts, metrics: Metrics, log: Any) -> ASGIApp:
     """The application behind its boundary."""
+    app = _bare_app(parts.version["version"])
+    for name in Parts.__slots__:
+        setattr(app.state, name, getattr(parts, name))
+    document = _contract(app)
+    app.openapi = lambda: document  # type: ignore[method-assign]  # FastAPI's documented way
+    return Boundary(app, metrics, log)
+
+
+def _bare_app(version: str) -> FastAPI:
     app = FastAPI(
         title=TITLE,
-        version=parts.version["version"],
+        version=version,
         summary=SUMMARY,
         openapi_url=None,
         docs_url=None,
@@ -55,14 +64,15 @@ def make_app(parts: Parts, metrics: Metrics, log: Any) -> ASGIApp:
         redirect_slashes=False,
         strict_content_type=False,
     )
-    for name in Parts.__slots__:
-        setattr(app.state, name, getattr(parts, name))
     for module in (service, market_data, models, orders, execution, portfolio, stream):
         app.include_router(module.routes)
     problems.install(app)
-    document = _contract(app)
-    app.openapi = lambda: document  # type: ignore[method-assign]  # FastAPI's documented way
-    return Boundary(app, metrics, log)
+    return app
+
+
+def served_contract(version: str) -> dict[str, Any]:
+    """The OpenAPI document of what is served."""
+    return _contract(_bare_app(version))
 
 
 def _contract(app: FastAPI) -> dict[str, Any]:
