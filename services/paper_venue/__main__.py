@@ -30,8 +30,8 @@ def _serve(settings: PaperVenueSettings, as_json: bool) -> int:
     from fleet.telemetry import configure_logging
 
     configure_logging("paper_venue", settings.log_level)
-    listener = _bind(settings)
     venue = wire(settings)
+    listener = _bind(settings)
     addresses = _addresses(venue, settings, listener)
 
     def announce() -> None:

@@ -1,5 +1,7 @@
 """Builders for the paper venue's nouns: an exchange with a quoted market, orders, ticks."""
 
+import asyncio
+import time
 from collections.abc import Callable
 from itertools import count
 
@@ -58,6 +60,14 @@ def a_request(
     )
 
 
+async def until(condition: Callable[[], bool], what: str, timeout_s: float = 20.0) -> None:
+    """Wait for a condition that other tasks or processes make true."""
+    ends_at = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < ends_at, f"Waited {timeout_s} s in vain for {what}."
+        await asyncio.sleep(0.002)
+
+
 class ExchangeDriver:
     """An exchange whose clock ticks by one at each call, and which remembers every event."""
 
@@ -74,9 +84,7 @@ class ExchangeDriver:
         self.exchange.listen(self.events.append)
         self.now_ns = 0
 
-    def quote(
-        self, bid: float, bid_size: float, ask: float, ask_size: float, symbol: str = "AAPL"
-    ) -> "ExchangeDriver":
+    def quote(self, bid: float, bid_size: float, ask: float, ask_size: float, symbol: str = "AAPL") -> "ExchangeDriver":
         """Let the market quote."""
         self.say(a_quote(bid, bid_size, ask, ask_size, self.index(symbol), self.tick()))
         return self
@@ -118,9 +126,7 @@ class ExchangeDriver:
         return self.now_ns
 
 
-def a_quote(
-    bid: float, bid_size: float, ask: float, ask_size: float, instrument: int = 0, time_ns: int = 0
-) -> Ticks:
+def a_quote(bid: float, bid_size: float, ask: float, ask_size: float, instrument: int = 0, time_ns: int = 0) -> Ticks:
     """One quote."""
     values = [np.array([nanos(value)], np.int64) for value in (bid, bid_size, ask, ask_size)]
     return Ticks.of(Kind.QUOTE, instrument, np.array([time_ns], np.int64), *values)

@@ -149,7 +149,7 @@ class _Connection:
 
     async def deliver(self, batch: Batch, patient: bool) -> None:
         """Queue what this customer wants of a batch; a slow one is waited for, or told 407 and dropped."""
-        for frame in self._frames(batch):
+        for frame in [] if self._too_slow else self._frames(batch):
             if patient:
                 await self._outbox.put(frame)
             elif not self._outbox.offer(frame):
@@ -171,14 +171,20 @@ class _Connection:
     async def _read(self) -> None:
         try:
             async with asyncio.timeout(None if self._authenticated else self._stream.rules.auth_timeout_s) as patience:
-                self._patience = patience
-                while True:
-                    await self._answer(await self._websocket.receive())
-                    if self._authenticated and not self._too_slow:
-                        patience.reschedule(None)
+                await self._converse(patience)
         except TimeoutError:
             reason = (407, "slow client") if self._too_slow else (404, "auth timeout")
             raise _StreamError(*reason, final=True) from None
+
+    async def _converse(self, patience: asyncio.Timeout) -> None:
+        self._patience = patience
+        try:
+            while True:
+                await self._answer(await self._websocket.receive())
+                if self._authenticated and not self._too_slow:
+                    patience.reschedule(None)
+        finally:
+            self._patience = None
 
     async def _answer(self, event: Any) -> None:
         if event["type"] == "websocket.disconnect":

@@ -67,8 +67,7 @@ class _Connection:
         writer = asyncio.create_task(self._write())
         try:
             async with asyncio.timeout(None if self._authorized else self._stream.auth_timeout_s) as patience:
-                self._patience = patience
-                await self._read()
+                await self._read(patience)
         except TimeoutError:
             log.info("trading stream closed", authorized=self._authorized)
             with contextlib.suppress(WebSocketDisconnect, TimeoutError):
@@ -87,12 +86,16 @@ class _Connection:
             if self._patience is not None:
                 self._patience.reschedule(asyncio.get_running_loop().time())
 
-    async def _read(self) -> None:
-        while self._attempts < _ATTEMPTS:
-            event = await self._websocket.receive()
-            if event["type"] == "websocket.disconnect":
-                raise WebSocketDisconnect(event.get("code", 1005))
-            await self._obey(_parse(event))
+    async def _read(self, patience: asyncio.Timeout) -> None:
+        self._patience = patience
+        try:
+            while self._attempts < _ATTEMPTS:
+                event = await self._websocket.receive()
+                if event["type"] == "websocket.disconnect":
+                    raise WebSocketDisconnect(event.get("code", 1005))
+                await self._obey(_parse(event))
+        finally:
+            self.listening, self._patience = False, None
         await self._websocket.close(code=1008)
 
     async def _obey(self, message: dict[str, Any]) -> None:
@@ -124,7 +127,8 @@ class _Connection:
         await self._say({"stream": "authorization", "data": {"status": status, "action": action}})
 
     async def _say(self, message: dict[str, Any]) -> None:
-        await self._outbox.put(msgspec.json.encode(message))
+        """Answers go out at once: nothing that is queued may come after a goodbye, nor an update before its ack."""
+        await self._websocket.send_bytes(msgspec.json.encode(message))
 
     async def _write(self) -> None:
         with contextlib.suppress(WebSocketDisconnect):

@@ -118,7 +118,9 @@ def test_notional_buys_what_the_money_pays_for(market: ExchangeDriver) -> None:
 def test_notional_stands_alone_and_positive_in_market_orders(
     market: ExchangeDriver, notional: str, quantity: int, order_type: OrderType
 ) -> None:
-    request = OrderRequest("AAPL", Side.BUY, order_type, TimeInForce.DAY, nanos(quantity), notional_nanos=nanos(notional))
+    request = OrderRequest(
+        "AAPL", Side.BUY, order_type, TimeInForce.DAY, nanos(quantity), notional_nanos=nanos(notional)
+    )
     with pytest.raises(InvalidArgument, match="notional"):
         market.submit(request)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from builders.paper_venue import INSTRUMENTS, ExchangeDriver, a_quote, a_request, a_trade, quotes_at
+from builders.paper_venue import INSTRUMENTS, ExchangeDriver, a_quote, a_request, a_trade, quotes_at, until
 
 from services.paper_venue.domain.charts import Charts
 from services.paper_venue.domain.exchange import Exchange, ExchangeRules
@@ -131,9 +131,7 @@ async def run_until(pump: Pump, done: Callable[[], bool]) -> None:
     """Run the pump until a condition holds."""
     task = asyncio.create_task(pump.run())
     try:
-        async with asyncio.timeout(10):
-            while not done():
-                await asyncio.sleep(0.001)
+        await until(done, "the pump")
     finally:
         task.cancel()
 
@@ -149,13 +147,11 @@ async def test_a_replay_waits_for_its_audience_and_then_loses_nothing() -> None:
     feed.join(ear)
     pump = a_pump(market, feed, quotes_at(list(range(1_000))), frame_ticks=64)
     task = asyncio.create_task(pump.run())
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0)
     assert (pump.progress.state, ear.ticks) == (State.WAITING, 0)
     ear.listening = True
     feed.subscriptions_changed()
-    async with asyncio.timeout(10):
-        while pump.progress.state is not State.FINISHED:
-            await asyncio.sleep(0.001)
+    await until(lambda: pump.progress.state is State.FINISHED, "the end")
     task.cancel()
 
     assert ear.ticks == pump.progress.position == 1_000
@@ -168,13 +164,11 @@ async def test_a_replay_stands_still_when_its_audience_leaves() -> None:
     feed.subscriptions_changed()
     pump = a_pump(market, feed, quotes_at(list(range(1_000))), frame_ticks=1)
     task = asyncio.create_task(pump.run())
-    while ear.ticks < 10:
-        await asyncio.sleep(0)
+    await until(lambda: ear.ticks >= 10, "some ticks")
     feed.leave(ear)
-    await asyncio.sleep(0.01)
+    await until(lambda: pump.progress.state is State.WAITING, "the pump to wait")
     task.cancel()
 
-    assert pump.progress.state is State.WAITING
     assert pump.progress.position < 1_000
 
 
@@ -214,9 +208,7 @@ async def test_day_orders_end_with_the_trading_day() -> None:
     await asyncio.sleep(0)
     assert driver.order(order).status is Status.NEW
     clock.advance(1_000_000)
-    async with asyncio.timeout(10):
-        while driver.order(order).status is not Status.EXPIRED:
-            await asyncio.sleep(0.001)
+    await until(lambda: driver.order(order).status is Status.EXPIRED, "the expiry")
     task.cancel()
 
     assert driver.order(order).expired_ns == clock.now_ns()
