@@ -18,6 +18,7 @@ class Settings(AlpacaSettings, DatabaseSettings, FleetSettings):
         description="Venue that works the orders: paper (the local exchange) or alpaca; both speak Alpaca's protocol.",
     )
     venue_timeout_seconds: float = Field(3.0, gt=0, le=60, description="Longest wait for an answer of the venue.")
+    venue_connections: int = Field(32, ge=1, le=512, description="Most connections to the venue's REST API.")
     market_data_timeout_seconds: float = Field(1.0, gt=0, le=60, description="Longest wait for market_data.")
     signal_trading_enabled: bool = Field(False, description="Trade signals until the switch is set by the API.")
     signal_models: Names = Field((), description="Models whose signals are traded; empty means all.")

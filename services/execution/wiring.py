@@ -4,11 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-import httpx
-
 from fleet import bus, channels, subjects
 from fleet.database import Database, open_database
-from fleet.http import http_client
 from fleet.service import Runtime, Service
 from neuraltrader.execution.v1 import execution_service_pb2
 from neuraltrader.execution.v1.execution_service_pb2_grpc import add_ExecutionServiceServicer_to_server
@@ -21,6 +18,7 @@ from services.execution.adapters.market_data_catalogue import MarketDataCatalogu
 from services.execution.adapters.quote_board import QuoteBoard
 from services.execution.adapters.sql_controls import SqlControls
 from services.execution.adapters.sql_orders import SqlOrders, open_order_log
+from services.execution.adapters.venue_http import VenueHttp
 from services.execution.domain.limits import RiskLimits, SignalTrading
 from services.execution.listeners import Listeners
 from services.execution.ports import Broker
@@ -130,13 +128,17 @@ async def _open(settings: Settings, runtime: Runtime, stack: AsyncExitStack) -> 
     )
 
 
-def _venue_client(settings: Settings) -> httpx.AsyncClient:
+def _venue_client(settings: Settings) -> VenueHttp:
     headers = {
         "APCA-API-KEY-ID": settings.alpaca_key_id,
         "APCA-API-SECRET-KEY": settings.alpaca_secret_key.get_secret_value(),
-        "Content-Type": "application/json",
     }
-    return http_client(settings.alpaca_trading_url, headers=headers, timeout_s=settings.venue_timeout_seconds)
+    return VenueHttp(
+        settings.alpaca_trading_url,
+        headers=headers,
+        timeout_s=settings.venue_timeout_seconds,
+        connections=settings.venue_connections,
+    )
 
 
 def _core(settings: Settings, runtime: Runtime, log: SqlOrders) -> _Core:

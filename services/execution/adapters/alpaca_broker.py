@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
 import msgspec
 
 from services.execution.adapters.alpaca_orders import order_body, venue_account, venue_order
 from services.execution.adapters.alpaca_trade_updates import AlpacaTradeUpdates
+from services.execution.adapters.venue_http import Answer, VenueHttp
 from services.execution.domain.order import OrderTerms
 from services.execution.domain.venue import StreamOpened, VenueAccount, VenueOrder, VenueUpdate
 from services.execution.ports import VenueRefused
@@ -27,26 +27,26 @@ _MOST_PAGES = 20
 class AlpacaBroker:
     """One Alpaca account; the client carries its key."""
 
-    def __init__(self, client: httpx.AsyncClient, stream: AlpacaTradeUpdates) -> None:
+    def __init__(self, client: VenueHttp, stream: AlpacaTradeUpdates) -> None:
         self._client = client
         self._stream = stream
 
     async def submit(self, terms: OrderTerms, instrument: Instrument) -> VenueOrder:
         """POST the order under our id."""
         body = msgspec.json.encode(order_body(terms, instrument))
-        answer = await self._call("POST", "/v2/orders", content=body)
+        answer = await self._client.request("POST", "/v2/orders", body=body)
         _expect_success(answer)
         return _order(_json(answer))
 
     async def cancel(self, venue_order_id: VenueOrderId) -> None:
         """DELETE the order; the stream tells what came of it."""
-        _expect_success(await self._call("DELETE", f"/v2/orders/{venue_order_id}"))
+        _expect_success(await self._client.request("DELETE", f"/v2/orders/{venue_order_id}"))
 
     async def find(self, order_id: OrderId) -> VenueOrder | None:
         """Ask for our order by the id we gave it."""
         query = {"client_order_id": venue_client_order_id(order_id)}
-        answer = await self._call("GET", "/v2/orders:by_client_order_id", params=query)
-        if answer.status_code == _NOT_FOUND:
+        answer = await self._client.request("GET", "/v2/orders:by_client_order_id", query=query)
+        if answer.status == _NOT_FOUND:
             return None
         _expect_answer(answer)
         return _order(_json(answer))
@@ -61,7 +61,7 @@ class AlpacaBroker:
 
     async def account(self) -> VenueAccount:
         """The account behind the key."""
-        answer = await self._call("GET", "/v2/account")
+        answer = await self._client.request("GET", "/v2/account")
         _expect_answer(answer)
         try:
             return venue_account(_json(answer))
@@ -76,7 +76,7 @@ class AlpacaBroker:
         found: dict[str, VenueOrder] = {}
         page_query = {**query, "limit": str(_PAGE), "direction": "asc"}
         for _ in range(_MOST_PAGES):
-            answer = await self._call("GET", "/v2/orders", params=page_query)
+            answer = await self._client.request("GET", "/v2/orders", query=page_query)
             _expect_answer(answer)
             page = _json(answer)
             found |= {order["id"]: _order(order) for order in page}
@@ -85,30 +85,24 @@ class AlpacaBroker:
             page_query["after"] = page[-1]["submitted_at"]
         return list(found.values())
 
-    async def _call(self, method: str, path: str, **request: Any) -> httpx.Response:
-        try:
-            return await self._client.request(method, path, **request)
-        except httpx.HTTPError as error:
-            raise Unavailable(f"The venue did not answer: {type(error).__name__}.", retry_after_s=1) from error
 
-
-def _expect_success(answer: httpx.Response) -> None:
+def _expect_success(answer: Answer) -> None:
     if answer.is_success:
         return
-    if answer.status_code in _PROOF and (words := _words(answer)) is not None:
-        raise VenueRefused(words, status=answer.status_code)
-    raise Unavailable(f"The venue answered {answer.status_code}.", retry_after_s=1)
+    if answer.status in _PROOF and (words := _words(answer)) is not None:
+        raise VenueRefused(words, status=answer.status)
+    raise Unavailable(f"The venue answered {answer.status}.", retry_after_s=1)
 
 
-def _expect_answer(answer: httpx.Response) -> None:
+def _expect_answer(answer: Answer) -> None:
     if not answer.is_success:
-        raise Unavailable(f"The venue answered {answer.status_code}: {_words(answer)}.", retry_after_s=1)
+        raise Unavailable(f"The venue answered {answer.status}: {_words(answer)}.", retry_after_s=1)
 
 
-def _words(answer: httpx.Response) -> str | None:
+def _words(answer: Answer) -> str | None:
     """What a structured refusal says; None when the body is not one, as from a proxy in between."""
     try:
-        body = msgspec.json.decode(answer.content)
+        body = msgspec.json.decode(answer.body)
     except msgspec.DecodeError:
         return None
     message = body.get("message") if isinstance(body, dict) else None
@@ -122,9 +116,9 @@ def _order(body: Any) -> VenueOrder:
         raise Unavailable("The venue's order cannot be read.", retry_after_s=1) from error
 
 
-def _json(answer: httpx.Response) -> Any:
+def _json(answer: Answer) -> Any:
     try:
-        return msgspec.json.decode(answer.content)
+        return msgspec.json.decode(answer.body)
     except msgspec.DecodeError as error:
         raise Unavailable("The venue's answer cannot be read.", retry_after_s=1) from error
 

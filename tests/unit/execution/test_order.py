@@ -1,0 +1,164 @@
+"""An order as the fold of its events."""
+
+from dataclasses import replace
+
+import pytest
+from builders.orders import an_order, event, execution, life, terms
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.execution.domain.order import INITIALIZED, Order, apply, fold
+from trading.errors import InvalidStateTransition
+from trading.ids import VenueOrderId
+from trading.money import ONE, divide_half_even
+from trading.order import OrderEventKind as Kind
+from trading.order import OrderStatus
+
+
+def test_an_order_begins_with_its_creation() -> None:
+    """INITIALIZED carries the terms."""
+    asked = terms()
+    order = apply(None, event(None, INITIALIZED, terms=asked))
+    assert (order.terms, order.status, order.version) == (asked, OrderStatus.INITIALIZED, 1)
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_nothing_but_a_creation_can_begin_an_order(kind: Kind) -> None:
+    """An event without an order before it is no life."""
+    with pytest.raises(InvalidStateTransition):
+        apply(None, event(None, kind, terms=terms()))
+
+
+def test_an_order_is_created_only_once() -> None:
+    """A second creation is refused."""
+    order = an_order()
+    with pytest.raises(InvalidStateTransition):
+        apply(order, event(order, INITIALIZED, terms=order.terms))
+
+
+def test_a_fold_of_nothing_is_no_order() -> None:
+    """There is always a creation."""
+    with pytest.raises(InvalidStateTransition):
+        fold([])
+
+
+def test_an_event_out_of_turn_is_refused() -> None:
+    """Versions have no gaps."""
+    order = an_order(Kind.SUBMITTED)
+    with pytest.raises(InvalidStateTransition):
+        apply(order, replace(event(order, Kind.ACCEPTED), version=order.version + 2))
+
+
+def test_a_partial_fill_leaves_the_rest() -> None:
+    """Three of ten traded."""
+    order = _filled(an_order(Kind.SUBMITTED, Kind.ACCEPTED), 3, 100)
+    assert order.status is OrderStatus.PARTIALLY_FILLED
+    assert (order.filled_nanos, order.remaining_nanos, order.avg_price_nanos) == (3 * ONE, 7 * ONE, 100 * ONE)
+
+
+def test_the_last_fill_closes_the_order() -> None:
+    """Ten of ten traded, at two prices."""
+    order = _filled(_filled(an_order(Kind.SUBMITTED), 4, 100), 6, 101)
+    assert order.status is OrderStatus.FILLED
+    assert order.avg_price_nanos == 100_600_000_000
+    assert order.remaining_nanos == 0
+
+
+def test_a_fill_beyond_the_quantity_is_refused() -> None:
+    """Fills never exceed what was asked for."""
+    order = _filled(an_order(Kind.SUBMITTED), 9, 100)
+    with pytest.raises(InvalidStateTransition) as refusal:
+        _filled(order, 2, 100)
+    assert refusal.value.reason == "OVERFILL"
+
+
+def test_a_late_partial_fill_leaves_a_canceled_order_canceled() -> None:
+    """The quantity counts, the state stands."""
+    order = _filled(an_order(Kind.SUBMITTED, Kind.CANCELED), 3, 100)
+    assert (order.status, order.filled_nanos) == (OrderStatus.CANCELED, 3 * ONE)
+
+
+def test_a_late_fill_of_everything_makes_an_expired_order_filled() -> None:
+    """All of it had traded before it expired."""
+    order = _filled(an_order(Kind.SUBMITTED, Kind.EXPIRED), 10, 100)
+    assert order.status is OrderStatus.FILLED
+
+
+def test_a_refused_cancel_restores_what_it_interrupted() -> None:
+    """Even through two cancels."""
+    order = an_order(Kind.SUBMITTED, Kind.ACCEPTED, Kind.PENDING_CANCEL, Kind.PENDING_CANCEL, Kind.CANCEL_REJECTED)
+    assert order.status is OrderStatus.ACCEPTED
+
+
+def test_a_refused_change_restores_a_partly_filled_order() -> None:
+    """The fill before it is not forgotten."""
+    order = an_order(Kind.SUBMITTED, Kind.FILL, Kind.PENDING_UPDATE, Kind.MODIFY_REJECTED)
+    assert order.status is OrderStatus.PARTIALLY_FILLED
+
+
+def test_the_venues_id_stays_once_it_is_known() -> None:
+    """Later events need not repeat it."""
+    order = an_order(Kind.SUBMITTED)
+    order = apply(order, event(order, Kind.ACCEPTED, venue_order_id=VenueOrderId("v")))
+    order = apply(order, event(order, Kind.CANCELED))
+    assert order.venue_order_id == "v"
+
+
+@pytest.mark.parametrize(
+    ("kinds", "answered"),
+    [((Kind.SUBMITTED,), False), ((Kind.SUBMITTED, Kind.UNRESOLVED), False), ((Kind.SUBMITTED, Kind.ACCEPTED), True)],
+)
+def test_an_order_is_answered_when_the_venue_has_spoken(kinds: tuple[Kind, ...], answered: bool) -> None:
+    """An unknown outcome is no answer."""
+    assert an_order(*kinds).is_answered is answered
+
+
+def test_reconciliation_vouches_for_what_it_found() -> None:
+    """The stream's news of those fills will be nothing new."""
+    order = an_order(Kind.SUBMITTED)
+    found = execution(4, 100, cumulative_nanos=4 * ONE)
+    order = apply(order, event(order, Kind.FILL, execution=found, reconciliation=True))
+    assert order.reconciled_nanos == 4 * ONE
+
+
+def test_a_stream_fill_vouches_for_nothing() -> None:
+    """Another fill with a smaller cumulative quantity may still be on its way."""
+    order = an_order(Kind.SUBMITTED)
+    order = apply(order, event(order, Kind.FILL, execution=execution(4, 100, cumulative_nanos=4 * ONE)))
+    assert order.reconciled_nanos == 0
+
+
+fills = st.lists(st.tuples(st.integers(1, 10**12), st.integers(1, 10**14)), min_size=1, max_size=8)
+
+
+@given(fills)
+def test_the_average_price_is_exact(trades: list[tuple[int, int]]) -> None:
+    """Σ notional ÷ Σ quantity, rounded half-even once, whatever the prices."""
+    total = sum(quantity for quantity, _ in trades)
+    order = an_order(Kind.SUBMITTED, quantity_nanos=total)
+    for quantity, price in trades:
+        trade = execution(price_nanos=price, quantity_nanos=quantity)
+        order = apply(order, event(order, Kind.FILL, execution=trade))
+    value = sum(quantity * price for quantity, price in trades)
+    assert order.avg_price_nanos == divide_half_even(value, total)
+    assert order.status is OrderStatus.FILLED
+
+
+@given(st.data())
+def test_folding_a_life_is_applying_its_events_one_by_one(data: st.DataObject) -> None:
+    """Whatever legal walk an order takes, its events rebuild it."""
+    order: Order = an_order()
+    events = life(of=order.terms)
+    order = fold(events)
+    for _ in range(data.draw(st.integers(0, 12))):
+        step = event(order, data.draw(st.sampled_from([kind for kind in Kind if kind is not Kind.FILL])))
+        try:
+            order = apply(order, step)
+        except InvalidStateTransition:
+            continue
+        events.append(step)
+    assert fold(events) == order
+
+
+def _filled(order: Order, quantity: int, price: int) -> Order:
+    return apply(order, event(order, Kind.FILL, execution=execution(quantity, price)))
