@@ -1,0 +1,193 @@
+"""What every Book, Outbox and Accounts must do, on SQLite and on Postgres."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from builders.portfolio import a_fill, some_terms
+
+from fleet.database import Database, open_database
+from services.portfolio.adapters.sql_accounts import SqlAccounts
+from services.portfolio.adapters.sql_book import SqlBook
+from services.portfolio.domain.account import BookTotals
+from services.portfolio.domain.ledger import Fill, Ledger, in_log_order
+from services.portfolio.ports import AccountBook, Posting
+from trading.money import MAX_NANOS, ONE
+from trading.order import Side
+
+
+@pytest.fixture
+async def database(database_url: str, tmp_path: Path) -> AsyncIterator[Database]:
+    async with open_database(
+        database_url, service="portfolio", data_dir=tmp_path, migrations="services.portfolio.migrations"
+    ) as opened:
+        yield opened
+
+
+@pytest.fixture
+def book(database: Database) -> SqlBook:
+    return SqlBook(database)
+
+
+@pytest.fixture
+def accounts(database: Database) -> SqlAccounts:
+    return SqlAccounts(database)
+
+
+def a_day(count: int, seed: int = 1) -> list[Fill]:
+    """Fills of two accounts and three symbols, in log order."""
+    dice = random.Random(seed)
+    return [
+        a_fill(
+            number,
+            dice.choice(list(Side)),
+            quantity_nanos=dice.randrange(1, 10**12),
+            price_nanos=dice.randrange(1, 10**12),
+            fee_nanos=dice.randrange(-5, 10**7),
+            symbol=dice.choice(["AAPL", "TSLA", "BRK.B"]),
+            account=dice.choice(["main", "second"]),
+        )
+        for number in range(1, count + 1)
+    ]
+
+
+def expected_of(fills: list[Fill], account: str) -> AccountBook:
+    """The book that the pure fold gives."""
+    ledger = Ledger()
+    own = [fill for fill in in_log_order(fills) if fill.account == account]
+    for fill in own:
+        ledger.post(fill)
+    totals = BookTotals(account, len(own), max(fill.log_sequence for fill in own), len(own))
+    flows = {key.currency: flow for key, flow in ledger.flows.items()}
+    return AccountBook(totals, tuple(sorted(ledger.positions.values())), flows)
+
+
+async def read_sorted(book: SqlBook, account: str) -> AccountBook:
+    found = await book.read(account)
+    return found._replace(positions=tuple(sorted(found.positions)))
+
+
+async def assert_agrees(book: SqlBook, fills: list[Fill]) -> None:
+    for account in {fill.account for fill in fills}:
+        assert await read_sorted(book, account) == expected_of(fills, account)
+
+
+async def test_an_account_without_a_fill_is_empty(book: SqlBook) -> None:
+    assert await book.read("main") == AccountBook(BookTotals("main"), (), {})
+    assert await book.accounts() == ()
+    assert await book.newest_log_sequence() == 0
+
+
+async def test_a_book_is_the_fold_of_its_fills(book: SqlBook) -> None:
+    fills = a_day(60)
+    assert await book.apply(fills) == Posting(60, 0)
+    await assert_agrees(book, fills)
+    assert await book.accounts() == ("main", "second")
+    assert await book.newest_log_sequence() == 180
+
+
+async def test_a_fill_that_was_booked_counts_no_second_time(book: SqlBook) -> None:
+    fills = a_day(20)
+    await book.apply(fills)
+    assert await book.apply(fills[5:15]) == Posting(0, 10)
+    assert await book.apply([*fills[10:], a_fill(21)]) == Posting(1, 10)
+    await assert_agrees(book, [*fills, a_fill(21)])
+
+
+async def test_a_fill_twice_in_one_batch_counts_once(book: SqlBook) -> None:
+    assert await book.apply([a_fill(1), a_fill(1)]) == Posting(1, 1)
+    await assert_agrees(book, [a_fill(1)])
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_any_delivery_of_the_same_fills_gives_the_same_book(book: SqlBook, seed: int) -> None:
+    fills, dice = a_day(80, seed), random.Random(seed)
+    delivered = fills + dice.sample(fills, 30)
+    dice.shuffle(delivered)
+    while delivered:
+        size = dice.randrange(1, 12)
+        await book.apply(delivered[:size])
+        delivered = delivered[size:]
+    await assert_agrees(book, fills)
+
+
+async def test_a_late_fill_is_folded_in_its_place(book: SqlBook) -> None:
+    fills = [a_fill(1, Side.BUY, "10", "100"), a_fill(2, Side.BUY, "10", "200"), a_fill(3, Side.SELL, "10", "180")]
+    await book.apply([fills[0], fills[2]])
+    await book.apply([fills[1]])
+    (position,) = (await book.read("main")).positions
+    assert position.realized_nanos == 300 * ONE
+    await assert_agrees(book, fills)
+
+
+async def test_writers_side_by_side_count_every_fill_once(book: SqlBook) -> None:
+    fills = a_day(60)
+    await asyncio.gather(*(book.apply(fills[start : start + 30]) for start in (0, 10, 20, 30)))
+    await assert_agrees(book, fills)
+
+
+async def test_sums_beyond_sixty_four_bits_stay_exact(book: SqlBook) -> None:
+    fills = [a_fill(n, quantity_nanos=MAX_NANOS, price_nanos=MAX_NANOS) for n in range(1, 4)]
+    await book.apply(fills)
+    await assert_agrees(book, fills)
+
+
+async def test_every_booked_fill_leaves_one_change_in_order_with_the_state_after_it(book: SqlBook) -> None:
+    fills = [a_fill(1, Side.BUY, "10", "100", fee="1"), a_fill(2, Side.SELL, "4", "110")]
+    await book.apply(fills)
+    first, second = [waiting.change for waiting in await book.pending(10)]
+    assert (first.event_id, first.account_sequence, first.flow_nanos) == ("event-1", 1, -1001 * ONE)
+    assert (second.account_sequence, second.position.quantity_nanos) == (2, 6 * ONE)
+    assert second.position.realized_nanos == 40 * ONE
+
+
+async def test_a_duplicate_leaves_no_change(book: SqlBook) -> None:
+    await book.apply([a_fill(1)])
+    await book.apply([a_fill(1)])
+    assert len(await book.pending(10)) == 1
+
+
+async def test_forgotten_changes_do_not_come_back(book: SqlBook) -> None:
+    await book.apply([a_fill(1), a_fill(2), a_fill(3)])
+    first = await book.pending(2)
+    assert len(first) == 2
+    await book.forget([waiting.place for waiting in first])
+    assert [waiting.change.event_id for waiting in await book.pending(10)] == ["event-3"]
+
+
+async def test_the_scan_moves_with_the_fills_and_never_back(book: SqlBook) -> None:
+    assert await book.scanned_to() == 0
+    await book.apply([a_fill(1)], scanned_to=3)
+    await book.apply([a_fill(1)], scanned_to=2)
+    assert await book.scanned_to() == 3
+    await book.apply([], scanned_to=9)
+    assert await book.scanned_to() == 9
+
+
+async def test_a_database_that_was_closed_and_opened_again_remembers(database_url: str, tmp_path: Path) -> None:
+    fills = a_day(30)
+    words = {"service": "portfolio", "data_dir": tmp_path, "migrations": "services.portfolio.migrations"}
+    for delivered, booked in ((fills[:20], fills[:20]), (fills[10:], fills)):
+        async with open_database(database_url, **words) as opened:  # type: ignore[arg-type]
+            await SqlBook(opened).apply(delivered)
+            await assert_agrees(SqlBook(opened), booked)
+
+
+async def test_the_newest_word_on_an_account_replaces_the_older(accounts: SqlAccounts) -> None:
+    assert await accounts.recall() == ()
+    await accounts.remember([])
+    await accounts.remember([some_terms("two"), some_terms("main")])
+    await accounts.remember([some_terms("main", trading_state="HALTED", buying_power_nanos=10**20)])
+    newest = some_terms("main", trading_state="HALTED", buying_power_nanos=10**20)
+    assert await accounts.recall() == (newest, some_terms("two"))
+
+
+async def test_the_first_word_on_a_day_stands(accounts: SqlAccounts) -> None:
+    assert not await accounts.has_days("main")
+    await accounts.open_day("main", 20_000, 5 * ONE)
+    await accounts.open_day("main", 20_000, 7 * ONE)
+    assert await accounts.day_opening("main", 20_000) == 5 * ONE
+    assert await accounts.day_opening("main", 20_001) is None
+    assert await accounts.has_days("main")
