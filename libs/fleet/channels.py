@@ -19,6 +19,7 @@ _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.enable_retries", 0),
+    ("grpc.enable_http_proxy", 0),  # a proxy of the environment is for the world, not for the fleet
 )
 
 

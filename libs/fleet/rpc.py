@@ -1,9 +1,10 @@
 """The gRPC server of a service, and the one boundary that every call passes."""
 
+import asyncio
 import hmac
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import grpc
@@ -12,6 +13,7 @@ from google.protobuf.message import DecodeError
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
+from prometheus_client import Histogram
 
 from fleet import deadline, rpc_errors
 from fleet.metrics import Metrics
@@ -92,6 +94,7 @@ class Boundary(grpc.aio.ServerInterceptor):
         self._metrics = metrics
         self._log = structlog.get_logger()
         self._wrapped: dict[str, Handler] = {}
+        self._seconds: dict[tuple[str, str], Histogram] = {}  # finding a child by its labels costs microseconds
 
     async def intercept_service(
         self,
@@ -110,55 +113,55 @@ class Boundary(grpc.aio.ServerInterceptor):
     def _wrap(self, method: str, handler: Any) -> "Handler":
         make, behaviour = _KIND_OF_HANDLER[bool(handler.request_streaming), bool(handler.response_streaming)]
         inner = getattr(handler, behaviour)
-        outer = self._streaming(method, inner) if handler.response_streaming else self._unary(method, inner)
         return cast(
             "Handler",
             make(
-                outer,
-                request_deserializer=_forgiving(handler.request_deserializer),
+                self._guarded(method, _written_out(inner) if handler.response_streaming else inner),
+                request_deserializer=_refusing(handler.request_deserializer, by_raising=handler.request_streaming),
                 response_serializer=handler.response_serializer,
             ),
         )
 
-    def _unary(self, method: str, inner: Callable[[Any, Context], Awaitable[Any]]) -> Callable[[Any, Context], Any]:
+    def _guarded(self, method: str, inner: Callable[[Any, Context], Awaitable[Any]]) -> Callable[[Any, Context], Any]:
         async def call(request: Any, context: Context) -> Any:
             started = time.perf_counter()
             code = "OK"
             try:
                 with self._entered(method, request, context):
                     return await inner(request, context)
+            except asyncio.CancelledError:
+                code = Kind.CANCELED.value
+                raise
             except TradingError as error:
                 code = error.kind.value
                 await rpc_errors.abort(context, error)
-            except Exception as error:
-                code = _code_of(error)
-                await self._surprise(method, context, error)
+            except grpc.aio.AbortError:
+                code = _name_of(context.code())
+                raise
+            except NotImplementedError:
+                code = Kind.UNIMPLEMENTED.value
+                await rpc_errors.abort(context, TradingError(Kind.UNIMPLEMENTED, code, "Not offered here."))
+            except Exception:  # the boundary of a call: what nobody expected is logged, and hidden from the caller
+                code = Kind.INTERNAL.value
+                self._log.exception("rpc.surprise", method=method)
+                await rpc_errors.abort(context, TradingError(Kind.INTERNAL, code, "An internal error was logged."))
             finally:
-                self._metrics.rpc_seconds.labels(method, code).observe(time.perf_counter() - started)
+                self._count(method, code, time.perf_counter() - started)
 
         return call
 
-    def _streaming(
-        self, method: str, inner: Callable[[Any, Context], AsyncIterator[Any]]
-    ) -> Callable[[Any, Context], AsyncIterator[Any]]:
-        async def call(request: Any, context: Context) -> AsyncIterator[Any]:
-            try:
-                with self._entered(method, request, context):
-                    async for response in inner(request, context):
-                        yield response
-            except TradingError as error:
-                await rpc_errors.abort(context, error)
-            except Exception as error:
-                await self._surprise(method, context, error)
-
-        return call
+    def _count(self, method: str, code: str, seconds: float) -> None:
+        histogram = self._seconds.get((method, code))
+        if histogram is None:
+            histogram = self._seconds[method, code] = self._metrics.rpc_seconds.labels(method, code)
+        histogram.observe(seconds)
 
     @contextmanager
-    def _entered(self, method: str, request: Any, context: Context) -> Any:
+    def _entered(self, method: str, request: Any, context: Context) -> Iterator[None]:
         metadata = dict(context.invocation_metadata() or ())
         self._authenticate(metadata.get("authorization", ""))
         if request is _MALFORMED:
-            raise InvalidArgument("The request is not a message of this method.")
+            raise _not_a_message()
         deadline.begin(context.time_remaining())
         with span(method, str(metadata.get("traceparent") or "") or None):
             yield
@@ -168,25 +171,41 @@ class Boundary(grpc.aio.ServerInterceptor):
         if self._tokens and not any(hmac.compare_digest(shown, token) for token in self._tokens):
             raise Unauthenticated("Expected metadata `authorization: Bearer <key>`.")
 
-    async def _surprise(self, method: str, context: Context, error: Exception) -> None:
-        if isinstance(error, grpc.aio.AbortError):
-            raise error
-        self._log.exception("rpc.surprise", method=method)
-        await rpc_errors.abort(context, TradingError(Kind.INTERNAL, "INTERNAL", "An internal error was logged."))
+
+def _name_of(code: object) -> str:
+    return code.name if isinstance(code, grpc.StatusCode) else str(code)
 
 
-def _code_of(error: Exception) -> str:
-    return "ABORTED" if isinstance(error, grpc.aio.AbortError) else "INTERNAL"
+def _written_out(inner: Callable[[Any, Context], AsyncIterator[Any]]) -> Callable[[Any, Context], Awaitable[None]]:
+    """Drive a generator of responses in the call's own task, so that it is closed there when the caller leaves."""
+
+    async def write_all(request: Any, context: Context) -> None:
+        async with aclosing(cast("AsyncGenerator[Any, None]", inner(request, context))) as responses:
+            async for response in responses:
+                try:
+                    await context.write(response)
+                except grpc.aio.InternalError as error:  # the caller left while this was on its way
+                    raise asyncio.CancelledError from error
+
+    return write_all
 
 
-def _forgiving(decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
-    def decode_or_malformed(payload: bytes) -> Any:
+def _refusing(decode: Callable[[bytes], Any], *, by_raising: bool) -> Callable[[bytes], Any]:
+    """Decode, or refuse: a stream raises to its reader, a single request is decoded too early for that."""
+
+    def decode_or_refuse(payload: bytes) -> Any:
         try:
             return decode(payload)
-        except DecodeError:
+        except DecodeError as error:
+            if by_raising:
+                raise _not_a_message() from error
             return _MALFORMED
 
-    return decode_or_malformed
+    return decode_or_refuse
+
+
+def _not_a_message() -> InvalidArgument:
+    return InvalidArgument("The request is not a message of this method.")
 
 
 _KIND_OF_HANDLER: dict[tuple[bool, bool], tuple[Callable[..., Any], str]] = {

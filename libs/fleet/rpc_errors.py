@@ -3,11 +3,12 @@
 import grpc
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
-from trading.errors import Kind, TradingError
+from trading.errors import Kind, TradingError, named
 
 DOMAIN = "neural-trader"
 _CODES: dict[Kind, grpc.StatusCode] = {
@@ -16,19 +17,39 @@ _CODES: dict[Kind, grpc.StatusCode] = {
 _KINDS = {code: kind for kind, code in _CODES.items()}
 _FIELD = "field"
 _RETRY_AFTER_S = "retry_after_s"
+_MESSAGE_BYTES = 640  # a peer turns away more than 8 KiB of trailing metadata, and the message travels three times
+_METADATA_BYTES = 2_400
+_FIELD_BYTES = 200
 
 
 def to_status(error: TradingError) -> Status:
     """Everything a foreign caller needs to act on an error."""
-    facts = {key: str(value) for key, value in error.metadata.items()}
-    status = Status(code=_CODES[error.kind].value[0], message=error.message)
+    message = _shortened(error.message, _MESSAGE_BYTES)
+    facts = _facts(error)
+    status = Status(code=_CODES[error.kind].value[0], message=message)
     status.details.append(_pack(ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=facts)))
     if _FIELD in facts:
-        violation = BadRequest.FieldViolation(field=facts[_FIELD], description=error.message)
+        violation = BadRequest.FieldViolation(field=_shortened(facts[_FIELD], _FIELD_BYTES), description=message)
         status.details.append(_pack(BadRequest(field_violations=[violation])))
-    if _RETRY_AFTER_S in facts:
-        status.details.append(_pack(RetryInfo(retry_delay=_duration(float(facts[_RETRY_AFTER_S])))))
+    delay = _delay(facts.get(_RETRY_AFTER_S))
+    if delay is not None:
+        status.details.append(_pack(RetryInfo(retry_delay=delay)))
     return status
+
+
+def _facts(error: TradingError) -> dict[str, str]:
+    """The metadata as text, as much of it as a trailer can carry."""
+    facts: dict[str, str] = {}
+    room = _METADATA_BYTES
+    for key, value in error.metadata.items():
+        facts[key] = _shortened(str(value), max(room - len(key), 0))
+        room -= len(key) + len(facts[key].encode())
+    return facts
+
+
+def _shortened(text: str, limit_bytes: int) -> str:
+    encoded = text.encode(errors="replace")
+    return encoded[:limit_bytes].decode(errors="ignore")
 
 
 async def abort(context: "grpc.aio.ServicerContext[object, object]", error: TradingError) -> None:
@@ -39,23 +60,26 @@ async def abort(context: "grpc.aio.ServicerContext[object, object]", error: Trad
 def from_rpc_error(error: grpc.aio.AioRpcError) -> TradingError:
     """The named error behind a failed call; a transport failure becomes Unavailable's kind with reason TRANSPORT."""
     kind = _KINDS.get(error.code(), Kind.INTERNAL)
+    message = error.details() or kind.value
     info = _error_info(error)
     if info is None:
-        reason = "TRANSPORT" if kind is Kind.UNAVAILABLE else kind.value
-        return TradingError(kind, reason, error.details() or kind.value)
-    return TradingError(kind, info.reason, error.details() or "", **info.metadata)
+        return named(kind, "TRANSPORT" if kind is Kind.UNAVAILABLE else kind.value, message, {})
+    return named(kind, info.reason, message, dict(info.metadata))
 
 
 def _error_info(error: grpc.aio.AioRpcError) -> ErrorInfo | None:
     for key, value in error.trailing_metadata() or ():
         if key == "grpc-status-details-bin":
-            return _first_info(Status.FromString(value if isinstance(value, bytes) else value.encode()))
+            return _first_info(value if isinstance(value, bytes) else value.encode())
     return None
 
 
-def _first_info(status: Status) -> ErrorInfo | None:
+def _first_info(details: bytes) -> ErrorInfo | None:
     info = ErrorInfo()
-    return next((info for detail in status.details if detail.Unpack(info)), None)
+    try:
+        return next((info for detail in Status.FromString(details).details if detail.Unpack(info)), None)
+    except DecodeError:  # a foreign server's details; the code and the message still count
+        return None
 
 
 def _pack(message: ErrorInfo | BadRequest | RetryInfo) -> Any:
@@ -64,7 +88,10 @@ def _pack(message: ErrorInfo | BadRequest | RetryInfo) -> Any:
     return packed
 
 
-def _duration(seconds: float) -> Duration:
+def _delay(seconds: str | None) -> Duration | None:
     duration = Duration()
-    duration.FromNanoseconds(round(seconds * 1e9))
+    try:
+        duration.FromNanoseconds(round(float(seconds or "nan") * 1e9))
+    except (ValueError, OverflowError):  # no time that a client could wait
+        return None
     return duration

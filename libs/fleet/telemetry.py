@@ -2,40 +2,64 @@
 
 import contextlib
 import logging
+import re
 import sys
 from collections.abc import Iterator
 from contextvars import ContextVar
-from typing import Any
 
 import structlog
 from opentelemetry import trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from structlog.typing import EventDict, Processor
 
+EXPORT_TIMEOUT_S = 2
 _incoming: ContextVar[str | None] = ContextVar("traceparent", default=None)
+_tracer: ContextVar[trace.Tracer | None] = ContextVar("tracer", default=None)
 _PROPAGATOR = TraceContextTextMapPropagator()
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 def configure_logging(service: str, level: str) -> None:
     """Log JSON lines to stderr, or coloured lines when a person is watching; never to stdout."""
-    renderer: Any = (
-        structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer(sort_keys=True)
-    )
+
+    def add_origin(_logger: object, _method: str, event: EventDict) -> EventDict:
+        event.setdefault("service", service)
+        if traceparent := current_traceparent():
+            event["trace_id"] = traceparent[3:35]
+        return event
+
+    before: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        add_origin,
+    ]
+    render = _renderers(sys.stderr.isatty())
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
-        ],
+        processors=[*before, *render],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(service=service)
-    logging.basicConfig(
-        level=logging.WARNING, stream=sys.stderr, format=f'{{"service":"{service}","event":"%(message)s"}}'
+    _log_like_us(before, render)
+
+
+def _renderers(for_a_person: bool) -> list[Processor]:
+    if for_a_person:
+        return [structlog.dev.ConsoleRenderer()]
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(sort_keys=True, default=str)]
+
+
+def _log_like_us(before: list[Processor], render: list[Processor]) -> None:
+    """Give the warnings of libraries, which log by the standard library, the same form."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=before,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+        )
     )
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
 
 
 @contextlib.contextmanager
@@ -51,31 +75,37 @@ def tracing(service: str, endpoint: str) -> Iterator[None]:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     provider = TracerProvider(resource=Resource.create({"service.name": service}))
-    exporter = OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces")
+    exporter = OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", timeout=EXPORT_TIMEOUT_S)
     provider.add_span_processor(BatchSpanProcessor(exporter))
-    trace.set_tracer_provider(provider)
+    token = _tracer.set(provider.get_tracer("neural_trader"))  # reaches every task that is started inside
     try:
         yield
     finally:
+        _tracer.reset(token)
         provider.shutdown()
 
 
 def current_traceparent() -> str | None:
     """The W3C traceparent to hand to whatever is called next, or None outside a trace."""
-    if trace.get_current_span().get_span_context().is_valid:
-        carrier: dict[str, str] = {}
-        _PROPAGATOR.inject(carrier)
-        return carrier.get("traceparent")
+    current = trace.get_current_span().get_span_context()
+    if current.is_valid:
+        return f"00-{current.trace_id:032x}-{current.span_id:016x}-{current.trace_flags:02x}"
     return _incoming.get()
 
 
 @contextlib.contextmanager
 def span(name: str, traceparent: str | None = None) -> Iterator[None]:
-    """Run the block as one step of the trace that `traceparent` began."""
-    token = _incoming.set(traceparent or _incoming.get())
-    context = _PROPAGATOR.extract({"traceparent": traceparent}) if traceparent else None
-    try:
-        with trace.get_tracer("neural_trader").start_as_current_span(name, context):
+    """Run the block as one step of the trace that `traceparent` began; what is no traceparent is ignored."""
+    if traceparent is not None and not _TRACEPARENT.fullmatch(traceparent):
+        traceparent = None
+    tracer = _tracer.get()
+    if tracer:
+        context = _PROPAGATOR.extract({"traceparent": traceparent}) if traceparent else None
+        with tracer.start_as_current_span(name, context):
             yield
+        return
+    token = _incoming.set(traceparent or _incoming.get())
+    try:
+        yield
     finally:
         _incoming.reset(token)
