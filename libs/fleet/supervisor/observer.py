@@ -66,7 +66,7 @@ class Observer:
             signals=models.signals,
             orders=sum(orders.orders_by_status.values()),
             fills=orders.fills,
-            is_replay=bool(replay),
+            is_replay=bool(self._fleet.plan.market.files),
             replay_ended=replay.get("state") == "finished",
         )
 
