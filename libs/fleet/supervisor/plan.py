@@ -94,6 +94,7 @@ class Plan:
             "NT_INTERNAL_TOKEN_FILE": str(self.data_dir / keys.INTERNAL_TOKEN),
             "NT_ADMIN_API_KEY_FILE": str(self.data_dir / keys.ADMIN_KEY),
             "PYTHONUNBUFFERED": "1",
+            "GRPC_ENABLE_FORK_SUPPORT": "0",  # children are spawned, never forked into gRPC
         }
 
 
