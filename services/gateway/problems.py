@@ -59,8 +59,7 @@ def problem(
     members: Mapping[str, object] | None = None,
 ) -> Response:
     """A problem document as a response; `members` are the facts beside the standard ones."""
-    document = {
-        **{name: value for name, value in (members or {}).items() if name not in _RESERVED},
+    document: dict[str, object] = {
         "type": f"urn:neural-trader:problem:{code.lower().replace('_', '-')}",
         "title": title_of(status),
         "status": status,
@@ -71,6 +70,7 @@ def problem(
     }
     if errors:
         document["errors"] = errors
+    document |= {name: value for name, value in (members or {}).items() if name not in _RESERVED}
     return Response(msgspec.json.encode(document), status, headers, MEDIA_TYPE)
 
 

@@ -1,6 +1,6 @@
 """Puts the gateway together: the only place that knows settings and every part."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -19,11 +19,10 @@ from services.gateway.settings import Settings
 from services.gateway.version import find_version
 from services.gateway.websocket.accounts import AccountWatch
 from services.gateway.websocket.catalogue import Catalogue
-from services.gateway.websocket.feed import ORDERS, POSITIONS, Feed, Kind, sequence_reader
-from services.gateway.websocket.frames import Channel
+from services.gateway.websocket.feed import ORDERS, POSITIONS, Feed, Kind
 from services.gateway.websocket.hub import Hub, StreamLimits
 from services.gateway.websocket.journal import Journal
-from services.gateway.websocket.listeners import Loop, market_loops
+from services.gateway.websocket.listeners import market_loops
 from services.gateway.websocket.market import Market
 from services.gateway.websocket.subscriber import Subscriber
 
@@ -69,7 +68,7 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
             "heartbeat": hub.beat,
             "accounts": accounts.run,
             **market_loops(bus, market, runtime.log),
-            **_feed_loops(feeds, bus),
+            **{f"{channel.value}-feed": feed.run for channel, feed in feeds.items()},
         }
         yield Service(loops=loops, checks=checks, servers=(server,))
 
@@ -126,16 +125,8 @@ def _door(settings: Settings, runtime: Runtime, cache: Cache) -> Door:
 
 
 def _feed(kind: Kind, bus: Bus, hub: Hub, runtime: Runtime) -> Feed:
-    journal = Journal(bus.jetstream, kind.stream, sequence_reader(kind))
+    journal = Journal(bus.jetstream, kind.stream, kind.cursor_of, runtime.log)
     return Feed(kind, journal, hub, runtime.log)
-
-
-def _feed_loops(feeds: Mapping[Channel, Feed], bus: Bus) -> dict[str, Loop]:
-    loops: dict[str, Loop] = {}
-    for channel, feed in feeds.items():
-        loops[f"{channel.value}-feed"] = partial(feed.run, bus)
-        loops[f"{channel.value}-watch"] = feed.watch
-    return loops
 
 
 def _checks(fleet: Backends, bus: Bus) -> dict[str, Check]:

@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import msgspec
 from fastapi import Depends, Query, Response
 
 from neuraltrader.portfolio.v1 import portfolio_service_pb2 as rpc
@@ -117,10 +118,18 @@ def _infeasible(error: TradingError) -> TradingError:
     facts = dict(error.metadata)
     named = {name: facts.pop(name) for name in ("field", "parameter") if name in facts}
     constraint = facts.pop("constraint", None)
-    numbers = {name: _number(value) for name, value in facts.items()}
+    numbers = _numbers(facts.pop("numbers", None)) or {name: _number(value) for name, value in facts.items()}
     return TradingError(
         Kind.INVALID_ARGUMENT, error.reason, error.message, constraint=constraint, numbers=numbers, **named
     )
+
+
+def _numbers(packed: object) -> object:
+    """Portfolio packs its numbers as JSON into one text of the error's metadata."""
+    try:
+        return msgspec.json.decode(packed) if isinstance(packed, str) else None
+    except msgspec.DecodeError:
+        return {"text": packed}
 
 
 def _number(text: object) -> object:

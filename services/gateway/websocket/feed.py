@@ -1,153 +1,132 @@
-"""A durable channel live: events from NATS as they come, holes mended from the stream, the past for whoever resumes."""
+"""A durable channel: its events live and in order, and its past for whoever resumes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from fleet import subjects
-from fleet.bus import Bus
 from neuraltrader.execution.v1 import execution_pb2
 from neuraltrader.portfolio.v1 import portfolio_pb2
 from services.gateway.schemas.book import money_text, position_view
 from services.gateway.schemas.orders import event_view
 from services.gateway.websocket.frames import Channel, Frame, Type, frame
 from services.gateway.websocket.hub import Hub
-from services.gateway.websocket.journal import Journal
+from services.gateway.websocket.journal import Journal, Stored
+from services.gateway.websocket.market import parsed
 from services.gateway.websocket.session import Session
-from trading.errors import TradingError
+from trading.errors import InvalidArgument, Unavailable
 
-MEND_TRIES = 5
-MEND_WAIT_S = 0.2
-CHECK_INTERVAL_S = 5.0
+START_RETRY_S = 0.2
 
 
-class Event(NamedTuple):
-    """An event, whose it is, and its place; events of one `line` follow one another without holes."""
+class Head(NamedTuple):
+    """The newest event of an account: its place in the stream, and the cursor that clients know it by."""
 
-    account: str
-    sequence: int
-    line: str
-    payload: bytes
+    position: int
+    cursor: int
+
+
+NOTHING = Head(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a durable channel consists of."""
+    """What a durable channel consists of; `read` gives an event's account and its cursor."""
 
     channel: Channel
     stream: str
     everything: str
-    read: Callable[[bytes], Event]
+    read: Callable[[bytes], tuple[str, int]]
     frame_of: Callable[[bytes], Frame]
     subject_of: Callable[[str], str]
 
+    def cursor_of(self, payload: bytes) -> int:
+        """The cursor of an event."""
+        return self.read(payload)[1]
+
 
 class Feed:
-    """One durable channel."""
+    """One durable channel. Places in the stream order everything; cursors are only for the clients."""
 
     def __init__(self, kind: Kind, journal: Journal, hub: Hub, log: Any) -> None:
         self.kind = kind
         self._journal = journal
         self._hub = hub
         self._log = log
-        self._newest: dict[str, int] = {}
-        """Newest sequence of each line."""
-        self._published: dict[str, int] = {}
-        """Newest sequence that went out, by account."""
-        self._turn = asyncio.Lock()
+        self._told: int | None = None
+        """Everything up to this place has been told to whoever is live; None before the first look."""
 
-    async def run(self, bus: Bus) -> None:
-        """Publish every event once and in order, for ever."""
-        async for message in bus.listen(self.kind.everything):
-            async with self._turn:
-                await self._take(self.kind.read(message.payload))
+    async def run(self) -> None:
+        """Tell every event once and in order, for ever."""
+        begin = self._told = await self._begin()
+        async for stored in self._journal.follow(self.kind.everything, begin + 1):
+            try:
+                self._tell(stored)
+            except InvalidArgument as error:
+                self._log.warning("stream.event.refused", position=stored.position, error=error.message)
 
-    async def watch(self) -> None:
-        """Look now and then whether the last events before a silence were lost."""
-        while True:
-            await asyncio.sleep(CHECK_INTERVAL_S)
-            for line, newest in list(self._newest.items()):
-                await self._check(line, newest)
+    async def head(self, account: str) -> Head:
+        """An account's newest event; raises Unavailable."""
+        stored = await self._journal.newest(self.kind.subject_of(account))
+        return NOTHING if stored is None else Head(stored.position, self.kind.cursor_of(stored.payload))
 
-    async def head(self, account: str) -> int:
-        """Sequence of an account's newest event; raises Unavailable."""
-        return await self._journal.head(self.kind.subject_of(account))
+    async def resume(self, session: Session, account: str, after: int) -> bool:
+        """Send what came after a cursor, then go live; False, with nothing sent, when some of it is gone.
 
-    async def catch_up(self, session: Session, account: str, cursor: int) -> bool:
-        """Send what came after `cursor`, then go live; False, with nothing sent, when some of it has been discarded.
-
-        Raises Unavailable. Between the last look at what was published and going live there is no await, so
-        nothing falls in between.
+        Raises Unavailable.
         """
-        while self._published.get(account, cursor + 1) > cursor and not session.is_closed:
-            is_whole, events = await self._journal.after(self.kind.subject_of(account), cursor)
-            if not is_whole:
-                return False
-            reached = await self._send(session, events, cursor)
-            if reached == cursor:
-                break
-            cursor = reached
-        session.cursors[self.kind.channel, account] = cursor
+        if after > (await self.head(account)).cursor:
+            return False
+        start = await self._journal.find(self.kind.subject_of(account), after)
+        if not start.is_whole:
+            return False
+        await self.catch_up(session, account, start.position - 1)
         return True
 
-    async def _send(self, session: Session, events: AsyncIterator[bytes], cursor: int) -> int:
-        async for payload in events:
-            await session.room()
-            session.offer(self.kind.frame_of(payload))
-            cursor = self.kind.read(payload).sequence
-        return cursor
+    async def catch_up(self, session: Session, account: str, position: int) -> None:
+        """Send what came after a place, then go live; raises Unavailable.
 
-    async def _check(self, line: str, newest: int) -> None:
-        subject = self.kind.subject_of(line) if line else self.kind.everything
-        try:
-            head = await self._journal.head(subject)
-            if head > newest:
-                async with self._turn:
-                    await self._mend(line, head)
-        except TradingError as error:
-            self._log.warning("stream.check.failed", channel=self.kind.channel.value, error=error.message)
+        Between the last look at what has been told and going live there is no await: nothing falls in between.
+        """
+        subject = self.kind.subject_of(account)
+        while position < (told := self._told_now()) and not session.is_closed:
+            async for stored in self._journal.read(subject, position + 1):
+                await session.room()
+                session.offer(self.kind.frame_of(stored.payload))
+                position = stored.position
+            position = max(position, told)
+        session.positions[self.kind.channel, account] = position
 
-    async def _take(self, event: Event) -> None:
-        newest = self._newest.get(event.line)
-        if newest is not None and event.sequence > newest + 1:
-            await self._mend(event.line, event.sequence)
-        if event.sequence > self._newest.get(event.line, 0):
-            self._publish(event)
+    def _told_now(self) -> int:
+        if self._told is None:
+            raise Unavailable("The stream of events has not been reached yet.", stream=self.kind.stream)
+        return self._told
 
-    def _publish(self, event: Event) -> None:
-        self._newest[event.line] = event.sequence
-        self._published[event.account] = event.sequence
-        if self._hub.has_audience(self.kind.channel, event.account):
-            self._hub.publish(self.kind.frame_of(event.payload))
-
-    async def _mend(self, line: str, until: int) -> None:
-        """Publish what lies between the newest event and `until`, from the stream."""
-        subject = self.kind.subject_of(line) if line else self.kind.everything
-        for _ in range(MEND_TRIES):
+    async def _begin(self) -> int:
+        while True:
             try:
-                await self._publish_after(subject, line)
-            except TradingError as error:
-                self._log.warning("stream.mend.failed", channel=self.kind.channel.value, error=error.message)
-            if self._newest.get(line, 0) >= until:
-                return
-            await asyncio.sleep(MEND_WAIT_S)
+                return await self._journal.end()
+            except Unavailable as error:
+                self._log.debug("stream.feed.waits", channel=self.kind.channel.value, error=error.message)
+                await asyncio.sleep(START_RETRY_S)
 
-    async def _publish_after(self, subject: str, line: str) -> None:
-        _, events = await self._journal.after(subject, self._newest.get(line, 0))
-        async for payload in events:
-            event = self.kind.read(payload)
-            if event.sequence > self._newest.get(line, 0):
-                self._publish(event)
+    def _tell(self, stored: Stored) -> None:
+        self._told = stored.position
+        account, _ = self.kind.read(stored.payload)
+        if self._hub.has_audience(self.kind.channel, account):
+            told = self.kind.frame_of(stored.payload)
+            told.position = stored.position
+            self._hub.publish(told)
 
 
-def _read_order(payload: bytes) -> Event:
-    event = execution_pb2.OrderEvent.FromString(payload)
-    return Event(event.order.account, event.log_sequence, "", payload)
+def _read_order(payload: bytes) -> tuple[str, int]:
+    event = parsed(execution_pb2.OrderEvent(), payload)
+    return event.order.account, event.log_sequence
 
 
 def _order_frame(payload: bytes) -> Frame:
-    event = execution_pb2.OrderEvent.FromString(payload)
+    event = parsed(execution_pb2.OrderEvent(), payload)
     return frame(
         Channel.ORDERS,
         event.order.account,
@@ -158,14 +137,13 @@ def _order_frame(payload: bytes) -> Frame:
     )
 
 
-def _read_position(payload: bytes) -> Event:
-    changed = portfolio_pb2.PositionChanged.FromString(payload)
-    account = changed.position.account
-    return Event(account, changed.account_sequence, account, payload)
+def _read_position(payload: bytes) -> tuple[str, int]:
+    changed = parsed(portfolio_pb2.PositionChanged(), payload)
+    return changed.position.account, changed.account_sequence
 
 
 def _position_frame(payload: bytes) -> Frame:
-    changed = portfolio_pb2.PositionChanged.FromString(payload)
+    changed = parsed(portfolio_pb2.PositionChanged(), payload)
     position = changed.position
     data = {
         "account": position.account,
@@ -202,12 +180,3 @@ def gap_frame(channel: Channel, account: str, after: int, ts_ns: int) -> Frame:
     """Says that events after a cursor are gone, and that a snapshot follows."""
     data = {"account": account, "after": str(after), "reason": "older events are gone; a snapshot follows"}
     return frame(channel, account, data, ts_ns, type=Type.GAP)
-
-
-def sequence_reader(kind: Kind) -> Callable[[bytes], int]:
-    """The sequence of an event, for a journal."""
-
-    def sequence_of(payload: bytes) -> int:
-        return kind.read(payload).sequence
-
-    return sequence_of

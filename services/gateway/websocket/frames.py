@@ -57,7 +57,8 @@ class Frame:
     head: str
     tail: str
     skipped: int = 0
-    sequence: int = 0
+    position: int = 0
+    """Place of a durable event in its stream."""
     conflates: bool = False
     """A newer frame of the same key may take its place."""
 
@@ -83,7 +84,7 @@ def frame(
     mark = f',"cursor":"{cursor}"' if cursor is not None else ""
     tail = f',"ts_ns":"{ts_ns}"{mark},"data":{_text(data)}}}'
     conflates = channel in NEWEST_WINS and type is Type.UPDATE
-    return Frame(channel, key, head, tail, skipped, cursor or 0, conflates)
+    return Frame(channel, key, head, tail, skipped, conflates=conflates)
 
 
 def note(op: str, **facts: Any) -> str:

@@ -117,8 +117,8 @@ class Hub:
 
 def _is_next(session: Session, frame: Frame) -> bool:
     """A durable frame goes out live once the past has, and only once."""
-    cursor = session.cursors.get((frame.channel, frame.key))
-    if cursor is None or frame.sequence <= cursor:
+    position = session.positions.get((frame.channel, frame.key))
+    if position is None or frame.position <= position:
         return False
-    session.cursors[frame.channel, frame.key] = frame.sequence
+    session.positions[frame.channel, frame.key] = frame.position
     return True

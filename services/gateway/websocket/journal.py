@@ -1,7 +1,8 @@
-"""The past of a durable channel, read from JetStream by the sequence that its events carry."""
+"""The events of one JetStream stream: the newest, those after a cursor, and those to come."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeoutError
@@ -12,80 +13,127 @@ from nats.js.errors import NotFoundError
 from trading.errors import Unavailable
 
 FETCH_BATCH = 256
-FETCH_TIMEOUT_S = 0.5
+FETCH_TIMEOUT_S = 2.0
 IDLE_CONSUMER_S = 30.0
+RETRY_WAIT_S = 0.2
 
 
-class Past(NamedTuple):
+class Stored(NamedTuple):
+    """An event and its place in the stream."""
+
+    position: int
+    payload: bytes
+
+
+class Start(NamedTuple):
     """Where the events after a cursor begin; `is_whole` is False when older ones have been discarded."""
 
-    stream_sequence: int
+    position: int
     is_whole: bool
 
 
 class Journal:
-    """Events of one stream, whose own sequences rise with the stream's."""
+    """Reads one stream, whose events carry rising sequences of their own."""
 
-    def __init__(self, jetstream: JetStreamContext, stream: str, sequence_of: Callable[[bytes], int]) -> None:
+    def __init__(self, jetstream: JetStreamContext, stream: str, sequence_of: Callable[[bytes], int], log: Any) -> None:
         self._jetstream = jetstream
         self._stream = stream
         self._sequence_of = sequence_of
+        self._log = log
 
-    async def head(self, subject: str) -> int:
-        """Sequence of the newest event, 0 before the first; raises Unavailable."""
+    async def newest(self, subject: str) -> Stored | None:
+        """The newest event, or None before the first; raises Unavailable."""
         try:
             message = await self._jetstream.get_last_msg(self._stream, subject)
         except NotFoundError:
-            return 0
-        except (NatsError, TimeoutError) as error:
-            raise Unavailable("The stream of events cannot be read.", stream=self._stream) from error
-        return self._sequence_of(message.data or b"")
-
-    async def after(self, subject: str, cursor: int) -> tuple[bool, AsyncIterator[bytes]]:
-        """Whether the past is whole, and every event after `cursor`, oldest first; raises Unavailable."""
-        try:
-            past = await self._find(subject, cursor)
-        except (NatsError, TimeoutError) as error:
-            raise Unavailable("The stream of events cannot be read.", stream=self._stream) from error
-        return past.is_whole, self._read(subject, past.stream_sequence, cursor)
-
-    async def _find(self, subject: str, cursor: int) -> Past:
-        """Bisect the stream: some twenty look-ups instead of reading it from the start."""
-        state = (await self._jetstream.stream_info(self._stream)).state
-        low, high = state.first_seq, state.last_seq + 1
-        while low < high:
-            middle = (low + high) // 2
-            found = await self._at_or_after(subject, middle)
-            if found is None or self._sequence_of(found.data or b"") > cursor:
-                high = middle
-            else:
-                low = (found.seq or middle) + 1
-        return Past(low, state.first_seq <= 1 or low > state.first_seq)
-
-    async def _at_or_after(self, subject: str, stream_sequence: int) -> RawStreamMsg | None:
-        try:
-            return await self._jetstream.get_msg(self._stream, stream_sequence, subject=subject, next=True)
-        except NotFoundError:
             return None
+        except (NatsError, TimeoutError) as error:
+            raise self._unreadable() from error
+        return Stored(message.seq or 0, message.data or b"")
 
-    async def _read(self, subject: str, stream_sequence: int, cursor: int) -> AsyncIterator[bytes]:
-        config = ConsumerConfig(
-            deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
-            opt_start_seq=stream_sequence,
-            ack_policy=AckPolicy.NONE,
-            inactive_threshold=IDLE_CONSUMER_S,
-        )
+    async def find(self, subject: str, cursor: int) -> Start:
+        """The place of the first event after `cursor`, by bisection; raises Unavailable."""
         try:
-            subscription = await self._jetstream.pull_subscribe(subject, stream=self._stream, config=config)
+            state = (await self._jetstream.stream_info(self._stream)).state
+            low, high = state.first_seq, state.last_seq + 1
+            while low < high:
+                middle = (low + high) // 2
+                found = await self._at_or_after(subject, middle)
+                if found is None or self._sequence_of(found.data or b"") > cursor:
+                    high = middle
+                else:
+                    low = (found.seq or middle) + 1
+        except (NatsError, TimeoutError) as error:
+            raise self._unreadable() from error
+        return Start(low, state.first_seq <= 1 or low > state.first_seq)
+
+    async def read(self, subject: str, position: int) -> AsyncIterator[Stored]:
+        """Every event from `position` to the newest, oldest first; raises Unavailable."""
+        try:
+            subscription = await self._subscribe(subject, position)
             pending = (await subscription.consumer_info()).num_pending or 0
             while pending > 0:
                 messages = await subscription.fetch(min(FETCH_BATCH, pending), FETCH_TIMEOUT_S)
                 pending -= len(messages)
                 for message in messages:
-                    if self._sequence_of(message.data) > cursor:
-                        yield message.data
+                    yield Stored(message.metadata.sequence.stream, message.data)
             await subscription.unsubscribe()
-        except NatsTimeoutError:
-            return
         except (NatsError, TimeoutError) as error:
-            raise Unavailable("The stream of events cannot be read.", stream=self._stream) from error
+            raise self._unreadable() from error
+
+    async def follow(self, subject: str, position: int) -> AsyncIterator[Stored]:
+        """Every event from `position` on, for ever, whatever happens to NATS meanwhile."""
+        while True:
+            try:
+                subscription = await self._subscribe(subject, position)
+                while True:
+                    async for stored in self._next(subscription):
+                        position = stored.position + 1
+                        yield stored
+            except (NatsError, TimeoutError) as error:
+                self._log.debug("stream.follow.again", stream=self._stream, error=repr(error))
+                await asyncio.sleep(RETRY_WAIT_S)
+                position = await self._within(position)
+
+    async def end(self) -> int:
+        """The place of the newest event of the whole stream, 0 while there is none; raises Unavailable."""
+        try:
+            return (await self._jetstream.stream_info(self._stream)).state.last_seq
+        except NotFoundError:
+            return 0
+        except (NatsError, TimeoutError) as error:
+            raise self._unreadable() from error
+
+    async def _next(self, subscription: JetStreamContext.PullSubscription) -> AsyncIterator[Stored]:
+        try:
+            messages = await subscription.fetch(FETCH_BATCH, FETCH_TIMEOUT_S)
+        except NatsTimeoutError:
+            await subscription.consumer_info()  # raises when the consumer is gone
+            return
+        for message in messages:
+            yield Stored(message.metadata.sequence.stream, message.data)
+
+    async def _within(self, position: int) -> int:
+        """A stream that was made anew begins again at 1."""
+        try:
+            return position if await self.end() + 1 >= position else 1
+        except Unavailable:
+            return position
+
+    async def _subscribe(self, subject: str, position: int) -> JetStreamContext.PullSubscription:
+        config = ConsumerConfig(
+            deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+            opt_start_seq=max(position, 1),
+            ack_policy=AckPolicy.NONE,
+            inactive_threshold=IDLE_CONSUMER_S,
+        )
+        return await self._jetstream.pull_subscribe(subject, stream=self._stream, config=config)
+
+    async def _at_or_after(self, subject: str, position: int) -> RawStreamMsg | None:
+        try:
+            return await self._jetstream.get_msg(self._stream, position, subject=subject, next=True)
+        except NotFoundError:
+            return None
+
+    def _unreadable(self) -> Unavailable:
+        return Unavailable("The stream of events cannot be read.", stream=self._stream)

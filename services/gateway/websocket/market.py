@@ -63,18 +63,18 @@ class Market:
 
     def on_bar(self, payload: bytes) -> None:
         """A closed bar."""
-        bar = _parsed(pb.Bar(), payload)
+        bar = parsed(pb.Bar(), payload)
         data = {"interval": bar.interval, "venue": bar.venue, **bar_view(bar)}
         self._both(Channel.BARS, bar.symbol, data, bar.timestamp_ns)
 
     def on_signal(self, payload: bytes) -> None:
         """A signal of a model."""
-        signal = _parsed(inference_pb2.Signal(), payload)
+        signal = parsed(inference_pb2.Signal(), payload)
         self._both(Channel.SIGNALS, signal.symbol, signal_view(signal), signal.event_time_ns)
 
     def on_gap(self, payload: bytes) -> None:
         """Ticks that market_data knows to be lost: said on the symbol's channels and on system."""
-        gap = _parsed(pb.Gap(), payload)
+        gap = parsed(pb.Gap(), payload)
         data = {
             "venue": gap.venue,
             "from_ns": str(gap.from_time_ns),
@@ -88,7 +88,7 @@ class Market:
 
     def on_venue(self, payload: bytes) -> None:
         """A change of a venue's feed."""
-        status = _parsed(pb.VenueStatus(), payload)
+        status = parsed(pb.VenueStatus(), payload)
         state = pb.VenueState.Name(status.state).removeprefix("VENUE_STATE_")
         if state == "UP":
             self._stale_venues.discard(status.venue)
@@ -205,7 +205,8 @@ def _lost(channel: Channel, symbol: str, venue: str, count: int, ts_ns: int) -> 
     return frame(channel, symbol, data, ts_ns, type=Type.GAP, symbol=symbol)
 
 
-def _parsed(message: MessageT, payload: bytes) -> MessageT:
+def parsed(message: MessageT, payload: bytes) -> MessageT:
+    """The message behind the bytes; raises InvalidArgument when they are none."""
     try:
         message.ParseFromString(payload)
     except DecodeError as error:

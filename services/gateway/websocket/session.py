@@ -29,8 +29,8 @@ class Session:
     queue_max: int
     principal: Principal = ANONYMOUS
     following: dict[Channel, set[str]] = field(default_factory=dict)
-    cursors: dict[tuple[Channel, str], int] = field(default_factory=dict)
-    """Newest durable event that was offered, by channel and account; missing while the past is still being sent."""
+    positions: dict[tuple[Channel, str], int] = field(default_factory=dict)
+    """Place of the newest durable event by channel and account; missing while the past is still being sent."""
     conflated: int = 0
     is_closed: bool = False
     sending_since_ns: int | None = None
@@ -101,7 +101,7 @@ class Session:
         keys.discard(key)
         if not keys:
             self.following.pop(channel, None)
-        self.cursors.pop((channel, key), None)
+        self.positions.pop((channel, key), None)
 
     def stalled_ns(self) -> int:
         """How long the client has not taken what is being sent."""

@@ -126,15 +126,15 @@ class Subscriber:
     async def _begin(self, session: Session, channel: Channel, account: str, after: int | None) -> None:
         """A durable channel: the past after a cursor, or the state; then live."""
         feed = self.feeds[channel]
-        session.cursors.pop((channel, account), None)
-        head = await feed.head(account)
+        session.positions.pop((channel, account), None)
         if after is not None:
-            if after <= head and await feed.catch_up(session, account, after):
+            if await feed.resume(session, account, after):
                 return
             session.offer(gap_frame(channel, account, after, self.fleet.clock.now_ns()))
+        head = await feed.head(account)
         snapshot = snapshots.orders if channel is Channel.ORDERS else snapshots.positions
-        session.offer(await snapshot(self.fleet, account, head))
-        await feed.catch_up(session, account, head)
+        session.offer(await snapshot(self.fleet, account, head.cursor))
+        await feed.catch_up(session, account, head.position)
 
 
 def _after(wish: Wish, common: Cursor | None) -> int | None:
