@@ -5,7 +5,16 @@ from typing import Any
 from services.execution.domain.chain import seal
 from services.execution.domain.holdings import Holdings
 from services.execution.domain.limits import RiskLimits
-from services.execution.domain.order import INITIALIZED, EventKind, Execution, Fact, Order, OrderEvent, OrderTerms, apply
+from services.execution.domain.order import (
+    INITIALIZED,
+    EventKind,
+    Execution,
+    Fact,
+    Order,
+    OrderEvent,
+    OrderTerms,
+    apply,
+)
 from services.execution.domain.request import OrderRequest
 from services.execution.domain.risk import Intent, Situation
 from services.execution.domain.venue import VenueOrder, VenueUpdate
@@ -121,7 +130,9 @@ def a_quote(bid: int = 99, ask: int = 101, symbol: str = "AAPL") -> Quote:
 
 def an_intent(quote: Quote | None = None, instrument: Instrument = AAPL, age_ns: int = 0, **changes: Any) -> Intent:
     """An order on trial, judged by a quote of 99/101."""
-    return Intent(terms(symbol=instrument.symbol, **changes), instrument, quote or a_quote(symbol=instrument.symbol), age_ns)
+    return Intent(
+        terms(symbol=instrument.symbol, **changes), instrument, quote or a_quote(symbol=instrument.symbol), age_ns
+    )
 
 
 def a_situation(holdings: Holdings | None = None, **changes: Any) -> Situation:

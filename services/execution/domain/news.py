@@ -38,6 +38,8 @@ def differences(order: Order, found: VenueOrder) -> list[Fact]:
     if found.filled_nanos > order.filled_nanos:
         facts.append(_inferred_fill(order, found))
     closing = _CLOSING.get(found.status)
+    if closing is Kind.REJECTED and order.filled_nanos:
+        closing = Kind.CANCELED  # what has traded cannot have been refused
     if closing is not None and not order.status.is_closed:
         facts.append(_found(order, found, closing))
     return facts

@@ -8,10 +8,23 @@ from trading.order import OrderEventKind, OrderStatus
 
 # The rows of the specification: what each event leads to from each state, by name, "" for forbidden. FILL is given
 # for a fill that leaves something and for one that leaves nothing.
-EVENTS = (
-    "DENIED EMULATED RELEASED SUBMITTED ACCEPTED REJECTED CANCELED EXPIRED TRIGGERED PENDING_UPDATE PENDING_CANCEL "
-    "UPDATED MODIFY_REJECTED CANCEL_REJECTED UNRESOLVED"
-).split()
+EVENTS = [
+    "DENIED",
+    "EMULATED",
+    "RELEASED",
+    "SUBMITTED",
+    "ACCEPTED",
+    "REJECTED",
+    "CANCELED",
+    "EXPIRED",
+    "TRIGGERED",
+    "PENDING_UPDATE",
+    "PENDING_CANCEL",
+    "UPDATED",
+    "MODIFY_REJECTED",
+    "CANCEL_REJECTED",
+    "UNRESOLVED",
+]
 SPECIFICATION = {
     "INITIALIZED": "DENIED EMULATED RELEASED SUBMITTED REJECTED ACCEPTED CANCELED EXPIRED TRIGGERED",
     "DENIED": "",
