@@ -11,8 +11,8 @@ async def until(condition: Callable[[], bool | Awaitable[bool]], what: str, time
     """Poll a condition; fails the test when it stays false."""
     try:
         async with asyncio.timeout(timeout_s):
-            while not await _is_true(condition()):
-                await asyncio.sleep(0.005)  # noqa: ASYNC110  # no event tells what another process does
+            while not await _is_true(condition()):  # noqa: ASYNC110  # no event tells what another process does
+                await asyncio.sleep(0.005)
     except TimeoutError:
         raise AssertionError(f"Waited {timeout_s} s in vain for {what}.") from None
 

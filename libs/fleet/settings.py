@@ -6,18 +6,26 @@ has no flag; it may come as `NAME_FILE`, the path of a file that holds it.
 
 import argparse
 import os
+import sys
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
-from pydantic import AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from trading.instruments import DEFAULT_SYMBOLS
 
 _PREFIX = "NT_"
+_CONFIG = "config"
 SettingsT = TypeVar("SettingsT", bound="FleetSettings")
 
 
@@ -25,8 +33,17 @@ def _split(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+def _in_a_header(token: SecretStr) -> SecretStr:
+    text = token.get_secret_value()
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("Expected printable ASCII characters without blanks")
+    return token
+
+
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 """A comma-separated list of names."""
+Token = Annotated[SecretStr, AfterValidator(_in_a_header)]
+"""A secret that travels in the metadata of a call."""
 
 
 class FleetSettings(BaseSettings):
@@ -43,8 +60,8 @@ class FleetSettings(BaseSettings):
     metrics_port: int = Field(9100, ge=1, le=65535, description="Port of /metrics, /healthz and /readyz.")
     drain_seconds: float = Field(5.0, ge=0, le=300, description="How long a stopping service lets calls finish.")
     nats_url: str = Field("nats://127.0.0.1:4222", validation_alias="NATS_URL", description="NATS server.")
-    internal_token: SecretStr | None = Field(None, description="Token that the services show one another.")
-    admin_api_key: SecretStr | None = Field(None, description="First admin key; opens the services' gRPC too.")
+    internal_token: Token | None = Field(None, description="Token that the services show one another.")
+    admin_api_key: Token | None = Field(None, description="First admin key; opens the services' gRPC too.")
     otlp_endpoint: str = Field(
         "", validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT", description="OTLP/HTTP collector; empty means no tracing."
     )
@@ -74,7 +91,15 @@ class FleetSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, SecretFiles(settings_cls), dotenv_settings, _ConfigFile(settings_cls)
+        written_down = dotenv_settings.env_vars if isinstance(dotenv_settings, DotEnvSettingsSource) else {}
+        return (
+            init_settings,
+            env_settings,
+            SecretFiles(settings_cls),
+            dotenv_settings,
+            SecretFiles(settings_cls, written_down),
+            _ConfigFile(settings_cls),
+        )
 
 
 class DatabaseSettings(BaseSettings):
@@ -128,25 +153,39 @@ class AlpacaSettings(BaseSettings):
 class SecretFiles(PydanticBaseSettingsSource):
     """Reads NAME_FILE wherever a field's variable is called NAME."""
 
+    def __init__(self, settings_cls: type[BaseSettings], variables: Mapping[str, str | None] | None = None) -> None:
+        super().__init__(settings_cls)
+        given = os.environ if variables is None else variables
+        self._variables = {name.upper(): value for name, value in given.items()}
+
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         variable = variable_name(field_name, field, self.config.get("env_prefix", ""))
-        path = os.environ.get(f"{variable}_FILE")
-        return (Path(path).read_text().strip() if path else None), field_name, False
+        path = self._variables.get(f"{variable}_FILE")
+        key = variable if field.validation_alias else field_name  # as the environment's own source calls it
+        try:
+            return (Path(path).read_text().strip() if path else None), key, False
+        except (OSError, ValueError) as error:  # not there, or no text
+            raise OSError(f"{variable}_FILE: {error}") from error
 
     def __call__(self) -> dict[str, Any]:
-        values = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
-        return {name: value for name, value in values.items() if value is not None}
+        found = (self.get_field_value(field, name) for name, field in self.settings_cls.model_fields.items())
+        return {key: value for value, key, _ in found if value is not None}
 
 
 class _ConfigFile(PydanticBaseSettingsSource):
-    """Reads the TOML file that NT_CONFIG names; its keys are field names."""
+    """Reads the TOML file that `--config` or NT_CONFIG names; its keys are field names."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         return None, field_name, False
 
     def __call__(self) -> dict[str, Any]:
-        path = os.environ.get(f"{_PREFIX}CONFIG")
-        return tomllib.loads(Path(path).read_text()) if path else {}
+        path = self.current_state.get(_CONFIG) or os.environ.get(f"{_PREFIX}{_CONFIG.upper()}")
+        if not path:
+            return {}
+        try:
+            return tomllib.loads(Path(path).read_text())
+        except ValueError as error:  # neither TOML nor text
+            raise ValueError(f"{path}: {error}") from error
 
 
 def variable_name(field_name: str, field: FieldInfo, prefix: str = _PREFIX) -> str:
@@ -159,51 +198,73 @@ def variable_name(field_name: str, field: FieldInfo, prefix: str = _PREFIX) -> s
 
 def load(settings_class: type[SettingsT], program: str, argv: Sequence[str] | None = None) -> SettingsT:
     """Read the settings of `program`; what is wrong goes to stderr, one line each, with exit code 2."""
-    parser = _parser(settings_class, program)
-    flags = vars(parser.parse_args(argv))
-    config = flags.pop("config")
-    if config:
-        os.environ[f"{_PREFIX}CONFIG"] = config
+    flags, unknown = _parser(settings_class, program).parse_known_args(argv)
+    if unknown:
+        refuse(program, _unknown_flag(settings_class, unknown[0].partition("=")[0]))
     try:
-        return settings_class(**{name: value for name, value in flags.items() if value is not None})
+        return settings_class(**{name: value for name, value in vars(flags).items() if value is not None})
     except ValidationError as error:
         refuse(program, *(_complaint(settings_class, detail) for detail in error.errors()))
-    except (OSError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         refuse(program, str(error))
 
 
 def refuse(program: str, *complaints: str) -> NoReturn:
     """End the process over settings that cannot be used: one clear line each on stderr, exit code 2."""
-    raise SystemExit(_print_all(program, complaints))
-
-
-def _print_all(program: str, complaints: Sequence[str]) -> int:
-    import sys
-
     for complaint in complaints:
         print(f"{program}: {complaint}", file=sys.stderr)
-    return 2
+    raise SystemExit(2)
 
 
 def _complaint(settings_class: type[FleetSettings], detail: Any) -> str:
-    name = str(detail["loc"][0]) if detail["loc"] else ""
-    field = settings_class.model_fields.get(name)
-    variable = variable_name(name, field) if field else name
-    secret = field is not None and SecretStr.__name__ in str(field.annotation)
-    was = "" if secret else f", was {detail.get('input')!r}"
-    return f"{variable}: {detail['msg']}{was}"
+    where = str(detail["loc"][0]) if detail["loc"] else ""
+    for name, field in settings_class.model_fields.items():
+        variable = variable_name(name, field)
+        if where in (name, variable):
+            was = "" if _is_secret(field) else f", was {detail.get('input')!r}"
+            return f"{variable}: {detail['msg']}{was}"
+    return str(detail["msg"])  # about several fields; their values may be secrets
+
+
+def _unknown_flag(settings_class: type[FleetSettings], flag: str) -> str:
+    """Never repeats what followed the flag: somebody may have tried to give a secret."""
+    for name, field in settings_class.model_fields.items():
+        if flag == _flag(name):
+            variable = variable_name(name, field)
+            return f"{flag}: a secret comes as {variable} or {variable}_FILE, never as a flag"
+    return f"unknown flag {flag}; see --help" if flag.startswith("-") else "expected flags only; see --help"
+
+
+def _is_secret(field: FieldInfo) -> bool:
+    return SecretStr.__name__ in str(field.annotation)
+
+
+def _flag(field_name: str) -> str:
+    return f"--{field_name.replace('_', '-')}"
+
+
+class _Parser(argparse.ArgumentParser):
+    """Complains in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        refuse(self.prog.rpartition(".")[2], message)
 
 
 def _parser(settings_class: type[FleetSettings], program: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=f"python -m services.{program}", description=settings_class.__doc__)
-    parser.add_argument("--config", metavar="FILE", help="TOML file with settings by field name (NT_CONFIG)")
+    description = settings_class.__doc__
+    parser = _Parser(prog=f"python -m services.{program}", description=description, allow_abbrev=False)
+    parser.add_argument(_flag(_CONFIG), metavar="FILE", help="TOML file with settings by field name (NT_CONFIG)")
     secrets = []
     for name, field in settings_class.model_fields.items():
         variable = variable_name(name, field)
-        if SecretStr.__name__ in str(field.annotation):
+        if _is_secret(field):
             secrets.append(f"{variable}[_FILE]: {field.description}")
             continue
-        help_text = f"{field.description} ({variable}, default {field.default!r})".replace("%", "%%")
-        parser.add_argument(f"--{name.replace('_', '-')}", metavar="VALUE", help=help_text)
-    parser.epilog = "Secrets, from the environment only: " + " · ".join(secrets)
+        help_text = f"{field.description} ({variable}, default {_shown(field.default)})".replace("%", "%%")
+        parser.add_argument(_flag(name), metavar="VALUE", help=help_text)
+    parser.epilog = ("Secrets, from the environment only: " + " · ".join(secrets)).replace("%", "%%")
     return parser
+
+
+def _shown(default: object) -> str:
+    return (",".join(map(str, default)) if isinstance(default, tuple) else str(default)) or "empty"
