@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-URL=${NEURAL_TRADER_URL:-http://127.0.0.1:8080}
+URL=${NEURAL_TRADER_URL:-http://127.0.0.1:${NT_GATEWAY_PORT:-8080}}
 CLIENT_ORDER_ID=compose-$(date +%s%N)
 ORDER='{"symbol":"AAPL","side":"BUY","quantity":"10","order_type":"MARKET","client_order_id":"'$CLIENT_ORDER_ID'"}'
 
