@@ -39,7 +39,7 @@ class LiveOrder:
                     self.watchers.append(watcher)
                     await watcher
         except TimeoutError:
-            return False
+            return condition(self.order)
         return True
 
     def wake(self) -> None:

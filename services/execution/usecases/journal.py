@@ -111,8 +111,10 @@ class Journal:
             async with asyncio.timeout(self._bounds.intent_patience_s):
                 await asyncio.shield(live.durable)
         except TimeoutError as error:
-            if (group := self._intents.get(live.order.order_id)) is not None:
-                group.abandoned = True
+            group = self._intents.get(live.order.order_id)
+            if group is None or live.durable.done():
+                return await live.durable  # it was decided in the very moment in which patience ended
+            group.abandoned = True
             raise Unavailable("The order log does not answer.", retry_after_s=1) from error
 
     def note_timings(self, order_id: OrderId, timings: Timings) -> None:

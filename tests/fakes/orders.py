@@ -1,0 +1,324 @@
+"""The ports of execution in memory."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from builders.orders import venue_order
+
+from services.execution.domain.limits import RiskLimits, SignalTrading
+from services.execution.domain.order import Execution, OrderTerms
+from services.execution.domain.venue import StreamOpened, VenueAccount, VenueOrder, VenueUpdate
+from services.execution.ports import (
+    NO_TIMINGS,
+    AccountRecord,
+    Append,
+    Audit,
+    Entry,
+    LoggedEvent,
+    LoggedFill,
+    OrderQuery,
+    OutboxRow,
+    SeenQuote,
+    StoredOrder,
+    Timings,
+    VenueRefused,
+)
+from trading.errors import Unavailable
+from trading.ids import AccountId, ClientOrderId, EventId, OrderId, VenueOrderId, hashed_id
+from trading.instruments import Instrument, Instruments
+from trading.money import ONE
+from trading.order import OrderEventKind, OrderStatus, TradingState
+
+
+@dataclass
+class FakeOrderStore:
+    """The order log as a list. `outages` appends fail; `written_anyway` of them are written all the same."""
+
+    entries: list[Entry] = field(default_factory=list)
+    timings: dict[OrderId, Timings] = field(default_factory=dict)
+    waiting: list[OutboxRow] = field(default_factory=list)
+    appends: list[Append] = field(default_factory=list)
+    outages: int = 0
+    written_anyway: int = 0
+    down: bool = False
+
+    async def append(self, append: Append) -> None:
+        await asyncio.sleep(0)
+        self.appends.append(append)
+        failing = self.down or self.outages > 0
+        if not failing or self.written_anyway > 0:
+            self._write(append)
+        if failing:
+            self.outages -= 1
+            self.written_anyway -= 1
+            raise Unavailable("The store is down.")
+
+    async def head(self) -> int:
+        self._check()
+        return self.entries[-1].log_sequence if self.entries else 0
+
+    async def event_id_at(self, log_sequence: int) -> EventId | None:
+        self._check()
+        return next((e.event.event_id for e in self.entries if e.log_sequence == log_sequence), None)
+
+    async def outbox(self, after: int, limit: int) -> Sequence[OutboxRow]:
+        self._check()
+        return [row for row in self.waiting if row.log_sequence > after][:limit]
+
+    async def get(self, order_id: OrderId) -> StoredOrder | None:
+        return self._newest().get(order_id)
+
+    async def get_by_client_id(self, account: AccountId, client_order_id: ClientOrderId) -> StoredOrder | None:
+        for stored in self._newest().values():
+            if (stored.order.account, stored.order.terms.client_order_id) == (account, client_order_id):
+                return stored
+        return None
+
+    async def list(self, query: OrderQuery) -> Sequence[StoredOrder]:
+        chosen = [
+            stored
+            for stored in self._newest().values()
+            if query.account in (None, stored.order.account)
+            and query.symbol in (None, stored.order.terms.symbol)
+            and (not query.statuses or stored.order.status in query.statuses)
+            and (query.before is None or stored.order.order_id < query.before)
+        ]
+        return sorted(chosen, key=lambda stored: stored.order.order_id, reverse=True)[: query.limit]
+
+    async def open_orders(self) -> Sequence[StoredOrder]:
+        return [stored for stored in self._newest().values() if not stored.order.status.is_closed]
+
+    async def events(self, order_id: OrderId) -> Sequence[LoggedEvent]:
+        return [LoggedEvent(e.log_sequence, e.event) for e in self.entries if e.event.order_id == order_id]
+
+    async def fills(self, after: int, limit: int, account: str | None = None) -> Sequence[LoggedFill]:
+        found = [_fill(entry, entry.event.execution) for entry in self.entries if entry.event.execution]
+        return [fill for fill in found if fill.log_sequence > after and account in (None, fill.account)][:limit]
+
+    async def execution_ids(self, order_id: OrderId) -> frozenset[str]:
+        return frozenset(f.execution.execution_id for f in await self.fills(0, 10**9) if f.order_id == order_id)
+
+    async def client_ids(self) -> AsyncIterator[tuple[AccountId, ClientOrderId]]:
+        for stored in self._newest().values():
+            yield stored.order.account, stored.order.terms.client_order_id
+
+    async def count_by_status(self) -> Mapping[OrderStatus, int]:
+        statuses = [stored.order.status for stored in self._newest().values()]
+        return {status: statuses.count(status) for status in set(statuses)}
+
+    async def outbox_depth(self) -> int:
+        return len(self.waiting)
+
+    def _write(self, append: Append) -> None:
+        taken = {entry.log_sequence for entry in self.entries}
+        assert not taken & {entry.log_sequence for entry in append.entries}
+        self.entries.extend(append.entries)
+        self.waiting.extend(entry.outbox for entry in append.entries if entry.outbox)
+        if append.published_through is not None:
+            self.waiting = [row for row in self.waiting if row.log_sequence > append.published_through]
+        self.timings |= append.timings
+
+    def _newest(self) -> dict[OrderId, StoredOrder]:
+        self._check()
+        newest = {entry.order.order_id: entry.order for entry in self.entries}
+        return {name: StoredOrder(order, self.timings.get(name, NO_TIMINGS)) for name, order in newest.items()}
+
+    def _check(self) -> None:
+        if self.down:
+            raise Unavailable("The store is down.")
+
+
+def _fill(entry: Entry, execution: Execution) -> LoggedFill:
+    terms = entry.order.terms
+    return LoggedFill(
+        entry.log_sequence,
+        entry.event.event_id,
+        terms.order_id,
+        terms.account,
+        terms.symbol,
+        terms.side,
+        terms.currency,
+        entry.event.event_time_ns,
+        execution,
+    )
+
+
+@dataclass
+class FakeControlStore:
+    """What an operator set, with the audit trail."""
+
+    known: dict[AccountId, AccountRecord] = field(default_factory=dict)
+    given: dict[AccountId, RiskLimits] = field(default_factory=dict)
+    switch: SignalTrading | None = None
+    trail: list[Audit] = field(default_factory=list)
+
+    async def accounts(self) -> Sequence[AccountRecord]:
+        return list(self.known.values())
+
+    async def add_account(self, account: AccountRecord) -> None:
+        assert account.id not in self.known
+        self.known[account.id] = account
+
+    async def set_trading_state(self, account: AccountId, state: TradingState, audit: Audit) -> None:
+        self.known[account] = replace(self.known[account], trading_state=state)
+        self.trail.append(audit)
+
+    async def limits(self) -> Sequence[RiskLimits]:
+        return list(self.given.values())
+
+    async def set_limits(self, limits: RiskLimits, audit: Audit) -> None:
+        self.given[limits.account] = limits
+        self.trail.append(audit)
+
+    async def signal_trading(self) -> SignalTrading | None:
+        return self.switch
+
+    async def set_signal_trading(self, switch: SignalTrading, audit: Audit) -> None:
+        self.switch = switch
+        self.trail.append(audit)
+
+
+@dataclass
+class FakeBroker:
+    """A venue that accepts every order and fills when it is told to.
+
+    `answers` are what the next submits meet: an exception is raised, after the venue took the order if
+    `takes_anyway`; `silent` never answers. `gate` holds submits back until it is set.
+    """
+
+    book: dict[OrderId, VenueOrder] = field(default_factory=dict)
+    terms: dict[OrderId, OrderTerms] = field(default_factory=dict)
+    submitted: list[OrderId] = field(default_factory=list)
+    canceled: list[VenueOrderId] = field(default_factory=list)
+    answers: list[Exception | None] = field(default_factory=list)
+    takes_anyway: bool = False
+    down: bool = False
+    cancel_answer: Exception | None = None
+    stream: "asyncio.Queue[VenueUpdate | StreamOpened]" = field(default_factory=asyncio.Queue)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    cash: VenueAccount = field(
+        default_factory=lambda: VenueAccount("USD", 1_000_000 * ONE, 2_000_000 * ONE, multiplier=2)
+    )
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    async def submit(self, terms: OrderTerms, instrument: Instrument) -> VenueOrder:
+        await self.gate.wait()
+        self._check()
+        assert terms.order_id not in self.submitted, "an order was sent twice"
+        self.submitted.append(terms.order_id)
+        answer = self.answers.pop(0) if self.answers else None
+        if answer is None or self.takes_anyway:
+            self.take(terms)
+        if answer is not None:
+            raise answer
+        return self.book[terms.order_id]
+
+    async def cancel(self, venue_order_id: VenueOrderId) -> None:
+        self._check()
+        if self.cancel_answer is not None:
+            raise self.cancel_answer
+        order_id = next((name for name, order in self.book.items() if order.venue_order_id == venue_order_id), None)
+        if order_id is None or self.book[order_id].status.is_closed:
+            raise VenueRefused("order is not cancelable")
+        self.canceled.append(venue_order_id)
+        self.end(order_id, OrderEventKind.CANCELED)
+
+    async def find(self, order_id: OrderId) -> VenueOrder | None:
+        self._check()
+        return self.book.get(order_id)
+
+    async def open_orders(self) -> Sequence[VenueOrder]:
+        self._check()
+        return [order for order in self.book.values() if not order.status.is_closed]
+
+    async def orders_since(self, time_ns: int) -> Sequence[VenueOrder]:
+        self._check()
+        return list(self.book.values())
+
+    async def account(self) -> VenueAccount:
+        self._check()
+        return self.cash
+
+    async def updates(self) -> AsyncIterator[VenueUpdate | StreamOpened]:
+        while True:
+            yield await self.stream.get()
+
+    def take(self, terms: OrderTerms) -> None:
+        """The venue has the order."""
+        venue_order_id = VenueOrderId(hashed_id("venue", terms.order_id))
+        self.terms[terms.order_id] = terms
+        self.book[terms.order_id] = venue_order(terms.order_id, venue_order_id=venue_order_id)
+
+    def fill(self, order_id: OrderId, quantity: int, price: int = 100, *, tell: bool = True) -> VenueUpdate:
+        """The order trades, in whole units, told by the stream or not."""
+        before = self.book[order_id]
+        filled = before.filled_nanos + quantity * ONE
+        whole = filled == self.terms[order_id].quantity_nanos
+        after = replace(
+            before,
+            status=OrderStatus.FILLED if whole else OrderStatus.PARTIALLY_FILLED,
+            filled_nanos=filled,
+            avg_price_nanos=price * ONE,
+        )
+        trade = Execution(hashed_id("trade", order_id, filled), price * ONE, quantity * ONE, cumulative_nanos=filled)
+        return self._happen(order_id, VenueUpdate(after, OrderEventKind.FILL, after.event_time_ns, trade), tell)
+
+    def end(self, order_id: OrderId, kind: OrderEventKind, *, tell: bool = True) -> VenueUpdate:
+        """The order closes without a trade, told by the stream or not."""
+        after = replace(self.book[order_id], status=OrderStatus(kind.value))
+        return self._happen(order_id, VenueUpdate(after, kind, after.event_time_ns), tell)
+
+    def _happen(self, order_id: OrderId, update: VenueUpdate, tell: bool) -> VenueUpdate:
+        self.book[order_id] = update.order
+        if tell:
+            self.stream.put_nowait(update)
+        return update
+
+    def _check(self) -> None:
+        if self.down:
+            raise Unavailable("The venue is down.")
+
+
+class FakeCatalogue:
+    """A set of instruments."""
+
+    def __init__(self, *instruments: Instrument) -> None:
+        self._instruments = Instruments(instruments)
+
+    async def get(self, spelling: str) -> Instrument:
+        return self._instruments.get(spelling)
+
+
+@dataclass
+class FakeQuotes:
+    """Quotes as the test wants them; `answers` is what market_data would say."""
+
+    seen: dict[str, SeenQuote] = field(default_factory=dict)
+    answers: dict[str, SeenQuote] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    def latest(self, symbol: str) -> SeenQuote | None:
+        return self.seen.get(symbol)
+
+    async def ask(self, symbol: str) -> SeenQuote | None:
+        self.asked.append(symbol)
+        await asyncio.sleep(0)
+        return self.answers.get(symbol)
+
+
+@dataclass
+class FakePublisher:
+    """Remembers what was published; the next `outages` publishes fail."""
+
+    published: list[OutboxRow] = field(default_factory=list)
+    outages: int = 0
+
+    async def publish(self, row: OutboxRow) -> None:
+        await asyncio.sleep(0)
+        if self.outages > 0:
+            self.outages -= 1
+            raise Unavailable("JetStream is down.")
+        self.published.append(row)
