@@ -8,10 +8,11 @@ from enum import StrEnum
 import numpy as np
 
 from services.paper_venue.domain.market import Market
-from services.paper_venue.domain.sessions import Sessions
+from services.paper_venue.domain.sessions import SessionRule, Sessions
 from services.paper_venue.domain.ticks import Ticks
 from services.paper_venue.feed import Feed
 from trading.clock import Clock
+from trading.instruments import AssetClass
 from trading.order import TimeInForce
 
 _LONGEST_SLEEP_S = 0.25
@@ -122,8 +123,8 @@ class Pump:
                 await self._feed.publish(batch, self._rules.patient)
 
 
-async def expire_day_orders(market: Market, sessions: Sessions, clock: Clock) -> None:
-    """End DAY orders whenever the trading day ends, until cancelled."""
+async def keep_sessions(market: Market, sessions: Sessions, clock: Clock) -> None:
+    """Whenever the trading day ends, end DAY orders and, where the market closes then, its quotes; until cancelled."""
     closes_ns = sessions.next_close_ns(clock.now_ns())
     while True:
         left_s = (closes_ns - clock.now_ns()) / 1e9
@@ -131,4 +132,6 @@ async def expire_day_orders(market: Market, sessions: Sessions, clock: Clock) ->
         await asyncio.sleep(min(max(left_s, 0.0), _LONGEST_WAIT_S))
         if clock.now_ns() >= closes_ns:
             market.exchange.expire(TimeInForce.DAY, clock.now_ns())
+            if sessions.rule is SessionRule.NYSE:
+                market.exchange.clear_quotes(AssetClass.EQUITY)
             closes_ns = sessions.next_close_ns(clock.now_ns())

@@ -11,7 +11,7 @@ import structlog
 import uvicorn
 from starlette.applications import Starlette
 
-from services.paper_venue.pump import expire_day_orders
+from services.paper_venue.pump import keep_sessions
 from services.paper_venue.wiring import Venue
 
 log = structlog.get_logger()
@@ -62,7 +62,7 @@ async def serve(venue: Venue, listener: socket.socket, on_started: Callable[[], 
             loop.add_signal_handler(number, _stop, server)
     async with asyncio.TaskGroup() as tasks:
         market = tasks.create_task(venue.pump.run())
-        days = tasks.create_task(expire_day_orders(venue.market, venue.sessions, venue.clock))
+        days = tasks.create_task(keep_sessions(venue.market, venue.sessions, venue.clock))
         await server.serve(sockets=[listener])
         market.cancel()
         days.cancel()

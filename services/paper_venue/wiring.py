@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
 from services.paper_venue.alpaca.auth import Credentials
@@ -109,7 +110,14 @@ def _within_sessions(
     if sessions.rule is SessionRule.ALWAYS:
         return chunks
     crypto = [index for index, i in enumerate(instruments) if i.asset_class is AssetClass.CRYPTO]
-    return (chunk if sessions.is_open(int(chunk.time_ns[0])) else chunk.only(crypto) for chunk in chunks if len(chunk))
+    return (_open_part(chunk, crypto, sessions) for chunk in chunks)
+
+
+def _open_part(chunk: Ticks, crypto: list[int], sessions: Sessions) -> Ticks:
+    """A chunk without the shares' ticks from the close on; one that begins before the open has none of them."""
+    begins_ns = int(chunk.time_ns[0])
+    closes_ns = sessions.next_close_ns(begins_ns) if sessions.is_open(begins_ns) else begins_ns
+    return chunk[(chunk.time_ns < closes_ns) | np.isin(chunk.instrument, crypto)]
 
 
 def _market(settings: PaperVenueSettings, source: Source) -> Market:

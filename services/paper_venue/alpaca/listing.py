@@ -20,7 +20,8 @@ class Listing:
         self._known = Instruments(instruments)
         self._index = {instrument.symbol: index for index, instrument in enumerate(instruments)}
         self._spelling = {instrument.symbol: instrument.venue_symbol(VENUE) for instrument in instruments}
-        self._other_names = {asset_id(instrument): instrument for instrument in instruments}
+        self._asset_ids = {i.symbol: hashed_id("alpaca-asset", i.symbol) for i in instruments}
+        self._other_names = {self._asset_ids[i.symbol]: i for i in instruments}
         self._other_names |= {re.sub("[^A-Z0-9.]", "", self.spelling(i.symbol)): i for i in instruments}
 
     def find(self, name: str) -> Instrument:
@@ -43,14 +44,13 @@ class Listing:
         """The index of a canonical symbol in the market's ticks."""
         return self._index[symbol]
 
+    def asset_id(self, symbol: str) -> str:
+        """The UUID of an asset; the same at every start."""
+        return self._asset_ids[symbol]
+
     def spelling(self, symbol: str) -> str:
         """How Alpaca spells a canonical symbol."""
         return self._spelling[symbol]
-
-
-def asset_id(instrument: Instrument) -> str:
-    """The UUID of an asset; the same at every start."""
-    return hashed_id("alpaca-asset", instrument.symbol)
 
 
 def asset_class(instrument: Instrument) -> str:

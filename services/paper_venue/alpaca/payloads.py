@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from services.paper_venue.alpaca.listing import Listing, asset_class, asset_id, exchange_of
+from services.paper_venue.alpaca.listing import Listing, asset_class, exchange_of
 from services.paper_venue.alpaca.times import optional_rfc3339, rfc3339
 from services.paper_venue.domain.account import Account, Position
 from services.paper_venue.domain.checks import price_increment
@@ -43,7 +43,7 @@ def order_payload(order: Order, listing: Listing) -> Payload:
         "replaced_at": optional_rfc3339(order.replaced_ns),
         "replaced_by": order.replaced_by,
         "replaces": order.replaces,
-        "asset_id": asset_id(instrument),
+        "asset_id": listing.asset_id(instrument.symbol),
         "symbol": listing.spelling(order.symbol),
         "asset_class": asset_class(instrument),
         "notional": _optional(request.notional_nanos),
@@ -121,7 +121,7 @@ def position_payload(position: Position, account: Account, listing: Listing) -> 
     profit = format_nanos(value - cost)
     profit_share = _ratio(value - cost, abs(cost))
     return {
-        "asset_id": asset_id(instrument),
+        "asset_id": listing.asset_id(instrument.symbol),
         "symbol": listing.spelling(position.symbol),
         "exchange": exchange_of(instrument),
         "asset_class": asset_class(instrument),
@@ -184,7 +184,7 @@ def account_payload(account: Account, account_id: str, created_ns: int) -> Paylo
 def asset_payload(instrument: Instrument, listing: Listing) -> Payload:
     """An asset object."""
     return {
-        "id": asset_id(instrument),
+        "id": listing.asset_id(instrument.symbol),
         "class": asset_class(instrument),
         "exchange": exchange_of(instrument),
         "symbol": listing.spelling(instrument.symbol),

@@ -14,7 +14,7 @@ from services.paper_venue.domain.orders import EventKind, Order, OrderEvent, Ord
 from services.paper_venue.domain.ticks import Kind, Row, Ticks
 from services.paper_venue.domain.touch import Slippage, Touch
 from trading.errors import AlreadyExists, FailedPrecondition, InvalidArgument, UnknownOrder
-from trading.instruments import Instrument, Instruments
+from trading.instruments import AssetClass, Instrument, Instruments
 from trading.money import ONE
 from trading.order import TimeInForce
 
@@ -147,6 +147,12 @@ class Exchange:
         for order in self.open_orders():
             if order.time_in_force is time_in_force:
                 self._tell(self._engine.expire(order.order_id, now_ns))
+
+    def clear_quotes(self, asset_class: AssetClass) -> None:
+        """The market of a whole class is closed: orders wait for its next quotes."""
+        for instrument in self.instruments:
+            if instrument.asset_class is asset_class:
+                self._engine.touch(instrument.symbol).take_quote(0, 0, 0, 0)
 
     def apply(self, ticks: Ticks, now_ns: int) -> None:
         """Let the market move: every tick is matched while orders are open, else only the last ones count."""

@@ -67,10 +67,6 @@ class Ticks:
         """The rows as plain Python values."""
         return map(Row._make, zip(*(column.tolist() for column in self.columns()), strict=True))
 
-    def only(self, instruments: Sequence[int]) -> "Ticks":
-        """The rows of some instruments."""
-        return self[np.isin(self.instrument, instruments)]
-
     def last_of_each(self) -> "Ticks":
         """Only the newest row of every instrument and kind, oldest first."""
         key = self.kind.astype(np.int32) * (1 << 16) + self.instrument

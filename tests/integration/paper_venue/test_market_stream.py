@@ -41,7 +41,7 @@ async def say(socket: ClientConnection, **message: Any) -> None:
 
 
 async def hear(socket: ClientConnection) -> list[Message]:
-    heard: list[Message] = msgspec.json.decode(await asyncio.wait_for(socket.recv(), 20))
+    heard: list[Message] = msgspec.json.decode(await asyncio.wait_for(socket.recv(), 60))
     return heard
 
 
@@ -158,7 +158,7 @@ async def test_msgpack_is_spoken_to_who_asks_for_it(venue: Any) -> None:
         assert msgspec.msgpack.decode(await socket.recv()) == [{"T": "success", "msg": "authenticated"}]
         await socket.send(msgspec.msgpack.encode({"action": "subscribe", "quotes": ["AAPL"]}))
         assert msgspec.msgpack.decode(await socket.recv())[0]["quotes"] == ["AAPL"]
-        quote = msgspec.msgpack.decode(await asyncio.wait_for(socket.recv(), 20))[0]
+        quote = msgspec.msgpack.decode(await asyncio.wait_for(socket.recv(), 60))[0]
 
     assert quote["t"].tzinfo is not None
 

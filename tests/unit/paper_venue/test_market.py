@@ -17,7 +17,7 @@ from services.paper_venue.domain.sessions import SessionRule, Sessions
 from services.paper_venue.domain.tape import Tape
 from services.paper_venue.domain.ticks import Kind, Ticks
 from services.paper_venue.feed import Feed, Outbox
-from services.paper_venue.pump import Pump, PumpRules, State, expire_day_orders
+from services.paper_venue.pump import Pump, PumpRules, State, keep_sessions
 from trading.clock import DAY_NS, MINUTE_NS, ManualClock, SystemClock
 from trading.ids import new_id
 from trading.money import ONE
@@ -204,7 +204,7 @@ async def test_day_orders_end_with_the_trading_day() -> None:
     market.exchange = driver.exchange
     sessions, clock = Sessions(SessionRule.ALWAYS), ManualClock(0)
     clock.advance(sessions.next_close_ns(0) - 1_000_000)
-    task = asyncio.create_task(expire_day_orders(market, sessions, clock))
+    task = asyncio.create_task(keep_sessions(market, sessions, clock))
     await asyncio.sleep(0)
     assert driver.order(order).status is Status.NEW
     clock.advance(1_000_000)
@@ -212,6 +212,26 @@ async def test_day_orders_end_with_the_trading_day() -> None:
     task.cancel()
 
     assert driver.order(order).expired_ns == clock.now_ns()
+
+
+async def test_where_the_market_closes_orders_wait_for_its_next_quotes() -> None:
+    driver = ExchangeDriver().quote(99.99, 300, 100.01, 200).quote(9, 1, 10, 1, symbol="BTC-USDT")
+    market = a_market()
+    market.exchange = driver.exchange
+    sessions, clock = Sessions(SessionRule.NYSE), ManualClock(0)
+    clock.advance(sessions.next_close_ns(0))
+    clock.advance(-1)
+    task = asyncio.create_task(keep_sessions(market, sessions, clock))
+    await asyncio.sleep(0)
+    clock.advance(1)
+    await until(lambda: driver.exchange.touch("AAPL").ask == 0, "the close")
+    task.cancel()
+    order = driver.submit(a_request(quantity=10))
+
+    assert order.status is Status.NEW
+    assert driver.submit(a_request(quantity="0.5", symbol="BTC-USDT")).status is Status.FILLED
+    driver.quote(99.0, 100, 101.0, 100)
+    assert driver.fills_of(order) == [(101.0, 10.0)]
 
 
 async def test_an_outbox_makes_a_patient_sender_wait_for_room() -> None:
