@@ -13,7 +13,8 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, event, make_url, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.schema import CreateSchema
 
@@ -23,6 +24,8 @@ POSTGRES_POOL = 4
 POSTGRES_TIMEOUT_S = 3.0
 START_TIMEOUT_S = 20.0
 RETRY_WAIT_S = 0.2
+_TURNED_AWAY = ("57P01", "57P02", "57P03", "53300")
+"""What Postgres says while it goes down or comes up, or when all its connections are taken (SQLSTATE)."""
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 
 
@@ -43,12 +46,10 @@ class Database:
         try:
             async with self.engine.begin() as connection:
                 yield connection
-        except (OSError, TimeoutError) as error:
+        except (OSError, TimeoutError, SQLAlchemyError) as error:
+            if not _is_unreachable(error):
+                raise
             raise Unavailable("The database does not answer.", retry_after_s=1) from error
-        except DBAPIError as error:
-            if error.connection_invalidated:
-                raise Unavailable("The database does not answer.", retry_after_s=1) from error
-            raise
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -133,8 +134,8 @@ async def _until_reachable(engine: AsyncEngine, service: str, migrations: str) -
 
 def _is_unreachable(error: Exception) -> bool:
     if isinstance(error, DBAPIError):
-        return error.connection_invalidated or "starting up" in str(error)
-    return isinstance(error, OSError | TimeoutError)
+        return error.connection_invalidated or getattr(error.orig, "sqlstate", None) in _TURNED_AWAY
+    return isinstance(error, OSError | TimeoutError | PoolTimeout)
 
 
 def _upgrade(connection: Connection, service: str, migrations: str) -> None:
