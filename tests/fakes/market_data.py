@@ -161,8 +161,10 @@ class FakeQuoteCache:
     def __init__(self) -> None:
         self.is_away = False
         self.quotes: dict[str, NewestQuote] = {}
+        self.attempts = 0
 
     async def put(self, quotes: Sequence[NewestQuote]) -> None:
+        self.attempts += 1
         if self.is_away:
             raise Unavailable("The cache is away.")
         self.quotes.update({newest.quote.symbol: newest for newest in quotes})

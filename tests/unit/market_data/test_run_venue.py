@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from random import Random
 
 import structlog
@@ -35,7 +36,13 @@ SOON = FeedPolicy(first_retry_s=0.0, retry_base_s=0.001, retry_cap_s=0.002, watc
 class World:
     """A running venue with its surroundings in reach."""
 
-    def __init__(self, feeds: Sequence[FakeFeed], source: FakeInstruments, symbols: Sequence[str] = ("AAPL",)) -> None:
+    def __init__(
+        self,
+        feeds: Sequence[FakeFeed],
+        source: FakeInstruments,
+        symbols: Sequence[str] = ("AAPL",),
+        policy: FeedPolicy = SOON,
+    ) -> None:
         self.clock, self.publisher, self.counts = ManualClock(NOON_NS), FakePublisher(), VenueCounts()
         self.registry, self.metrics = Registry(symbols), Metrics()
         self.venue = Venue("paper", [feed.channel for feed in feeds])
@@ -52,7 +59,7 @@ class World:
             report=ReportVenue(self.venue, self.publisher, self.clock, stale_ns=1_000),
             meter=meter,
             clock=self.clock,
-            policy=SOON,
+            policy=policy,
             random=Random(1),
         )
 
@@ -63,9 +70,12 @@ class World:
 
 @asynccontextmanager
 async def running(
-    *feeds: FakeFeed, source: FakeInstruments | None = None, symbols: Sequence[str] = ("AAPL",)
+    *feeds: FakeFeed,
+    source: FakeInstruments | None = None,
+    symbols: Sequence[str] = ("AAPL",),
+    policy: FeedPolicy = SOON,
 ) -> AsyncIterator[World]:
-    world = World(feeds, source or FakeInstruments("AAPL", "BTC-USDT"), symbols)
+    world = World(feeds, source or FakeInstruments("AAPL", "BTC-USDT"), symbols, policy)
     task = asyncio.create_task(world.run())
     try:
         yield world
@@ -109,35 +119,20 @@ async def test_a_venue_that_is_away_is_tried_until_it_is_there() -> None:
     assert world.counts.reconnects == 0
 
 
-async def test_waits_grow_until_real_data_comes() -> None:
-    class Recorder(Random):
-        def __init__(self) -> None:
-            super().__init__(0)
-            self.draws = 0
+async def test_a_loss_after_ticks_is_a_first_one_however_many_came_before() -> None:
+    feed = FakeFeed([FakeSession().say(ticks()).end(FeedLost("reset")) for _ in range(5)])
+    async with running(feed, policy=replace(SOON, retry_base_s=3_600.0, retry_cap_s=3_600.0)):
+        await eventually(lambda: len(feed.opened) == 6)
 
-        def random(self) -> float:
-            self.draws += 1
-            return 0.5
 
-    silent = [FakeSession().end(FeedLost("reset")) for _ in range(3)]
-    fruitful = FakeSession().say(ticks()).end(FeedLost("reset"))
-    feed = FakeFeed([*silent, fruitful])
-    world = World([feed], FakeInstruments("AAPL"))
-    back_offs = []
-    original = FeedPolicy.back_off
+async def test_a_connection_that_never_gives_ticks_is_tried_less_and_less() -> None:
+    feed = FakeFeed([FakeSession().end(FeedLost("reset")) for _ in range(5)])
+    async with running(feed, policy=replace(SOON, retry_base_s=3_600.0, retry_cap_s=3_600.0)) as world:
+        await eventually(lambda: world.states[-2:] == [FeedState.UP, FeedState.DOWN] and len(feed.opened) == 2)
+        for _ in range(20):
+            await asyncio.sleep(0.001)
 
-    class Policy(FeedPolicy):
-        def back_off(self):  # type: ignore[no-untyped-def]
-            back_offs.append(original(self))
-            return back_offs[-1]
-
-    world.run._policy = Policy(0, 1, 1, 0.0, 0.0001, 0.0001, 0.001)
-    task = asyncio.create_task(world.run())
-    await eventually(lambda: len(feed.opened) == 5)
-    task.cancel()
-    await asyncio.wait([task])
-
-    assert back_offs[-1].attempts == 1
+    assert len(feed.opened) == 2
 
 
 async def test_a_refusal_stops_the_connection_for_good_and_says_why() -> None:
