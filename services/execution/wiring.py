@@ -171,7 +171,7 @@ def _stories(settings: Settings, runtime: Runtime, outside: _Outside, core: _Cor
     return _Stories(
         accounts,
         submit,
-        Cancel(broker, orders, core.background, clock, settings.cancel_wait_seconds),
+        Cancel(broker, orders, core.background, clock, log, wait_s=settings.cancel_wait_seconds),
         relay,
         RunOrders(orders.journal, relay, core.background, follow, reconcile, core.gate, drain_s=settings.drain_seconds),
         TradeSignals(

@@ -109,7 +109,7 @@ def assemble(
     reconcile = Reconcile(broker, orders, record, observer, clock, rhythm, log)
     publisher = FakePublisher()
     relay = RelayOutbox(store, publisher, journal, log, retry_wait_s=0.01)
-    cancel = Cancel(broker, orders, background, clock, 0.3)
+    cancel = Cancel(broker, orders, background, clock, log, wait_s=0.3)
     follow = FollowVenue(broker, record, reconcile, accounts, gate, log, retry_wait_s=0.01)
     switch = SignalTrading(enabled=True, notional_nanos=1_000 * ONE, min_confidence=0.5, account=MAIN)
     return Desk(
@@ -178,6 +178,8 @@ async def until(condition: Callable[[], bool], timeout_s: float = 2.0) -> None:
             await asyncio.sleep(0.001)
 
 
-def after_crash(desk: Desk) -> Desk:
+def after_crash(desk: Desk, rhythm: Rhythm = RHYTHM) -> Desk:
     """The next process after a kill -9: the log, the controls and the venue are all that is left."""
-    return assemble(desk.store, desk.controls, FakeBroker(book=desk.broker.book, terms=desk.broker.terms))
+    store = FakeOrderStore(list(desk.store.entries), dict(desk.store.timings), list(desk.store.waiting))
+    broker = FakeBroker(dict(desk.broker.book), dict(desk.broker.terms))
+    return assemble(store, desk.controls, broker, rhythm=rhythm)

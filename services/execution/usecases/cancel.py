@@ -1,12 +1,14 @@
 """Cancel an order: say so in the log, ask the venue, and wait for its answer."""
 
+from typing import Any
+
 from services.execution.domain.order import Fact, Order
 from services.execution.ports import Broker, VenueRefused
 from services.execution.usecases.background import Background
 from services.execution.usecases.blotter import LiveOrder
 from services.execution.usecases.orders import Orders
 from trading.clock import Clock
-from trading.errors import FailedPrecondition, Unavailable
+from trading.errors import FailedPrecondition, TradingError, Unavailable
 from trading.ids import OrderId, VenueOrderId
 from trading.order import OrderEventKind, OrderStatus
 
@@ -14,12 +16,15 @@ from trading.order import OrderEventKind, OrderStatus
 class Cancel:
     """Cancels always pass risk, the kill switch included."""
 
-    def __init__(self, broker: Broker, orders: Orders, background: Background, clock: Clock, wait_s: float) -> None:
+    def __init__(
+        self, broker: Broker, orders: Orders, background: Background, clock: Clock, log: Any, *, wait_s: float
+    ) -> None:
         self._broker = broker
         self._orders = orders
         self._journal = orders.journal
         self._background = background
         self._clock = clock
+        self._log = log
         self._wait_s = wait_s
 
     async def __call__(self, order_id: OrderId) -> LiveOrder:
@@ -37,7 +42,11 @@ class Cancel:
                 reason="ORDER_UNRESOLVED",
                 order_id=order_id,
             )
-        await self._background.start(self._ask(live, live.order.venue_order_id))
+        refusal = await self._background.start(self._ask(live, live.order.venue_order_id))
+        if refusal is not None:
+            raise FailedPrecondition(
+                f"The venue refused the cancel: {refusal.message}", reason="CANCEL_REJECTED", order_id=order_id
+            )
         await live.until(lambda order: order.status is not OrderStatus.PENDING_CANCEL, self._wait_s)
         return live
 
@@ -51,22 +60,20 @@ class Cancel:
     async def _cancel_quietly(self, order_id: OrderId) -> None:
         try:
             await self(order_id)
-        except FailedPrecondition:
-            return  # it closed meanwhile, which is what was wanted
+        except TradingError as error:  # it closed meanwhile, or the venue is away: the order shows which
+            self._log.info("cancel_all.not_canceled", order_id=order_id, reason=error.reason)
 
-    async def _ask(self, live: LiveOrder, venue_order_id: VenueOrderId) -> None:
+    async def _ask(self, live: LiveOrder, venue_order_id: VenueOrderId) -> VenueRefused | None:
+        """Ask the venue; its refusal is an answer, its silence leaves the order to reconciliation."""
         self._journal.record(live, Fact(OrderEventKind.PENDING_CANCEL, self._clock.now_ns()))
         try:
             await self._broker.cancel(venue_order_id)
         except VenueRefused as refusal:
             self._restore(live, refusal.message)
-            raise FailedPrecondition(
-                f"The venue refused the cancel: {refusal.message}",
-                reason="CANCEL_REJECTED",
-                order_id=live.order.order_id,
-            ) from refusal
-        except Unavailable:
-            return  # it stays PENDING_CANCEL; reconciliation finds out
+            return refusal
+        except Unavailable as error:
+            self._log.warning("cancel.unanswered", order_id=live.order.order_id, error=error.message)
+        return None
 
     def _restore(self, live: LiveOrder, reason: str) -> None:
         if live.order.status is OrderStatus.PENDING_CANCEL:

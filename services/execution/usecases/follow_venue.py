@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from services.execution.domain.venue import StreamOpened
+from services.execution.domain.venue import StreamOpened, VenueUpdate
 from services.execution.ports import Broker
 from services.execution.usecases.accounts import Accounts
 from services.execution.usecases.gate import Gate
@@ -41,7 +41,7 @@ class FollowVenue:
             if isinstance(update, StreamOpened):
                 self._opened.set()
             else:
-                await self._record(update)
+                await self._until_recorded(update)
 
     async def catch_up(self) -> None:
         """After every opening of the stream, ask for what was said before it."""
@@ -50,6 +50,15 @@ class FollowVenue:
             self._opened.clear()
             await self._until_reconciled()
             self._gate.open()
+
+    async def _until_recorded(self, update: VenueUpdate) -> None:
+        """An older order may have to be read first; while the store is away, the venue's next words wait."""
+        while True:
+            try:
+                return await self._record(update)
+            except Unavailable as error:
+                self._log.warning("venue.record_later", error=error.message)
+                await asyncio.sleep(self._retry_wait_s)
 
     async def _until_reconciled(self) -> None:
         while True:

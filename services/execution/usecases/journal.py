@@ -113,7 +113,8 @@ class Journal:
         except TimeoutError as error:
             group = self._intents.get(live.order.order_id)
             if group is None or live.durable.done():
-                return await live.durable  # it was decided in the very moment in which patience ended
+                await live.durable  # it was decided in the very moment in which patience ended
+                return
             group.abandoned = True
             raise Unavailable("The order log does not answer.", retry_after_s=1) from error
 

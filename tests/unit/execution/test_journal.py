@@ -1,0 +1,150 @@
+"""Group commit, the outbox relay, and what an outage of either does."""
+
+import asyncio
+from dataclasses import replace
+
+from builders.execution import QUICK, a_desk, assemble, at_work, running, until
+from fakes.orders import FakeOrderStore
+
+from services.execution.usecases.submit import Wait
+from trading.money import ONE
+from trading.order import OrderStatus
+
+
+async def test_submits_that_come_together_are_committed_together() -> None:
+    """One transaction for all that waited."""
+    async with a_desk() as desk:
+        desk.broker.gate.clear()
+        before = len(desk.store.appends)
+        await asyncio.gather(*[desk.buy() for _ in range(20)])
+        assert len(desk.store.appends) - before <= 2
+        assert len(desk.store.entries) == 40
+        desk.broker.gate.set()
+
+
+async def test_the_log_has_no_gaps() -> None:
+    """Places follow one another from 1."""
+    async with a_desk() as desk:
+        await asyncio.gather(*[desk.sent() for _ in range(10)])
+        await desk.journal.flush()
+        assert [e.log_sequence for e in desk.store.entries] == list(range(1, len(desk.store.entries) + 1))
+
+
+async def test_a_batch_is_bounded() -> None:
+    """The rest is committed next."""
+    async with a_desk(bounds=replace(QUICK, max_batch=3)) as desk:
+        await asyncio.gather(*[desk.buy() for _ in range(10)])
+        assert max(len(append.entries) for append in desk.store.appends) <= 6
+        assert await desk.store.head() >= 20
+
+
+async def test_what_the_venue_said_survives_an_outage_of_the_store() -> None:
+    """Facts are written as soon as the store is back, in their order."""
+    store = FakeOrderStore()
+    async with a_desk(store=store) as desk:
+        order_id = (await desk.sent()).order.order_id
+        await desk.journal.flush()
+        store.outages = 3
+        desk.broker.fill(order_id, 10)
+        await until(lambda: any(e.order.status is OrderStatus.FILLED for e in store.entries))
+
+
+async def test_a_commit_that_was_done_after_all_is_not_done_twice() -> None:
+    """Its outcome was unknown; the log is asked first."""
+    store = FakeOrderStore()
+    async with a_desk(store=store) as desk:
+        store.outages = store.written_anyway = 1
+        outcome = await desk.sent()
+        await desk.journal.flush()
+        kinds = [e.event.kind for e in store.entries if e.event.order_id == outcome.order.order_id]
+        assert kinds == ["INITIALIZED", "SUBMITTED", "ACCEPTED"]
+
+
+async def test_everything_is_told_in_the_order_of_the_log() -> None:
+    """Creations are told by the verdict that follows them."""
+    async with a_desk() as desk:
+        order_id = (await desk.sent()).order.order_id
+        desk.broker.fill(order_id, 10)
+        await until(lambda: len(desk.publisher.published) == 3)
+        assert [row.kind for row in desk.publisher.published] == ["SUBMITTED", "ACCEPTED", "FILL"]
+        assert desk.relay.depth == 0
+
+
+async def test_what_was_told_leaves_the_outbox() -> None:
+    """Along with a later commit."""
+    async with a_desk() as desk:
+        await desk.sent()
+        await until(lambda: desk.store.waiting == [])
+
+
+async def test_an_outage_of_jetstream_stops_no_order_and_loses_no_event() -> None:
+    """The rows wait."""
+    async with a_desk() as desk:
+        desk.publisher.outages = 5
+        for _ in range(3):
+            await desk.sent()
+        await until(lambda: len(desk.publisher.published) == 6)
+        assert len({row.event_id for row in desk.publisher.published}) == 6
+
+
+async def test_an_earlier_run_is_told_to_its_end() -> None:
+    """Its outbox is read from the store before anything new."""
+    async with a_desk() as desk:
+        desk.publisher.outages = 10**6
+        await desk.sent()
+        await desk.journal.flush()
+        left = [row.event_id for row in desk.store.waiting]
+    reborn = assemble(desk.store, desk.controls, desk.broker)
+    async with at_work(reborn):
+        await until(lambda: len(reborn.publisher.published) >= len(left))
+        assert [row.event_id for row in reborn.publisher.published[: len(left)]] == left
+
+
+async def test_too_much_to_remember_is_read_from_the_store() -> None:
+    """Nothing is told twice or forgotten."""
+    desk = assemble()
+    desk.relay._capacity = 1
+    async with at_work(desk):
+        desk.publisher.outages = 20
+        await asyncio.gather(*[desk.buy() for _ in range(10)])
+        await until(lambda: len(desk.publisher.published) == 20)
+        sequences = [row.log_sequence for row in desk.publisher.published]
+        assert sequences == sorted(set(sequences))
+
+
+async def test_the_relay_waits_out_an_outage_of_the_store() -> None:
+    """It has to read what an earlier run left."""
+    desk = assemble()
+    desk.store.down = True
+    async with running(desk):
+        desk.relay.offer(())
+        await asyncio.sleep(0.02)
+        desk.store.down = False
+        assert await desk.relay.until_empty(1)
+
+
+async def test_a_stopping_service_writes_everything_down() -> None:
+    """What was under way is finished, committed and told."""
+    async with a_desk() as desk:
+        orders = [(await desk.buy(Wait.NONE)).order.order_id for _ in range(5)]
+    statuses = {e.order.order_id: e.order.status for e in desk.store.entries}
+    assert [statuses[order_id] for order_id in orders] == [OrderStatus.ACCEPTED] * 5
+    assert desk.store.waiting == []
+    assert set(desk.store.timings) == set(orders)
+
+
+async def test_a_stopping_service_takes_no_more_orders() -> None:
+    """It says so."""
+    async with a_desk() as desk:
+        pass
+    outcome = (await asyncio.gather(desk.buy(), return_exceptions=True))[0]
+    assert "stopping" in str(outcome)
+
+
+async def test_the_queue_tells_how_full_it_is() -> None:
+    """For the statistics."""
+    async with a_desk(bounds=replace(QUICK, max_pending=100)) as desk:
+        assert desk.journal.utilization == 0
+        submits = asyncio.gather(*[desk.buy(quantity_nanos=ONE) for _ in range(5)])
+        await until(lambda: desk.journal.utilization > 0)
+        await submits
