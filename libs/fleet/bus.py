@@ -1,53 +1,44 @@
 """NATS as the fleet uses it: lossy blocks on core NATS, durable events on JetStream.
 
 Ticks: newest wins, a full buffer drops and counts. Events: published until acknowledged, consumed in
-batches, acknowledged after the handler returned, given up to `dead_letter.>` after five deliveries.
+batches, acknowledged after the handler returned, given up to `dead_letter.>` after five deliveries. A handler
+that says Unavailable blames no event: it is asked again until the missing part of the fleet is back.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+import re
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.errors import OutboundBufferLimitError, SlowConsumerError
-from nats.errors import TimeoutError as NatsTimeoutError
+from nats.errors import SlowConsumerError
 from nats.js import JetStreamContext
-from nats.js.api import ConsumerConfig, RetentionPolicy, StorageType, StreamConfig
-from nats.js.errors import NoStreamResponseError
+from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StorageType, StreamConfig
+from nats.js.errors import BadRequestError, NoStreamResponseError
 
-from fleet import envelope, subjects
+from fleet import envelope
+from fleet.consumption import RETRY_WAIT_S, Consumption, Handle, Message
 from fleet.metrics import Metrics
-from fleet.telemetry import current_traceparent, span
+from fleet.telemetry import current_traceparent
 from trading.errors import Unavailable
 
+__all__ = ["Bus", "Handle", "Message", "connect"]
 START_TIMEOUT_S = 10.0
 RECONNECT_WAIT_S = 0.05
+PING_INTERVAL_S = 5
+MAX_PINGS_OUT = 2
 PENDING_MESSAGES = 65_536
 PENDING_BYTES = 256 * 1024 * 1024
 OUTBOUND_BYTES = 8 * 1024 * 1024
 FLUSH_ABOVE_BYTES = 1024 * 1024
 PUBLISH_TIMEOUT_S = 2.0
-FETCH_TIMEOUT_S = 1.0
-ACK_WAIT_S = 30.0
-MAX_DELIVERIES = 5
+ACK_WAIT_S = 3.0
+MAX_ACK_PENDING = 4096
 DUPLICATE_WINDOW_S = 120.0
 MAX_AGE_S = 7 * 86_400.0
-RETRY_WAIT_S = 0.2
-
-
-class Message(NamedTuple):
-    """One message; `payload` is whatever its subject promises."""
-
-    subject: str
-    payload: bytes
-    headers: Mapping[str, str]
-
-
-Handle = Callable[[list[Message]], Awaitable[None]]
 
 
 class Bus:
@@ -71,15 +62,15 @@ class Bus:
             raise Unavailable("NATS is not connected.")
 
     async def publish(self, subject: str, payload: bytes) -> None:
-        """Send a lossy message; waits for the server when a megabyte is under way, drops while it is gone."""
+        """Send a lossy message; waits for the server when a megabyte is under way, drops while it is gone or mute."""
         if not self._client.is_connected:
             self._metrics.bus_dropped_total.labels("disconnected").inc()
             return
         try:
-            await self._client.publish(subject, payload)
             if self._client.pending_data_size > FLUSH_ABOVE_BYTES:
                 await self.flush()
-        except (OutboundBufferLimitError, NatsError):
+            await self._client.publish(subject, payload)
+        except (NatsError, Unavailable):
             self._metrics.bus_dropped_total.labels("outbound").inc()
             return
         self._metrics.bus_published_total.inc()
@@ -106,7 +97,7 @@ class Bus:
                 await subscription.unsubscribe()
 
     async def ensure_stream(self, name: str, stream_subjects: Sequence[str]) -> None:
-        """Create a durable stream when it is not there; raises Unavailable."""
+        """Create a durable stream, or bring it to today's configuration; raises Unavailable."""
         self._streams[name] = tuple(stream_subjects)
         config = StreamConfig(
             name=name,
@@ -117,7 +108,10 @@ class Bus:
             max_age=MAX_AGE_S,
         )
         try:
-            await self._jetstream.add_stream(config)
+            try:
+                await self._jetstream.add_stream(config)
+            except BadRequestError:  # it is there with another configuration
+                await self._jetstream.update_stream(config)
         except (NatsError, TimeoutError) as error:
             raise Unavailable(f"Stream {name} cannot be made.", stream=name) from error
 
@@ -140,6 +134,7 @@ class Bus:
             time_ns=time_ns,
             traceparent=traceparent or current_traceparent(),
         )
+        await self.check()  # a message that waits in a buffer would be published behind the caller's back
         try:
             await self._jetstream.publish(subject, payload, timeout=PUBLISH_TIMEOUT_S, headers=headers)
         except NoStreamResponseError as error:
@@ -155,68 +150,40 @@ class Bus:
         `handle` gets batches; when it raises, each message is tried alone, so that one poison message does
         not block the rest.
         """
+        config = ConsumerConfig(
+            durable_name=durable,
+            filter_subject=subject,
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=ACK_WAIT_S,
+            max_deliver=-1,
+            max_ack_pending=MAX_ACK_PENDING,
+        )
+        consumption = Consumption(self._client, handle, self._metrics, self._log)
         while True:
             try:
                 await self._restore_streams()
-                subscription = await self._jetstream.pull_subscribe(
-                    subject, durable, stream, ConsumerConfig(ack_wait=ACK_WAIT_S, max_deliver=-1, max_ack_pending=4096)
-                )
-                await self._consume(subscription, handle, batch)
+                await self._jetstream.add_consumer(stream, config)
+                await consumption.run(await self._jetstream.pull_subscribe_bind(durable, stream), batch)
             except (NatsError, TimeoutError, Unavailable) as error:
-                self._log.warning("bus.consume.again", stream=stream, durable=durable, error=str(error))
+                self._log.warning("bus.consume.again", stream=stream, durable=durable, error=repr(error))
                 await asyncio.sleep(RETRY_WAIT_S)
-
-    async def _consume(self, subscription: JetStreamContext.PullSubscription, handle: Handle, batch: int) -> None:
-        while True:
-            try:
-                messages = await subscription.fetch(batch, FETCH_TIMEOUT_S)
-            except NatsTimeoutError:
-                await subscription.consumer_info()  # raises when a wiped store took the consumer with it
-                continue
-            try:
-                await handle([_received(message) for message in messages])
-            except Exception:  # the boundary of handling: which message it was is found one by one
-                self._log.exception("bus.handle.failed", messages=len(messages))
-                await self._one_by_one(messages, handle)
-            else:
-                for message in messages:
-                    await message.ack()
-
-    async def _one_by_one(self, messages: Sequence[Msg], handle: Handle) -> None:
-        for message in messages:
-            try:
-                with span(message.subject, (message.headers or {}).get(envelope.TRACEPARENT)):
-                    await handle([_received(message)])
-            except Exception as error:  # the boundary of handling: redeliver or give up
-                await self._again_or_never(message, error)
-            else:
-                await message.ack()
-
-    async def _again_or_never(self, message: Msg, error: Exception) -> None:
-        deliveries = message.metadata.num_delivered or 1
-        if deliveries < MAX_DELIVERIES:
-            await message.nak(RETRY_WAIT_S * 2**deliveries)
-            return
-        self._log.error("bus.dead_letter", subject=message.subject, error=repr(error))
-        self._metrics.bus_dead_letters_total.inc()
-        await self._client.publish(f"{subjects.DEAD_LETTERS}.{message.subject}", message.data, headers=message.headers)
-        await message.term()
 
     async def _restore_streams(self) -> None:
         for name, stream_subjects in list(self._streams.items()):
             await self.ensure_stream(name, stream_subjects)
 
 
-def _received(message: Msg) -> Message:
-    return Message(message.subject, message.data, message.headers or {})
-
-
 @asynccontextmanager
-async def connect(url: str, name: str, metrics: Metrics) -> AsyncIterator[Bus]:
-    """A bus that reconnects by itself for ever; raises Unavailable when no server answers in ten seconds."""
+async def connect(
+    url: str, name: str, metrics: Metrics, *, start_timeout_s: float = START_TIMEOUT_S
+) -> AsyncIterator[Bus]:
+    """A bus that reconnects by itself for ever; raises Unavailable when no server answers in `start_timeout_s`."""
     log = structlog.get_logger()
+    newest = ""
 
     async def note(error: Exception) -> None:
+        nonlocal newest
+        newest = str(error)
         metrics.bus_errors_total.inc()
         if isinstance(error, SlowConsumerError):
             metrics.bus_dropped_total.labels("slow_consumer").inc()
@@ -225,7 +192,7 @@ async def connect(url: str, name: str, metrics: Metrics) -> AsyncIterator[Bus]:
 
     client = Client()
     try:
-        async with asyncio.timeout(START_TIMEOUT_S):
+        async with asyncio.timeout(start_timeout_s):
             await client.connect(
                 url,
                 name=name,
@@ -233,12 +200,14 @@ async def connect(url: str, name: str, metrics: Metrics) -> AsyncIterator[Bus]:
                 connect_timeout=1,
                 reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]  # any number of seconds works
                 max_reconnect_attempts=-1,
+                ping_interval=PING_INTERVAL_S,
+                max_outstanding_pings=MAX_PINGS_OUT,
                 pending_size=OUTBOUND_BYTES,
                 flush_timeout=PUBLISH_TIMEOUT_S,
             )
     except (NatsError, OSError, TimeoutError) as error:
         await client.close()
-        raise Unavailable(f"No NATS server answers at {_public(url)}.") from error
+        raise Unavailable(f"No NATS server answers at {_public(url)} ({newest or error!r}).") from error
     try:
         yield Bus(client, metrics, log)
     finally:
@@ -255,5 +224,5 @@ async def _quietly(last_words: Awaitable[None]) -> None:
 
 
 def _public(url: str) -> str:
-    scheme, _, rest = url.rpartition("//")
-    return f"{scheme}//{rest.rpartition('@')[2]}" if scheme else rest.rpartition("@")[2]
+    """The URL without who logs in and how, even where several are listed."""
+    return re.sub(r"(?<=//).*@|^[^/]*@", "", url)
