@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -48,8 +49,7 @@ def make_app(parts: Parts, metrics: Metrics, log: Any) -> ASGIApp:
     app = _bare_app(parts.version["version"])
     for name in Parts.__slots__:
         setattr(app.state, name, getattr(parts, name))
-    document = _contract(app)
-    app.openapi = lambda: document  # type: ignore[method-assign]  # FastAPI's documented way
+    app.openapi = cache(partial(_contract, app))  # type: ignore[method-assign]  # FastAPI's documented way
     return Boundary(app, metrics, log)
 
 
@@ -65,7 +65,7 @@ def _bare_app(version: str) -> FastAPI:
         strict_content_type=False,
     )
     for module in (service, market_data, models, orders, execution, portfolio, stream):
-        app.include_router(module.routes)
+        app.router.routes.extend(module.routes.routes)  # as they are: including would wrap each in another match
     problems.install(app)
     return app
 
