@@ -16,6 +16,8 @@ from fleet.supervisor.processes import Spec
 PROBE_TIMEOUT_S = 1.0
 LAYERS = (("market_data",), ("inference", "execution"), ("portfolio",), ("gateway",))
 """The services in the order of their needs: each layer is ready before the next one starts."""
+REPLAY_LAYERS = (("inference", "execution"), ("portfolio",), ("market_data", "gateway"))
+"""A recorded market begins with its first subscriber: whoever reads it must be there before market_data is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,11 @@ class Plan:
     ports: Ports
     market: Market
     settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def layers(self) -> Sequence[Sequence[str]]:
+        """The services, in layers that start one after the other."""
+        return REPLAY_LAYERS if self.market.files else LAYERS
 
     @property
     def nats_url(self) -> str:

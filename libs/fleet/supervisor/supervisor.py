@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 
 from fleet.supervisor import keys, state
-from fleet.supervisor.plan import LAYERS, Plan
+from fleet.supervisor.plan import Plan
 from fleet.supervisor.processes import Child, Say, Spec
 from trading.errors import FailedPrecondition
 from trading.instruments import CATALOGUE, Instruments
@@ -52,7 +52,7 @@ class Fleet:
         if self.plan.market.is_local:
             self.venue = await self._start_venue()
         symbols = await asyncio.to_thread(self._symbols)
-        for layer in LAYERS:
+        for layer in self.plan.layers:
             await _all([self._start(self.plan.service(name, self.venue, symbols)) for name in layer])
         self._note(ready=True)
 
