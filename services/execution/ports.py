@@ -20,6 +20,12 @@ class VenueRefused(FailedPrecondition):
     REASON = "VENUE_REFUSED"
 
 
+class AnotherWriter(FailedPrecondition):
+    """Somebody else has written to the order log: two services share it, and one of them must not."""
+
+    REASON = "ANOTHER_WRITER"
+
+
 @dataclass(frozen=True, slots=True)
 class Timings:
     """How long an order took, in ns: receipt to answer, validation and risk, venue."""
@@ -108,7 +114,10 @@ class OrderStore(Protocol):
     """The durable order log."""
 
     async def append(self, append: Append) -> None:
-        """Write it all or nothing, durably; raises Unavailable when the outcome is unknown or nothing was written."""
+        """Write it all or nothing, durably.
+
+        Raises Unavailable when nothing was written or nobody knows, AnotherWriter when the place is taken.
+        """
         ...
 
     async def head(self) -> int:

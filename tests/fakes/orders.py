@@ -12,6 +12,7 @@ from services.execution.domain.venue import StreamOpened, VenueAccount, VenueOrd
 from services.execution.ports import (
     NO_TIMINGS,
     AccountRecord,
+    AnotherWriter,
     Append,
     Audit,
     Entry,
@@ -112,7 +113,8 @@ class FakeOrderStore:
 
     def _write(self, append: Append) -> None:
         taken = {entry.log_sequence for entry in self.entries}
-        assert not taken & {entry.log_sequence for entry in append.entries}
+        if taken & {entry.log_sequence for entry in append.entries}:
+            raise AnotherWriter("Taken.")
         self.entries.extend(append.entries)
         self.waiting.extend(entry.outbox for entry in append.entries if entry.outbox)
         if append.published_through is not None:

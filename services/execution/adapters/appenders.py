@@ -13,13 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from services.execution.adapters import schema
 from services.execution.adapters.order_rows import event_row, fill_rows, order_rows, outbox_rows, timing_columns
-from services.execution.ports import Append
+from services.execution.ports import AnotherWriter, Append
 from trading.errors import Unavailable
 
 Rows = Sequence[Mapping[str, Any]]
 _UPSERT = (
     "ON CONFLICT (order_id) DO UPDATE SET status = excluded.status, version = excluded.version, state = excluded.state"
 )
+_TAKEN = "Another writer has taken this place in the order log."
 _TIMED = ("total_latency_ns", "validation_time_ns", "execution_time_ns")
 
 
@@ -27,7 +28,7 @@ class Appender(Protocol):
     """Writes one transaction."""
 
     async def append(self, append: Append) -> None:
-        """All or nothing, durably; raises Unavailable when the outcome is unknown or nothing was written."""
+        """All or nothing, durably; raises Unavailable or AnotherWriter."""
         ...
 
     async def close(self) -> None:
@@ -65,6 +66,8 @@ class SqliteAppender:
                 raise
         except sqlite3.OperationalError as error:
             raise Unavailable("The order log cannot be written.", retry_after_s=1, cause=str(error)) from error
+        except sqlite3.IntegrityError as error:
+            raise AnotherWriter(_TAKEN, cause=str(error)) from error
 
     def _write(self, connection: sqlite3.Connection, append: Append) -> None:
         entries = append.entries
@@ -115,6 +118,8 @@ class PostgresAppender:
                     raise
         except (OSError, TimeoutError, *_GONE) as error:
             raise Unavailable("The order log does not answer.", retry_after_s=1) from error
+        except asyncpg.UniqueViolationError as error:
+            raise AnotherWriter(_TAKEN, cause=str(error)) from error
 
     async def close(self) -> None:
         """Its connections belong to the engine."""
