@@ -94,8 +94,7 @@ def activity_id(event: OrderEvent) -> str:
 def fill_activity(event: OrderEvent, account_id: str, listing: Listing) -> Payload:
     """A fill as an account activity."""
     order, execution = event.order, event.execution
-    if execution is None:
-        raise ValueError("A fill has an execution.")
+    assert execution is not None
     return {
         "id": activity_id(event),
         "account_id": account_id,

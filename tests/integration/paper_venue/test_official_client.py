@@ -341,6 +341,26 @@ async def test_a_stranger_is_not_authorized_on_the_trading_stream(venue: Any) ->
         await asyncio.wait_for(socket.wait_closed(), 20)
 
 
+async def test_a_silent_stranger_is_cut_off_from_the_trading_stream(open_venue: Any) -> None:
+    with open_venue("--auth-timeout-s", "0.2", "--symbols", "AAPL") as hasty:
+        async with connect(hasty.alpaca["trading_stream"], proxy=None) as socket:
+            await asyncio.wait_for(socket.wait_closed(), 30)
+            assert socket.close_code == 1008
+
+
+async def test_who_does_not_read_order_events_is_cut_off_and_orders_go_on(open_venue: Any) -> None:
+    body = {"symbol": "AAPL", "qty": "100000", "side": "buy", "type": "market", "time_in_force": "day"}
+    with open_venue("--outbox-updates", "1", "--symbols", "AAPL", "--cash", "1000000000") as venue:
+        async with connect(venue.alpaca["trading_stream"], proxy=None, additional_headers=venue.headers) as socket:
+            await socket.send(json.dumps({"action": "listen", "data": {"streams": ["trade_updates"]}}))
+            await socket.recv()
+            answer = await asyncio.to_thread(venue.call, "POST", "/v2/orders", json=body)
+            await asyncio.wait_for(socket.wait_closed(), 30)
+        filled = venue.get(f"/v2/orders/{answer.json()['id']}")
+
+    assert (answer.status_code, filled["status"]) == (200, "filled")
+
+
 async def test_unknown_streams_are_left_out_and_an_empty_list_stops(venue: Any) -> None:
     async with connect(venue.alpaca["trading_stream"], proxy=None) as socket:
         await socket.send(json.dumps({"action": "auth", "key": venue.alpaca["key"], "secret": venue.alpaca["secret"]}))

@@ -18,6 +18,8 @@ from services.paper_venue.domain.tape import Tape
 from services.paper_venue.domain.ticks import Kind, Ticks
 from services.paper_venue.feed import Feed, Outbox
 from services.paper_venue.pump import Pump, PumpRules, State, keep_sessions
+from services.paper_venue.settings import PaperVenueSettings
+from services.paper_venue.wiring import simulated
 from trading.clock import DAY_NS, MINUTE_NS, ManualClock, SystemClock
 from trading.ids import new_id
 from trading.money import ONE
@@ -232,6 +234,21 @@ async def test_where_the_market_closes_orders_wait_for_its_next_quotes() -> None
     assert driver.submit(a_request(quantity="0.5", symbol="BTC-USDT")).status is Status.FILLED
     driver.quote(99.0, 100, 101.0, 100)
     assert driver.fills_of(order) == [(101.0, 10.0)]
+
+
+@pytest.mark.parametrize(
+    ("start", "first", "last"),
+    [("2026-03-04T20:59:58", True, False), ("2026-03-04T15:00:00", True, True), ("2026-03-07T15:00:00", False, False)],
+)
+def test_shares_are_quoted_within_their_session_and_coins_always(start: str, first: bool, last: bool) -> None:
+    settings = PaperVenueSettings(sessions=SessionRule.NYSE, symbols=("AAPL", "BTC-USDT"))
+    begins_ns = int(np.datetime64(start, "ns").astype(np.int64))
+    source = simulated(settings, begins_ns)
+    chunk = next(source.chunks)
+    halves = [chunk[chunk.time_ns < begins_ns + 2 * 10**9], chunk[chunk.time_ns >= begins_ns + 2 * 10**9]]
+
+    assert [bool((half.instrument == 0).any()) for half in halves] == [first, last]
+    assert all((half.instrument == 1).any() for half in halves)
 
 
 async def test_an_outbox_makes_a_patient_sender_wait_for_room() -> None:
