@@ -69,7 +69,7 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
         history = AlpacaHistory(venue.name, AlpacaRest(data), feed_of(settings.alpaca_stream_url))
         servicer = MarketDataServicer(
             registry=registry,
-            get_quote=GetQuote(registry, board, venue),
+            get_quote=GetQuote(registry, board, venue, CHANNELS),
             streams=streams,
             list_bars=ListBars(registry, history, state.live_bars),
             stats=((venue, counts),),

@@ -51,7 +51,7 @@ def venue() -> Iterator[LiveVenue]:
 
 @pytest.fixture
 async def rest(venue: LiveVenue) -> AsyncIterator[AlpacaRest]:
-    async with http_client(venue.addresses["rest"], headers=venue.key.headers(), timeout_s=5) as client:
+    async with http_client(venue.addresses["rest"], headers=venue.key.headers(), timeout_s=60) as client:
         yield AlpacaRest(client)
 
 

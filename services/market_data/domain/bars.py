@@ -74,9 +74,7 @@ class SymbolBars:
 
     def wait(self, now_ns: int) -> list[Bar]:
         """Nothing came until `now_ns`: the venue's time has moved on by as much as ours since its newest tick."""
-        if self._newest is None:
-            return []
-        event_ns, receive_ns = self._newest
+        event_ns, receive_ns = self._newest or (0, now_ns)
         return self._close(event_ns + max(now_ns - receive_ns, 0))
 
     def _hear(self, block: QuoteBlock | TradeBlock) -> list[Bar]:

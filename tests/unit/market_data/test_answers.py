@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from builders.market import NOON_NS, a_bar, a_quote_block, nanos
+from builders.market import CRYPTO, EQUITY, NOON_NS, a_bar, a_quote_block, nanos
 from fakes.market_data import FakeHistory, FakeQuoteCache, eventually
 
 from services.market_data.domain.bar_query import BarQuery, bar_query
@@ -20,6 +20,7 @@ from trading.clock import DAY_NS, MINUTE_NS
 from trading.errors import ResourceExhausted, Unavailable, UnknownSymbol
 from trading.market import Bar
 
+CHANNELS = {EQUITY: "stocks", CRYPTO: "crypto"}
 SYMBOLS = ("MSFT", "AAPL", "TSLA")
 
 
@@ -32,16 +33,19 @@ def a_board(*symbols: str) -> QuoteBoard:
 
 @pytest.mark.parametrize(("state", "stale"), [(FeedState.UP, False), (FeedState.STALE, True), (FeedState.DOWN, True)])
 def test_a_quote_says_whether_its_feed_still_speaks(state: FeedState, stale: bool) -> None:
-    venue = Venue("paper", ["stocks"])
+    venue = Venue("paper", CHANNELS.values())
     venue.put("stocks", Feed(state), 0)
+    venue.put("crypto", Feed(FeedState.UP), 0)
+    get_quote = GetQuote(Registry(["AAPL", "BTC-USDT"]), a_board("AAPL", "BTC-USDT"), venue, CHANNELS)
 
-    newest, is_stale = GetQuote(Registry(["AAPL"]), a_board("AAPL"), venue)("aapl")
+    newest, is_stale = get_quote("aapl")
+    _, is_other_stale = get_quote("BTC/USD")
 
-    assert (newest.quote.bid_nanos, is_stale) == (nanos(3), stale)
+    assert (newest.quote.bid_nanos, is_stale, is_other_stale) == (nanos(3), stale, False)
 
 
 def test_a_quote_that_has_not_come_yet_is_unavailable_and_a_stranger_is_unknown() -> None:
-    get_quote = GetQuote(Registry(["AAPL"]), QuoteBoard(), Venue("paper", ["stocks"]))
+    get_quote = GetQuote(Registry(["AAPL"]), QuoteBoard(), Venue("paper", CHANNELS.values()), CHANNELS)
 
     with pytest.raises(Unavailable, match="No quote of AAPL"):
         get_quote("AAPL")

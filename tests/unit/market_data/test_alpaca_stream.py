@@ -1,0 +1,200 @@
+"""What the stream adapter makes of a venue that greets oddly, refuses, errs or speaks JSON; on real sockets."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import Any
+
+import msgpack
+import pytest
+from builders.market import EQUITY, a_share
+from pydantic import SecretStr
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
+
+from services.market_data.adapters.alpaca_key import AlpacaKey
+from services.market_data.adapters.alpaca_stream import AlpacaFeed, StreamLimits
+from services.market_data.domain.feed import FeedLost, FeedRefused
+from trading.clock import SystemClock
+
+Script = Callable[[ServerConnection], Awaitable[None]]
+Write = Callable[[Any], str | bytes]
+CONNECTED = [{"T": "success", "msg": "connected"}]
+AUTHENTICATED = [{"T": "success", "msg": "authenticated"}]
+SUBSCRIBED = [{"T": "subscription", "trades": ["AAPL"], "quotes": ["AAPL"], "bars": []}]
+QUOTE = {"T": "q", "S": "AAPL", "bp": 1.5, "bs": 1, "ap": 1.6, "as": 1, "t": "2026-02-03T15:04:05Z"}
+
+
+def an_error(code: int) -> list[dict[str, Any]]:
+    return [{"T": "error", "code": code, "msg": "no"}]
+
+
+@asynccontextmanager
+async def venue(
+    script: Script, *, refuse: HTTPStatus | None = None, patience_s: float = 10.0
+) -> AsyncIterator[AlpacaFeed]:
+    """A feed of a venue that follows a script with each customer."""
+
+    def answer(connection: ServerConnection, request: Request) -> Response | None:
+        assert request.headers["Content-Type"] == "application/msgpack"
+        return None if refuse is None else connection.respond(refuse, "")
+
+    async with serve(script, "127.0.0.1", 0, process_request=answer, compression=None) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        key = AlpacaKey("K", SecretStr("S"))
+        limits = StreamLimits(open_timeout_s=patience_s, frame_bytes_most=10_000)
+        yield AlpacaFeed("paper", EQUITY, f"ws://127.0.0.1:{port}/v2/iex", key, SystemClock(), limits)
+
+
+def saying(*frames: Any, write: Write = json.dumps) -> Script:
+    """Greets a customer and then says these frames; bytes and texts go out as they are."""
+
+    async def script(socket: ServerConnection) -> None:
+        await socket.send(write(CONNECTED))
+        await socket.recv()
+        await socket.send(write(AUTHENTICATED))
+        await socket.recv()
+        await socket.send(write(SUBSCRIBED))
+        for frame in frames:
+            await socket.send(frame if isinstance(frame, str | bytes) else write(frame))
+        await socket.wait_closed()
+
+    return script
+
+
+@pytest.mark.parametrize(("write", "read"), [(json.dumps, json.loads), (msgpack.packb, msgpack.unpackb)])
+async def test_we_log_in_and_subscribe_in_the_venue_s_own_codec(write: Write, read: Callable[[Any], Any]) -> None:
+    heard = []
+
+    async def script(socket: ServerConnection) -> None:
+        for words in (CONNECTED, AUTHENTICATED, SUBSCRIBED):
+            await socket.send(write(words))
+            if words is not SUBSCRIBED:
+                heard.append(read(await socket.recv()))
+        await socket.send(write([QUOTE]))
+        await socket.wait_closed()
+
+    async with venue(script) as feed, feed.open([a_share()]) as session:
+        assert await session.read() == 1
+        assert session.drain().quotes[0].bid_nanos.tolist() == [1_500_000_000]
+
+    assert heard == [
+        {"action": "auth", "key": "K", "secret": "S"},
+        {"action": "subscribe", "trades": ["AAPL"], "quotes": ["AAPL"]},
+    ]
+
+
+@pytest.mark.parametrize("code", [401, 402, 405, 409, 410, 411])
+async def test_an_error_that_trying_again_cannot_mend_is_a_refusal(code: int) -> None:
+    async def script(socket: ServerConnection) -> None:
+        await socket.send(json.dumps(CONNECTED))
+        await socket.recv()
+        await socket.send(json.dumps(an_error(code)))
+
+    async with venue(script) as feed:
+        with pytest.raises(FeedRefused, match=str(code)):
+            async with feed.open([a_share()]):
+                pass
+
+
+@pytest.mark.parametrize("code", [404, 406, 407, 500])
+async def test_an_error_that_may_pass_is_a_loss(code: int) -> None:
+    async def script(socket: ServerConnection) -> None:
+        await socket.send(json.dumps(an_error(code)))
+
+    async with venue(script) as feed:
+        with pytest.raises(FeedLost, match=str(code)):
+            async with feed.open([a_share()]):
+                pass
+
+
+@pytest.mark.parametrize(
+    ("status", "failure"),
+    [
+        (HTTPStatus.UNAUTHORIZED, FeedRefused),
+        (HTTPStatus.NOT_FOUND, FeedRefused),
+        (HTTPStatus.TOO_MANY_REQUESTS, FeedLost),
+        (HTTPStatus.BAD_GATEWAY, FeedLost),
+    ],
+)
+async def test_the_answer_to_the_upgrade_decides(status: HTTPStatus, failure: type[Exception]) -> None:
+    async with venue(saying(), refuse=status) as feed:
+        with pytest.raises(failure, match=str(status.value)):
+            async with feed.open([a_share()]):
+                pass
+
+
+async def test_a_venue_that_never_finishes_the_login_is_given_up() -> None:
+    async def script(socket: ServerConnection) -> None:
+        await socket.send(json.dumps(CONNECTED))
+        await socket.wait_closed()
+
+    async with venue(script, patience_s=0.2) as feed:
+        with pytest.raises(FeedLost, match="in time"):
+            async with feed.open([a_share()]):
+                pass
+
+
+@pytest.mark.parametrize("words", ["{", b"\xc1", '"hello"'])
+async def test_a_greeting_that_is_none_is_a_loss(words: str | bytes) -> None:
+    async def script(socket: ServerConnection) -> None:
+        await socket.send(words)
+        await socket.wait_closed()
+
+    async with venue(script) as feed:
+        with pytest.raises(FeedLost, match="could not be read"):
+            async with feed.open([a_share()]):
+                pass
+
+
+async def test_a_venue_that_hangs_up_during_the_login_is_a_loss() -> None:
+    async def script(socket: ServerConnection) -> None:
+        await socket.close(1013, "try later")
+
+    async with venue(script) as feed:
+        with pytest.raises(FeedLost, match="try later"):
+            async with feed.open([a_share()]):
+                pass
+
+
+async def test_garbage_between_ticks_is_counted_and_harmless() -> None:
+    async with venue(saying([QUOTE], "{", b"\xc1", [], [QUOTE])) as feed, feed.open([a_share()]) as session:
+        for _ in range(5):
+            await session.read()
+        ticks = session.drain()
+
+    assert (ticks.count, ticks.refused) == (2, 2)
+
+
+@pytest.mark.parametrize(("code", "failure"), [(407, FeedLost), (409, FeedRefused)])
+async def test_an_error_among_ticks_ends_the_session_after_them(code: int, failure: type[Exception]) -> None:
+    async with venue(saying([QUOTE, *an_error(code)])) as feed, feed.open([a_share()]) as session:
+        with pytest.raises(failure, match=str(code)):
+            await session.read()
+
+        assert session.drain().count == 1
+
+
+async def test_words_of_control_among_ticks_are_no_ticks() -> None:
+    async with venue(saying([*SUBSCRIBED, QUOTE])) as feed, feed.open([a_share()]) as session:
+        assert await session.read() == 1
+
+
+async def test_a_frame_beyond_the_bound_ends_the_session() -> None:
+    async with venue(saying("[" + " " * 20_000 + "]")) as feed, feed.open([a_share()]) as session:
+        with pytest.raises(FeedLost, match="1009"):
+            await session.read()
+
+
+async def test_a_reader_who_waits_is_suspended_and_one_with_frames_at_hand_is_not() -> None:
+    async with venue(saying([QUOTE], [QUOTE])) as feed, feed.open([a_share()]) as session:
+        await session.read()
+        reading = asyncio.create_task(session.read())
+        assert await reading == 2
+        waiting = asyncio.create_task(session.read())
+        done, _ = await asyncio.wait([waiting], timeout=0.05)
+        waiting.cancel()
+
+    assert not done
