@@ -1,4 +1,10 @@
-"""Makes a starter model: `python -m services.inference.starter --market FILE… --out …/<name>/<version>`."""
+"""Makes a starter model from simulated markets. The shipped momentum-v1 came, byte for byte, from these three:
+
+    python -m services.paper_venue export --seed 1 --seconds 7200 --out bursts.parquet
+    python -m services.paper_venue export --seed 2 --seconds 7200 --no-edge --out calm.parquet
+    python -m services.inference.starter --market bursts.parquet --market calm.parquet \\
+        --out services/inference/models/momentum-v1/1
+"""
 
 import argparse
 import sys

@@ -20,8 +20,8 @@ and nothing below is a claim about one.
 {files}
 
 Each market is seen with its trades and, as `quotes_only`, without them. Cut by time: 60 % to train (every {stride}th
-row, {rows:,} rows), 20 % to calibrate (Platt: slope {slope:.4f}, intercept {intercept:.4f}), 20 % to judge; a horizon is
-purged before each cut and 30 s are left out after it. Seed {seed}.
+row, {rows:,} rows), 20 % to calibrate (Platt: slope {slope:.4f}, intercept {intercept:.4f}), 20 % to judge;
+a horizon is purged before each cut and 30 s are left out after it. Seed {seed}.
 
 ## Judged on the last slice of each market
 | market | rows | Brier skill (95 % interval) | edge | hit rate | calibration error | over {sure} | hits there |

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -137,9 +138,32 @@ def test_a_provider_that_is_only_claimed_is_not_believed(monkeypatch: pytest.Mon
     loaded.close()
 
 
+def test_requiring_a_gpu_refuses_a_session_that_fell_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(ModelRefused):
+            OnnxModel(a_card(), onnx_bytes(a_network(), "test"), SessionRules(gpu="require"))
+
+
 def test_counting_gpus_without_a_driver_gives_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cuda, "_DRIVER", "libno-such-driver.so.1")
     assert cuda.device_count() == 0
+
+
+def test_the_gpus_that_a_driver_opens_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Driver:
+        def cuInit(self, flags: int) -> int:
+            return 0
+
+        def cuDeviceGetCount(self, count: Any) -> int:
+            count._obj.value = 2
+            return 0
+
+    monkeypatch.setattr("ctypes.CDLL", lambda name: Driver())
+    assert cuda.device_count() == 2
 
 
 def test_a_driver_that_does_not_start_has_no_gpus(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,14 +14,24 @@ from services.inference.starter.market import read_market
 SECONDS, RATE = 600, 10
 COUNT = SECONDS * RATE
 START_NS = 1_704_205_800_000_000_000
+SYMBOLS = ("AAPL", "BTC-USDT")
 
 
 def write_market(file: Path, seed: int, *, edge: bool) -> Path:
     """Ten minutes of two symbols; with the edge the lean of the displayed sizes tells the next second's drift."""
     random = np.random.default_rng(seed)
-    frames = [_quotes(symbol, random, edge=edge) for symbol in ("AAPL", "BTC-USDT")]
+    frames = [_quotes(symbol, random, edge=edge) for symbol in SYMBOLS]
     pl.concat(frames).sort("timestamp_ns", maintain_order=True).write_parquet(file)
     return file
+
+
+def write_trades(file: Path) -> None:
+    """One trade a second of each symbol, in the twin of a market file."""
+    times = START_NS + np.arange(SECONDS) * 10**9
+    frames = [
+        pl.DataFrame({"timestamp_ns": times, "symbol": symbol, "price": 100.0, "size": 1.0}) for symbol in SYMBOLS
+    ]
+    pl.concat(frames).write_parquet(file.with_name(f"{file.stem}-trades.parquet"))
 
 
 def _quotes(symbol: str, random: np.random.Generator, *, edge: bool) -> pl.DataFrame:
@@ -50,6 +60,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_market(folder / "edge.parquet", 1, edge=True),
         write_market(folder / "calm.parquet", 2, edge=False),
     )
+    write_trades(edge)
     assert main(["--market", str(edge), "--market", str(calm), "--out", str(out)]) == 0
     return out
 
@@ -66,6 +77,7 @@ def test_the_edge_is_found_where_it_is_and_only_there(made: Path) -> None:
     model = load_model(made, SessionRules())
     model.close()
     assert model.card.metrics["edge.brier_skill_low"] > 0.1
+    assert model.card.metrics["edge.quotes_only.brier_skill_low"] > 0.1, "it can do without the trades"
     assert model.card.metrics["calm.brier_skill_low"] < 0
     assert model.card.metrics["calm.hit_rate"] == pytest.approx(0.5, abs=0.05)
 
