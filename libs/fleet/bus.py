@@ -20,7 +20,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StorageType,
 from nats.js.errors import BadRequestError, NoStreamResponseError
 
 from fleet import envelope
-from fleet.consumption import RETRY_WAIT_S, Consumption, Handle, Message
+from fleet.consumption import RETRY_WAIT_S, Consumption, Handle, Message, heed_cancel
 from fleet.metrics import Metrics
 from fleet.telemetry import current_traceparent
 from trading.errors import Unavailable
@@ -160,6 +160,7 @@ class Bus:
         )
         consumption = Consumption(self._client, handle, self._metrics, self._log)
         while True:
+            heed_cancel()
             try:
                 await self._restore_streams()
                 await self._jetstream.add_consumer(stream, config)

@@ -34,6 +34,13 @@ class Message(NamedTuple):
 Handle = Callable[[list[Message]], Awaitable[None]]
 
 
+def heed_cancel() -> None:
+    """End a task that was canceled while nats-py flushed: nats-py swallows the cancel, and a loop would go on."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 class Consumption:
     """Hands fetched events to a handler, and tells JetStream how it went."""
 
@@ -47,6 +54,7 @@ class Consumption:
         """Fetch and settle batches until NATS fails; raises its error."""
         try:
             while True:
+                heed_cancel()
                 try:
                     messages = await subscription.fetch(batch, FETCH_TIMEOUT_S)
                 except NatsTimeoutError:

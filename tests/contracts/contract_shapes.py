@@ -78,7 +78,7 @@ def _alternatives(node: Document, options: list[Any], document: Document) -> dic
     flat: list[Any] = []
     for option in options:
         found = schema(option, document)
-        flat += found["alternatives"] if "alternatives" in found else [found]
+        flat += found.get("alternatives", [found])
     result: dict[str, Any] = {"alternatives": sorted(flat, key=lambda option: json.dumps(option, sort_keys=True))}
     if node.get("default") is not None:
         result["default"] = node["default"]

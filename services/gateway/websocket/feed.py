@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from fleet import subjects
+from fleet.consumption import heed_cancel
 from neuraltrader.execution.v1 import execution_pb2
 from neuraltrader.portfolio.v1 import portfolio_pb2
 from services.gateway.schemas.book import money_text, position_view
@@ -110,6 +111,7 @@ class Feed:
             except Unavailable as error:
                 self._log.debug("stream.feed.waits", channel=self.kind.channel.value, error=error.message)
                 await asyncio.sleep(START_RETRY_S)
+                heed_cancel()
 
     def _tell(self, stored: Stored) -> None:
         self._told = stored.position

@@ -10,6 +10,7 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, RawStreamMsg
 from nats.js.errors import NotFoundError
 
+from fleet.consumption import heed_cancel
 from trading.errors import Unavailable
 
 FETCH_BATCH = 256
@@ -87,6 +88,7 @@ class Journal:
             try:
                 subscription = await self._subscribe(subject, position)
                 while True:
+                    heed_cancel()
                     async for stored in self._next(subscription):
                         position = stored.position + 1
                         yield stored
@@ -94,6 +96,7 @@ class Journal:
                 self._log.debug("stream.follow.again", stream=self._stream, error=repr(error))
                 await asyncio.sleep(RETRY_WAIT_S)
                 position = await self._within(position)
+                heed_cancel()
 
     async def end(self) -> int:
         """The place of the newest event of the whole stream, 0 while there is none; raises Unavailable."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -115,6 +115,16 @@ async def running(fleet: FakeFleet, nats_url: str, **changes: Any) -> AsyncItera
 
 async def _as_coroutine(loop: Callable[[], Any]) -> None:
     await loop()
+
+
+async def eventually(condition: Callable[[], Awaitable[bool] | bool]) -> None:
+    """Poll a condition that another task or server makes true."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            found = condition()
+            if found if isinstance(found, bool) else await found:
+                return
+            await asyncio.sleep(0.02)
 
 
 @pytest.fixture

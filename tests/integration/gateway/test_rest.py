@@ -2,13 +2,14 @@
 
 import struct
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import httpx
 import pytest
 from builders.gateway import a_bar, an_order, an_order_event
-
 from integration.gateway.conftest import Gateway
+
 from neuraltrader.execution.v1 import execution_pb2
 from neuraltrader.execution.v1 import execution_service_pb2 as execution
 from neuraltrader.inference.v1 import inference_service_pb2 as inference
@@ -171,9 +172,7 @@ async def test_a_body_too_large_is_413_whether_declared_or_streamed(gateway: Gat
             yield b" " * 65_536
 
     headers = {"Content-Type": "application/json"}
-    problem(
-        await gateway.http.post("/v1/orders", content=b" " * 2_000_000, headers=headers), 413, "BODY_TOO_LARGE"
-    )
+    problem(await gateway.http.post("/v1/orders", content=b" " * 2_000_000, headers=headers), 413, "BODY_TOO_LARGE")
     problem(await gateway.http.post("/v1/orders", content=pieces(), headers=headers), 413, "BODY_TOO_LARGE")
     assert (await gateway.http.get("/healthz")).status_code == 200
 
@@ -408,7 +407,7 @@ async def test_risk_of_a_window_of_the_fleets_own_history(gateway: Gateway) -> N
     assert (answer["observations"], answer["beta"], answer["correlation"]) == (4, 1.1, None)
     (sent,) = gateway.fleet.script.heard(portfolio.CalculateRiskRequest)
     closes = [100 + day % 7 for day in days][-5:]
-    expected = [after / before - 1 for before, after in zip(closes, closes[1:], strict=False)]
+    expected = [after / before - 1 for before, after in pairwise(closes)]
     assert struct.unpack("<4d", sent.returns_f64le) == pytest.approx(expected, abs=1e-15)
     assert len(sent.market_returns_f64le) == 32
 
