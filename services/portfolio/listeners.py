@@ -20,36 +20,25 @@ DURABLE = "portfolio-book"
 class FillListener:
     """Books the fills of the stream; they are acknowledged after the book's transaction."""
 
-    def __init__(
-        self, bus: Bus, apply: ApplyFills, metrics: Metrics, log: Any, *, batch: int, database_retry_s: float
-    ) -> None:
+    def __init__(self, bus: Bus, apply: ApplyFills, metrics: Metrics, *, batch: int) -> None:
         self._bus = bus
         self._apply = apply
         self._metrics = metrics
-        self._log = log
         self._batch = batch
-        self._database_retry_s = database_retry_s
 
     async def run(self) -> None:
-        """Consume for ever."""
+        """Consume for ever; while the database is away the bus holds the batch and hands it over again."""
         await self._bus.consume(subjects.ORDER_STREAM, DURABLE, subjects.FILLS_ALL, self.book, batch=self._batch)
 
     async def book(self, messages: list[Message]) -> None:
-        """Book one batch; raises InvalidArgument when a message is no fill, and then books none of it.
+        """Book one batch.
 
-        While the database is away the batch waits: giving it back would use up its five deliveries.
+        Raises InvalidArgument when a message is no fill, Unavailable when the database is away; then none of
+        the batch was booked.
         """
         events = [fill_of_event(message.payload) for message in messages]
-        fills = [fill for fill in events if fill is not None]
-        while True:
-            try:
-                posting = await self._apply(fills)
-            except Unavailable as error:
-                self._log.warning("book.waits", fills=len(fills), reason=error.message)
-                await asyncio.sleep(self._database_retry_s)
-            else:
-                self._metrics.inbox_duplicates_total.inc(posting.duplicates)
-                return
+        posting = await self._apply([fill for fill in events if fill is not None])
+        self._metrics.inbox_duplicates_total.inc(posting.duplicates)
 
 
 class QuoteListener:

@@ -11,7 +11,6 @@ class Settings(DatabaseSettings, FleetSettings):
     grpc_port: int = Field(50054, ge=1, le=65535, description="Port of the gRPC server.")
     metrics_port: int = Field(9104, ge=1, le=65535, description="Port of /metrics, /healthz and /readyz.")
     fill_batch: int = Field(256, ge=1, le=4096, description="Most fills from the stream in one transaction.")
-    database_retry_s: float = Field(0.2, gt=0, le=10, description="Wait before a batch is tried again, in seconds.")
     catch_up_s: float = Field(2.0, gt=0, description="Seconds between two looks into execution's log and accounts.")
     catch_up_page: int = Field(1000, ge=1, le=10_000, description="Most fills in one answer of the log.")
     catch_up_overlap: int = Field(

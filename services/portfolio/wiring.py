@@ -109,17 +109,10 @@ def _build(outside: _Outside) -> tuple[ReadBook, dict[str, Loop]]:
     price = PricePositions(book, outside.market_data, marks, runtime.log)
     roll = RollDay(book, know, accounts, read, marks, runtime.clock)
     warm = outside.solver.warm  # in the first round, so that its import does not compete with the start
-    steps: dict[str, Step] = {"accounts": know.learn, "fills": catch_up, "marks": price, "day": roll, "solver": warm}
+    steps: dict[str, Step] = {"accounts": know.learn, "day": roll, "fills": catch_up, "marks": price, "solver": warm}
     rounds = Rounds(steps, runtime.log, period_s=settings.catch_up_s)
     tell = TellChanges(book, accounts, NatsPositions(outside.nats), marks, batch=settings.outbox_batch)
-    fills = FillListener(
-        outside.nats,
-        apply,
-        runtime.metrics,
-        runtime.log,
-        batch=settings.fill_batch,
-        database_retry_s=settings.database_retry_s,
-    )
+    fills = FillListener(outside.nats, apply, runtime.metrics, batch=settings.fill_batch)
     quotes = QuoteListener(outside.nats, marks, runtime.log)
     relay = Relay(tell, changed, runtime.log, retry_s=settings.outbox_retry_s)
     return read, {"fills": fills.run, "quotes": quotes.run, "relay": relay.run, "rounds": rounds.run}

@@ -1,8 +1,17 @@
-"""Stand-ins for the portfolio's ports: execution, market data, where events are told, and a solver."""
+"""Stand-ins for what lies outside the portfolio: as ports in the process, or as servers on a real port."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import ParamSpec, TypeVar
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, ParamSpec, TypeVar
 
+import grpc
+from builders.portfolio import fill_message
+
+from neuraltrader.execution.v1 import execution_service_pb2 as pb
+from neuraltrader.execution.v1 import execution_service_pb2_grpc as pb_grpc
+from neuraltrader.market_data.v1 import market_data_pb2 as market
+from neuraltrader.market_data.v1 import market_data_service_pb2 as market_calls
+from neuraltrader.market_data.v1 import market_data_service_pb2_grpc as market_grpc
 from services.portfolio.domain.account import AccountTerms, PositionChange, PositionValue
 from services.portfolio.domain.ledger import Fill
 from services.portfolio.domain.optimiser.answer import Solution
@@ -85,3 +94,51 @@ class FakeSolver:
 async def run_here(function: Callable[Args, Result], *args: Args.args, **kwargs: Args.kwargs) -> Result:
     """Offload that stays where it is."""
     return function(*args, **kwargs)
+
+
+class ExecutionServer(pb_grpc.ExecutionServiceServicer):
+    """Execution on a real gRPC port, as far as portfolio calls it."""
+
+    def __init__(self, fills: Sequence[Fill] = (), accounts: Sequence[pb.Account] = ()) -> None:
+        self.log = sorted(fills, key=lambda fill: fill.log_sequence)
+        self.accounts = list(accounts)
+
+    async def ListFills(self, request: pb.ListFillsRequest, context: Any) -> pb.ListFillsResponse:
+        later = [fill for fill in self.log if fill.log_sequence > request.after_log_sequence]
+        page = later[: request.page_size]
+        return pb.ListFillsResponse(fills=[fill_message(fill) for fill in page], has_more=len(later) > len(page))
+
+    async def ListAccounts(self, request: pb.ListAccountsRequest, context: Any) -> pb.ListAccountsResponse:
+        return pb.ListAccountsResponse(accounts=self.accounts)
+
+
+class MarketDataServer(market_grpc.MarketDataServiceServicer):
+    """market_data on a real gRPC port, as far as portfolio calls it."""
+
+    def __init__(self, quotes: Sequence[market.Quote] = (), instruments: Sequence[market.Instrument] = ()) -> None:
+        self.quotes = {quote.symbol: quote for quote in quotes}
+        self.instruments = list(instruments)
+
+    async def GetQuote(self, request: market_calls.GetQuoteRequest, context: Any) -> market_calls.GetQuoteResponse:
+        if request.symbol not in self.quotes:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "unknown")
+        return market_calls.GetQuoteResponse(quote=self.quotes[request.symbol])
+
+    async def ListInstruments(
+        self, request: market_calls.ListInstrumentsRequest, context: Any
+    ) -> market_calls.ListInstrumentsResponse:
+        return market_calls.ListInstrumentsResponse(instruments=self.instruments)
+
+
+@asynccontextmanager
+async def serving(execution: ExecutionServer, market_data: MarketDataServer) -> AsyncIterator[str]:
+    """Both on one port of 127.0.0.1; gives its address."""
+    server = grpc.aio.server()
+    pb_grpc.add_ExecutionServiceServicer_to_server(execution, server)
+    market_grpc.add_MarketDataServiceServicer_to_server(market_data, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        await server.stop(0)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Self
 
-from services.portfolio.adapters.solver_worker import HEADER, Failure, Job, frame, unframe
+from services.portfolio.adapters.solver_frames import HEADER, Failure, Job, frame, unframe
 from services.portfolio.domain.optimiser.answer import Solution
 from services.portfolio.domain.optimiser.problem import Problem
 from trading.errors import DeadlineExceeded, ResourceExhausted, Unavailable
@@ -41,10 +41,6 @@ class _Worker:
                 sys.executable, "-m", _MODULE, stdin=PIPE, stdout=PIPE, env=environment
             )
         )
-
-    @property
-    def is_alive(self) -> bool:
-        return self._process.returncode is None
 
     async def ask(self, job: Job) -> Solution | Failure:
         """The worker's answer; raises WorkerDied."""
@@ -105,26 +101,19 @@ class SolverPool:
 
     async def _ask(self, job: Job) -> Solution | Failure:
         for _ in range(_ATTEMPTS):
-            async with self._worker() as worker:
-                try:
-                    return await worker.ask(job)
-                except WorkerDied:
-                    self._log.warning("solver.died")
-        raise Unavailable("The solver process died twice.", retry_after_s=_RETRY_AFTER_S)
-
-    @asynccontextmanager
-    async def _worker(self) -> AsyncIterator[_Worker]:
-        """A worker of one's own; given back only when it answered."""
-        worker = self._idle.pop() if self._idle else await _Worker.start()
-        answered = False
-        try:
-            yield worker
-            answered = worker.is_alive
-        finally:
-            if answered:
-                self._idle.append(worker)
-            else:
+            worker = self._idle.pop() if self._idle else await _Worker.start()
+            try:
+                answer = await worker.ask(job)
+            except WorkerDied:
+                self._log.warning("solver.died")
                 await worker.end()
+            except BaseException:  # a deadline or a cancelled call: what it works on is of no use any more
+                await worker.end()
+                raise
+            else:
+                self._idle.append(worker)
+                return answer
+        raise Unavailable("The solver process died twice.", retry_after_s=_RETRY_AFTER_S)
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, Select, Table, delete, func, select, tuple_
+from sqlalchemy import Row, Select, Table, delete, func, select, text, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -28,8 +28,8 @@ _CHUNK = 500
 """Keys asked for in one statement."""
 _REFOLD_ROWS = 5_000
 """Fills fetched at a time when a position is folded again."""
-_ONE_MOMENT = {"postgresql": "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "sqlite": "BEGIN"}
-"""What makes the reads that follow see one moment: SQLite's driver opens no transaction for a SELECT."""
+_ONE_MOMENT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+"""Postgres gives each statement a moment of its own unless told; SQLite always gives a transaction one."""
 
 
 class SqlBook:
@@ -37,7 +37,6 @@ class SqlBook:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._one_moment = _ONE_MOMENT[database.dialect]
 
     async def apply(self, fills: Sequence[Fill], *, scanned_to: int | None = None) -> Posting:
         """Fold in the fills that are new, in the order of the log, whatever order they came in."""
@@ -64,7 +63,8 @@ class SqlBook:
     async def read(self, account: str) -> AccountBook:
         """One account at one moment: three tables in one read transaction."""
         async with self._database.read() as connection:
-            await connection.exec_driver_sql(self._one_moment)
+            if self._database.dialect == "postgresql":
+                await connection.execute(_ONE_MOMENT)
             totals = (await connection.execute(_of(tables.books, account))).one_or_none()
             positions = (await connection.execute(_of(tables.positions, account))).all()
             flows = (await connection.execute(_of(tables.cash_flows, account))).all()
@@ -135,7 +135,7 @@ class _Batch:
         )
 
     async def _hold_books(self, accounts: Sequence[str]) -> dict[str, BookTotals]:
-        """Lock the accounts in one order; the insert comes first, so SQLite takes its write lock at once."""
+        """Lock the accounts, always in the same order, so that two writers never wait for each other."""
         rows = [BookTotals(account)._asdict() for account in accounts]
         await self._connection.execute(self._insert(tables.books).on_conflict_do_nothing(), rows)
         column = tables.books.c.account

@@ -90,9 +90,10 @@ def test_no_other_method_finds_a_better_sharpe_ratio(seed: int) -> None:
     problem = a_problem(count=12, seed=seed, sectors=SECTORS, sector_caps=CAPS, max_position_size=0.3)
     found = answer(problem)
     excess, covariance = problem.excess, problem.moments.covariance
-    rows = [{"type": "eq", "fun": lambda w: w.sum() - 1}]
-    for cap in problem.sector_caps():
-        rows.append({"type": "ineq", "fun": lambda w, cap=cap: cap.cap - w[list(cap.members)].sum()})
+    rows = [{"type": "eq", "fun": lambda w: w.sum() - 1}] + [
+        {"type": "ineq", "fun": lambda w, cap=cap: cap.cap - w[list(cap.members)].sum()}
+        for cap in problem.sector_caps()
+    ]
     rival = minimize(
         lambda w: -(excess @ w) / np.sqrt(w @ covariance @ w),
         np.full(12, 1 / 12), bounds=[(0, 0.3)] * 12, constraints=rows, method="SLSQP", options={"ftol": 1e-14},

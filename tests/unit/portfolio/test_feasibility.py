@@ -139,9 +139,7 @@ def test_holes_are_refused_exactly_when_no_choice_of_positions_fills_the_budget(
         sectors=named, sector_caps=limits,
     )  # fmt: skip
     slack = 1e-9
-    feasible = any(
-        _can_fill(chosen, sectors, least, most, limits, slack) for chosen in product((0, 1), repeat=count)
-    )
+    feasible = any(_can_fill(chosen, sectors, least, most, limits, slack) for chosen in product((0, 1), repeat=count))
     try:
         refuse_infeasible(problem)
     except Refusal:
@@ -151,9 +149,7 @@ def test_holes_are_refused_exactly_when_no_choice_of_positions_fills_the_budget(
 
 
 def _can_fill_any(sectors: list[str], least: float, most: float, caps: dict[str, float], slack: float) -> bool:
-    return any(
-        _can_fill(chosen, sectors, least, most, caps, slack) for chosen in product((0, 1), repeat=len(sectors))
-    )
+    return any(_can_fill(chosen, sectors, least, most, caps, slack) for chosen in product((0, 1), repeat=len(sectors)))
 
 
 def _can_fill(

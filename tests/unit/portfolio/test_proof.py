@@ -30,7 +30,8 @@ def test_the_least_variance_of_two_uncorrelated_assets_is_proven() -> None:
 def test_other_weights_are_not_proven_by_any_price_of_the_budget() -> None:
     problem = two_assets(objective=Objective.MIN_VARIANCE)
     residuals = [
-        optimality_residual(problem, np.array([0.7, 0.3]), Multipliers(budget=price)) for price in np.linspace(-2, 0, 50)
+        optimality_residual(problem, np.array([0.7, 0.3]), Multipliers(budget=price))
+        for price in np.linspace(-2, 0, 50)
     ]
     assert min(residuals) > 0.05
 

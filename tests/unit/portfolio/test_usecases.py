@@ -193,7 +193,9 @@ async def test_a_new_day_waits_for_the_price_of_everything_that_is_held(desk: De
 
 
 async def test_held_symbols_without_a_mark_are_asked_for_and_flat_ones_are_not(desk: Desk) -> None:
-    await desk.apply([a_fill(1), a_fill(2, symbol="GONE"), a_fill(3, symbol="MSFT"), a_fill(4, Side.SELL, symbol="MSFT")])
+    await desk.apply(
+        [a_fill(1), a_fill(2, symbol="GONE"), a_fill(3, symbol="MSFT"), a_fill(4, Side.SELL, symbol="MSFT")]
+    )
     desk.market_data.quotes["MSFT"] = a_quote("MSFT")
     await desk.price()
     assert dict(desk.marks) == {"AAPL": 111 * ONE}

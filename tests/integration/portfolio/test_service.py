@@ -1,0 +1,289 @@
+"""The portfolio as a process: on a real nats-server, on SQLite and Postgres, killed and started again."""
+
+import asyncio
+import random
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from builders.portfolio import a_fill, fill_event
+from fakes.portfolio import ExecutionServer, MarketDataServer, serving
+from servers import free_port, process
+
+from fleet import channels, subjects
+from fleet.bus import Bus, Message, connect
+from fleet.metrics import Metrics
+from neuraltrader.execution.v1 import execution_pb2, execution_service_pb2
+from neuraltrader.market_data.v1 import market_data_pb2 as market
+from neuraltrader.portfolio.v1 import portfolio_pb2
+from neuraltrader.portfolio.v1 import portfolio_service_pb2 as pb
+from neuraltrader.portfolio.v1.portfolio_service_pb2_grpc import PortfolioServiceStub
+from services.portfolio.domain.ledger import Fill, Ledger
+from trading.errors import Kind, TradingError
+from trading.money import ONE
+from trading.order import Side
+
+READY_S = 90.0
+SETTLED_S = 60.0
+NOBODY = "127.0.0.1:1"
+
+
+class Life:
+    """How to start one portfolio, again and again, over the same database."""
+
+    def __init__(self, directory: Path, nats_url: str, database_url: str, others: str = NOBODY) -> None:
+        self.directory = directory
+        self.grpc_port, self.metrics_port = free_port(), free_port()
+        self.environment = {
+            "NATS_URL": nats_url,
+            "DATABASE_URL": database_url,
+            "NT_DATA_DIR": str(directory),
+            "NT_GRPC_PORT": str(self.grpc_port),
+            "NT_METRICS_PORT": str(self.metrics_port),
+            "NT_EXECUTION_ADDRESS": others,
+            "NT_MARKET_DATA_ADDRESS": others,
+            "NT_CATCH_UP_S": "0.2",
+            "NT_READ_TIMEOUT_S": "2",
+            "NT_FILL_BATCH": "16",
+        }
+
+    @contextmanager
+    def started(self) -> Iterator["Life"]:
+        command = [sys.executable, "-m", "services.portfolio"]
+        with process(command, env=self.environment, log=self.directory / "portfolio.log") as child:
+            self.child = child
+            yield self
+
+    async def ready(self) -> None:
+        url = f"http://127.0.0.1:{self.metrics_port}/readyz"
+        async with httpx.AsyncClient(trust_env=False) as client, asyncio.timeout(READY_S):
+            while True:
+                assert self.child.poll() is None, (self.directory / "portfolio.log").read_text()
+                try:
+                    if (await client.get(url)).status_code == 200:
+                        return
+                except httpx.TransportError:
+                    pass
+                await asyncio.sleep(0.05)
+
+    def kill(self) -> None:
+        self.child.send_signal(signal.SIGKILL)
+        self.child.wait()
+
+
+@asynccontextmanager
+async def calls_to(life: Life) -> AsyncIterator[PortfolioServiceStub]:
+    async with channels.connect(
+        f"127.0.0.1:{life.grpc_port}", token=None, client="test", default_timeout_s=60
+    ) as channel:
+        yield PortfolioServiceStub(channel)
+
+
+def some_fills(count: int) -> list[Fill]:
+    dice = random.Random(11)
+    return [
+        a_fill(
+            number,
+            dice.choice(list(Side)),
+            quantity_nanos=dice.randrange(1, 10**11),
+            price_nanos=dice.randrange(1, 10**12),
+            fee_nanos=dice.randrange(0, 10**7),
+            symbol=dice.choice(["AAPL", "TSLA", "BTC-USDT"]),
+        )
+        for number in range(1, count + 1)
+    ]
+
+
+async def publish(bus: Bus, fills: list[Fill], salt: str) -> None:
+    """Put fills on the stream; another salt makes JetStream take the same fill for a new message."""
+    for fill in fills:
+        await bus.publish_event(
+            subjects.order_event("fill", fill.account), fill_event(fill),
+            event_id=f"{fill.event_id}/{salt}", event_type="fill", source="test", time_ns=fill.event_time_ns,
+        )  # fmt: skip
+
+
+async def booked(calls: PortfolioServiceStub, count: int) -> pb.ListPositionsResponse:
+    async with asyncio.timeout(SETTLED_S):
+        while True:
+            answer = await calls.ListPositions(pb.ListPositionsRequest(include_flat=True))
+            if sum(position.fill_count for position in answer.positions) >= count:
+                return answer
+            await asyncio.sleep(0.05)
+
+
+def nanos(money: object) -> int:
+    return money.units * ONE + money.nanos  # type: ignore[attr-defined,no-any-return]
+
+
+def assert_exact(answer: pb.ListPositionsResponse, fills: list[Fill]) -> None:
+    ledger = Ledger()
+    for fill in fills:
+        ledger.post(fill)
+    expected = sorted(
+        (p.symbol, p.quantity_nanos, p.avg_price_nanos, p.realized_nanos, p.fees_nanos, p.fill_count)
+        for p in ledger.positions.values()
+    )
+    assert [
+        (p.symbol, p.quantity_nanos, p.avg_price_nanos, nanos(p.realized_pnl), nanos(p.fees), p.fill_count)
+        for p in answer.positions
+    ] == expected
+
+
+async def changes_on(bus: Bus, count: int) -> list[portfolio_pb2.PositionChanged]:
+    """The changes on the stream, as soon as there are at least `count`."""
+    found: list[Message] = []
+    whole = asyncio.Event()
+
+    async def keep(messages: list[Message]) -> None:
+        found.extend(messages)
+        if len(found) >= count:
+            whole.set()
+
+    reading = asyncio.create_task(bus.consume(subjects.POSITION_STREAM, "test", subjects.POSITIONS_ALL, keep))
+    async with asyncio.timeout(SETTLED_S):
+        await whole.wait()
+    reading.cancel()
+    return [portfolio_pb2.PositionChanged.FromString(message.payload) for message in found]
+
+
+async def live_through_a_kill(first: Life, second: Life, bus: Bus) -> None:
+    """Fills come in disorder and more than once; the process is killed among them; every one counts once."""
+    fills = some_fills(240)
+    disorder = random.Random(3).sample(fills[:150], 150)
+    async with calls_to(first) as calls:
+        with first.started():
+            await first.ready()
+            await publish(bus, disorder, "first")
+            await booked(calls, 20)
+            first.kill()
+    await publish(bus, fills[100:200], "again")
+    async with calls_to(second) as calls:
+        with second.started():
+            await second.ready()
+            await publish(bus, fills[200:] + fills[:40], "third")
+            assert_exact(await booked(calls, 240), fills)
+            changes = await changes_on(bus, 240)
+    assert len(changes) == 240
+    assert {change.event_id for change in changes} == {fill.event_id for fill in fills}
+    assert sorted(change.account_sequence for change in changes) == list(range(1, 241))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_a_killed_book_on_sqlite_is_made_whole_by_the_stream_alone(tmp_path: Path, own_nats_url: str) -> None:
+    async with connect(own_nats_url, "test", Metrics()) as bus:
+        life = Life(tmp_path, own_nats_url, "")
+        await live_through_a_kill(life, life, bus)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_a_killed_book_on_postgres_is_made_whole_by_stream_and_log_together(
+    tmp_path: Path, own_nats_url: str, postgres_url: str
+) -> None:
+    whole_log = ExecutionServer(some_fills(240), [an_account()])
+    async with connect(own_nats_url, "test", Metrics()) as bus, serving(whole_log, MarketDataServer()) as others:
+        first = Life(tmp_path, own_nats_url, postgres_url)
+        await live_through_a_kill(first, Life(tmp_path, own_nats_url, postgres_url, others), bus)
+
+
+def an_account(opening: int = 100_000) -> execution_service_pb2.Account:
+    return execution_service_pb2.Account(
+        id="main", venue="alpaca", currency="USD", trading_state=execution_pb2.TRADING_STATE_ACTIVE,
+        opening_cash_nanos=opening * ONE, buying_power_nanos=400_000 * ONE,
+    )  # fmt: skip
+
+
+@asynccontextmanager
+async def a_desk(directory: Path, nats_url: str) -> AsyncIterator[tuple[ExecutionServer, PortfolioServiceStub, Bus]]:
+    """A portfolio on SQLite beside an execution and a market_data that answer."""
+    execution = ExecutionServer(accounts=[an_account()])
+    quote = market.Quote(symbol="AAPL", bid_nanos=110 * ONE, ask_nanos=112 * ONE, receive_time_ns=1)
+    tech = market.Instrument(symbol="AAPL", sector="Technology", venue_symbols={"alpaca": "AAPL"})
+    async with serving(execution, MarketDataServer([quote], [tech])) as others:
+        life = Life(directory, nats_url, "", others)
+        with life.started():
+            await life.ready()
+            async with calls_to(life) as calls, connect(nats_url, "test", Metrics()) as bus:
+                yield execution, calls, bus
+            life.child.terminate()
+            assert await asyncio.to_thread(life.child.wait, 20) == 0
+
+
+async def until_valued(calls: PortfolioServiceStub, equity: int) -> portfolio_pb2.Account:
+    async with asyncio.timeout(SETTLED_S):
+        while True:
+            account = (await calls.GetAccount(pb.GetAccountRequest())).account
+            if nanos(account.equity) == equity:
+                return account
+            await asyncio.sleep(0.05)
+
+
+async def refusal_of(calls: PortfolioServiceStub, request: pb.OptimizeRequest) -> TradingError:
+    with pytest.raises(TradingError) as refused:
+        await calls.Optimize(request)
+    return refused.value
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_a_desk_values_the_book_chooses_weights_and_measures_risk(tmp_path: Path, own_nats_url: str) -> None:
+    async with a_desk(tmp_path, own_nats_url) as (execution, calls, bus):
+        await _assert_values_the_book(execution, calls, bus)
+        await _assert_chooses_weights(calls)
+        await _assert_measures_risk(calls)
+
+
+async def _assert_values_the_book(execution: ExecutionServer, calls: PortfolioServiceStub, bus: Bus) -> None:
+    """Fills that the stream never brought come from execution's log, at once for a reader."""
+    execution.log = [a_fill(1, quantity="10", price="100", fee="1")]
+    (position,) = (await calls.ListPositions(pb.ListPositionsRequest())).positions
+    assert (position.symbol, position.quantity_nanos) == ("AAPL", 10 * ONE)
+    account = await until_valued(calls, (100_000 - 1001 + 1110) * ONE)
+    assert (account.id, account.venue, account.currency, account.trading_state) == ("main", "alpaca", "USD", "ACTIVE")
+    assert nanos(account.cash) == (100_000 - 1001) * ONE
+    assert nanos(account.day_pnl) == 109 * ONE
+    assert (account.fill_count, account.log_sequence) == (1, 3)
+    (change,) = await changes_on(bus, 1)
+    assert (change.event_id, nanos(change.cash)) == ("event-1", (100_000 - 1001) * ONE)
+    assert [account.id for account in (await calls.ListAccounts(pb.ListAccountsRequest())).accounts] == ["main"]
+    with pytest.raises(TradingError) as absent:
+        await calls.GetAccount(pb.GetAccountRequest(account="nobody"))
+    assert absent.value.kind is Kind.NOT_FOUND
+
+
+async def _assert_chooses_weights(calls: PortfolioServiceStub) -> None:
+    request = pb.OptimizeRequest(
+        symbols=["AAPL", "TSLA", "NVDA"], expected_returns=[0.1, 0.12, 0.2],
+        covariance_f64le=np.diag([0.04, 0.09, 0.16]).tobytes(),
+    )  # fmt: skip
+    request.constraints.max_position_size = 0.3
+    refused = await refusal_of(calls, request)
+    assert (refused.kind, refused.reason) == (Kind.INVALID_ARGUMENT, "INFEASIBLE_BUDGET")
+    assert refused.metadata["constraint"] == "max_position_size"
+    request.constraints.allow_cash = True
+    answer = await calls.Optimize(request)
+    assert sum(answer.allocations.values()) + answer.cash == pytest.approx(1.0)
+    assert max(answer.allocations.values()) == pytest.approx(0.3)
+    assert (answer.psd, answer.solver.status) == ("verified", "optimal")
+    assert answer.solver.max_violation <= 1e-8
+    assert len(answer.input_sha256) == 64
+    request.constraints.sector_caps["Technology"] = 0.2
+    request.constraints.sectors.update({"TSLA": "Consumer", "NVDA": "Technology"})
+    capped = await calls.Optimize(request)
+    assert capped.allocations["AAPL"] + capped.allocations["NVDA"] <= 0.2 + 1e-8
+
+
+async def _assert_measures_risk(calls: PortfolioServiceStub) -> None:
+    returns = np.random.default_rng(1).normal(0, 0.01, (252, 2))
+    request = pb.CalculateRiskRequest(symbols=["AAPL", "SPY"], positions=[1, 0], returns_f64le=returns.tobytes())
+    report = await calls.CalculateRisk(request)
+    assert report.var_95 == pytest.approx(np.sort(-returns[:, 0])[-13])
+    assert report.beta == pytest.approx(np.cov(returns.T)[0, 1] / returns[:, 1].var(ddof=1))
+    assert report.observations == 252

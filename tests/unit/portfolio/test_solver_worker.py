@@ -1,0 +1,54 @@
+"""The worker's side of the pipe, without a process around it."""
+
+import io
+
+import numpy as np
+import pytest
+from builders.portfolio import a_problem
+
+from services.portfolio.adapters import cvxpy_solver
+from services.portfolio.adapters.solver_frames import HEADER, Failure, Job, frame, unframe
+from services.portfolio.adapters.solver_worker import serve
+from services.portfolio.domain.optimiser.answer import Solution
+from services.portfolio.domain.optimiser.problem import Objective
+from trading.errors import Kind
+
+EASY = a_problem([0.1, 0.2], np.diag([0.04, 0.16]), Objective.MIN_VARIANCE)
+
+
+def answers_to(*jobs: Job) -> list[Solution | Failure]:
+    target = io.BytesIO()
+    serve(io.BytesIO(b"".join(frame(job) for job in jobs)), target)
+    data, answers = target.getvalue(), []
+    while data:
+        (length,) = HEADER.unpack(data[: HEADER.size])
+        answers.append(unframe(data[HEADER.size : HEADER.size + length]))
+        data = data[HEADER.size + length :]
+    return answers
+
+
+def test_jobs_are_answered_in_turn_until_the_pipe_ends() -> None:
+    first, second = answers_to(Job(EASY, 5.0), Job(EASY, 5.0))
+    assert isinstance(first, Solution)
+    assert isinstance(second, Solution)
+    assert first.weights == pytest.approx([0.8, 0.2], abs=1e-7)
+
+
+def test_a_refusal_travels_with_its_code_and_numbers() -> None:
+    (failure,) = answers_to(Job(a_problem([0.1, 0.2], [[0.04, 0.05], [0.05, 0.04]]), 5.0))
+    assert isinstance(failure, Failure)
+    error = failure.error()
+    assert (error.kind, error.reason) == (Kind.INVALID_ARGUMENT, "NOT_POSITIVE_SEMIDEFINITE")
+    assert "smallest_eigenvalue" in error.metadata["numbers"]
+
+
+def test_a_surprise_is_named_and_logged(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def surprise(*_: object) -> None:
+        raise ZeroDivisionError("inside")
+
+    monkeypatch.setattr(cvxpy_solver, "solve", surprise)
+    (failure,) = answers_to(Job(EASY, 5.0))
+    assert isinstance(failure, Failure)
+    assert (failure.kind, failure.reason) == (Kind.INTERNAL, "SOLVER_FAILED")
+    assert "inside" not in failure.message
+    assert "ZeroDivisionError" in capsys.readouterr().err
