@@ -13,6 +13,7 @@ from services.paper_venue.domain.ticks import Int64, Kind, Ticks
 from trading.instruments import AssetClass
 from trading.market import Bar
 
+_QUOTE, _TRADE = int(Kind.QUOTE), int(Kind.TRADE)
 _EXCHANGE = "V"
 _TAPE = "C"
 _QUOTE_CONDITIONS = ("R",)
@@ -122,7 +123,7 @@ class Framer:
 
     def messages(self, ticks: Ticks, codec: Codec) -> list[Any]:
         """One message per quote and trade, in their order; BAR rows are left out (they come as bars)."""
-        quotes, trades = ticks.kind == Kind.QUOTE, ticks.kind == Kind.TRADE
+        quotes, trades = ticks.kind == _QUOTE, ticks.kind == _TRADE
         if quotes.all():
             return self._quotes(ticks, codec)
         made: list[Any] = [None] * len(ticks)

@@ -254,8 +254,7 @@ class _Connection:
         ticks = self._subscriptions.select(batch.ticks)
         if len(ticks) == 0:
             return None
-        rows = np.zeros_like(self._stream.counts.rows)
-        np.add.at(rows, (ticks.kind, ticks.instrument), 1)
+        rows = ticks.counted(len(self._stream.counts.symbols))
         messages = self._stream.framer.messages(ticks, self._codec)
         return _Frame(self._codec.encode(messages), rows, batch.repeated)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from trading.clock import MINUTE_NS
 from trading.market import Bar
 
 VENUE = "paper"
+_QUOTE, _TRADE, _BAR = int(Kind.QUOTE), int(Kind.TRADE), int(Kind.BAR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +116,19 @@ class MinuteBars:
 
     def take(self, ticks: Ticks) -> list[Bar]:
         """Take in rows of this instrument by time; returns the bars that they close."""
+        first, last = int(ticks.time_ns[0]) // MINUTE_NS, int(ticks.time_ns[-1]) // MINUTE_NS
+        if first == last:
+            return self._take_minute(first, ticks)
         minutes = ticks.time_ns // MINUTE_NS
-        cuts = np.flatnonzero(minutes[1:] != minutes[:-1]) + 1
+        edges = [0, *(np.flatnonzero(minutes[1:] != minutes[:-1]) + 1).tolist(), len(minutes)]
+        pieces = [self._take_minute(int(minutes[start]), ticks[start:end]) for start, end in pairwise(edges)]
+        return [bar for closed in pieces for bar in closed]
+
+    def _take_minute(self, minute: int, ticks: Ticks) -> list[Bar]:
         closed = []
-        for start, end in zip([0, *cuts.tolist()], [*cuts.tolist(), len(minutes)], strict=True):
-            if minutes[start] != self._minute:
-                closed += self._close()
-                self._minute = int(minutes[start])
-            self._add(ticks[start:end])
+        if minute != self._minute:
+            closed, self._minute = self._close(), minute
+        self._add(ticks)
         return closed
 
     def finish(self) -> list[Bar]:
@@ -131,7 +138,7 @@ class MinuteBars:
 
     def _add(self, ticks: Ticks) -> None:
         prices = price_column(ticks)
-        traded, quoted = ticks.kind == Kind.TRADE, (ticks.kind == Kind.QUOTE) & (prices > 0)
+        traded, quoted = ticks.kind == _TRADE, (ticks.kind == _QUOTE) & (prices > 0)
         if traded.any():
             self._trades.take(prices[traded], ticks.b[traded] / 1e9)
         if quoted.any():
@@ -154,7 +161,7 @@ class MinuteBars:
 
 def recorded_bars(ticks: Ticks, symbols: Sequence[str]) -> list[Bar]:
     """The BAR rows of a recording as bars; a bar of a file covers what the file says it covers."""
-    rows = ticks[ticks.kind == Kind.BAR]
+    rows = ticks[ticks.kind == _BAR]
     return [
         Bar(symbols[row.instrument], "1m", row.time_ns, row.a, row.b, row.c, row.d, row.volume, row.d, 0, VENUE)
         for row in rows.rows()

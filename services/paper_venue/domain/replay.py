@@ -10,6 +10,7 @@ from trading.clock import DAY_NS
 from trading.instruments import Instrument
 
 CHUNK_ROWS = 65_536
+_QUOTE = int(Kind.QUOTE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,5 +53,7 @@ class Recording:
 
 def price_column(ticks: Ticks) -> Int64:
     """What each row says the price is, in nanos: the mid of a quote, the price of a trade, the open of a bar."""
+    if ticks.is_uniform and ticks.kind[0] == _QUOTE and ticks.a.min() > 0 and ticks.c.min() > 0:
+        return np.asarray((ticks.a + ticks.c) >> 1)
     mids = np.where((ticks.a > 0) & (ticks.c > 0), (ticks.a + ticks.c) // 2, np.maximum(ticks.a, ticks.c))
-    return np.asarray(np.where(ticks.kind == Kind.QUOTE, mids, ticks.a), np.int64)
+    return np.asarray(np.where(ticks.kind == _QUOTE, mids, ticks.a), np.int64)

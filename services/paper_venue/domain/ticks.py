@@ -67,11 +67,29 @@ class Ticks:
         """The rows as plain Python values."""
         return map(Row._make, zip(*(column.tolist() for column in self.columns()), strict=True))
 
+    @property
+    def is_uniform(self) -> bool:
+        """All rows are of one kind and one instrument; the usual case of a recording, and worth a short cut."""
+        return (
+            len(self) > 0
+            and bool((self.instrument == self.instrument[0]).all())
+            and bool((self.kind == self.kind[0]).all())
+        )
+
+    def counted(self, instruments: int) -> Int64:
+        """How many rows there are of each kind and instrument: kinds × instruments."""
+        counts = np.zeros((len(Kind), instruments), np.int64)
+        if self.is_uniform:
+            counts[self.kind[0], self.instrument[0]] = len(self)
+        else:
+            np.add.at(counts, (self.kind, self.instrument), 1)
+        return counts
+
     def last_of_each(self) -> "Ticks":
         """Only the newest row of every instrument and kind, oldest first."""
-        key = self.kind.astype(np.int32) * (1 << 16) + self.instrument
-        if len(key) and np.all(key == key[0]):
+        if self.is_uniform:
             return self[-1:]
+        key = self.kind.astype(np.int32) * (1 << 16) + self.instrument
         _, from_the_end = np.unique(key[::-1], return_index=True)
         return self[np.sort(len(key) - 1 - from_the_end)]
 
