@@ -1,0 +1,95 @@
+"""Killed in the middle of everything: nothing accepted is lost, nothing is traded twice."""
+
+import asyncio
+import contextlib
+from collections import Counter
+
+import httpx
+import pytest
+from builders.execution_process import ExecutionProcess
+from builders.live_venue import LiveVenue
+
+from neuraltrader.execution.v1 import execution_pb2 as pb
+from neuraltrader.execution.v1 import execution_service_pb2 as rpc
+from neuraltrader.execution.v1.execution_service_pb2_grpc import ExecutionServiceStub
+from trading.errors import TradingError
+from trading.ids import new_id
+from trading.money import ONE, parse_nanos
+
+WORKERS = 8
+_WORKING = [pb.ORDER_STATUS_SUBMITTED, pb.ORDER_STATUS_UNRESOLVED, pb.ORDER_STATUS_ACCEPTED]
+_WORKING += [pb.ORDER_STATUS_PARTIALLY_FILLED]
+
+
+class Load:
+    """Clients that submit market orders as fast as they can; `accepted` are those that got an answer."""
+
+    def __init__(self) -> None:
+        self.accepted: dict[str, pb.Order] = {}
+
+    async def run(self, stub: ExecutionServiceStub) -> None:
+        with contextlib.suppress(TradingError):
+            for number in range(10**6):
+                side = pb.SIDE_BUY if number % 3 else pb.SIDE_SELL
+                request = rpc.SubmitOrderRequest(
+                    symbol="AAPL",
+                    side=side,
+                    order_type=pb.ORDER_TYPE_MARKET,
+                    quantity_nanos=ONE,
+                    client_order_id=new_id(),
+                    wait=(pb.WAIT_NONE, pb.WAIT_ACCEPTED, pb.WAIT_TERMINAL)[number % 3],
+                )
+                order = (await stub.SubmitOrder(request)).order
+                self.accepted[order.order_id] = order
+
+
+@pytest.mark.slow
+async def test_kill_9_under_load_loses_nothing_and_doubles_nothing(service: ExecutionProcess, venue: LiveVenue) -> None:
+    """Three times killed; every accepted order is there, every fill once, our position is the venue's."""
+    before = _position_at(venue)
+    load = Load()
+    for count in (20, 50, 80):
+        await asyncio.to_thread(service.start)
+        goal = len(load.accepted) + count
+        async with service.stub() as stub:
+            workers = [asyncio.create_task(load.run(stub)) for _ in range(WORKERS)]
+            async with asyncio.timeout(60):
+                while len(load.accepted) < goal:
+                    await asyncio.sleep(0.001)
+            service.kill()
+            await asyncio.wait(workers)
+    await asyncio.to_thread(service.start)
+    async with service.stub() as stub:
+        await _until_settled(stub)
+        for order_id, accepted in load.accepted.items():
+            found = (await stub.GetOrder(rpc.GetOrderRequest(order_id=order_id))).order
+            assert found.client_order_id == accepted.client_order_id
+            assert found.filled_quantity_nanos >= accepted.filled_quantity_nanos
+        fills = await _fills(stub)
+        assert max(Counter(fill.event_id for fill in fills).values()) == 1
+        traded = Counter[str]()
+        for fill in fills:
+            traded[fill.order_id] += fill.quantity_nanos
+        assert max(traded.values()) == ONE
+        ours = sum(fill.quantity_nanos * (1 if fill.side == pb.SIDE_BUY else -1) for fill in fills)
+        assert before + ours == _position_at(venue)
+    assert await asyncio.to_thread(service.stop) == 0
+
+
+async def _until_settled(stub: ExecutionServiceStub) -> None:
+    async with asyncio.timeout(60):
+        while (await stub.ListOrders(rpc.ListOrdersRequest(statuses=_WORKING))).orders:
+            await asyncio.sleep(0.1)
+
+
+async def _fills(stub: ExecutionServiceStub) -> list[pb.Fill]:
+    page = await stub.ListFills(rpc.ListFillsRequest(page_size=10_000))
+    assert not page.has_more
+    return list(page.fills)
+
+
+def _position_at(venue: LiveVenue) -> int:
+    """What the venue says we hold of AAPL, in nanos."""
+    url = f"{venue.addresses['rest']}/v2/positions/AAPL"
+    answer = httpx.get(url, headers=venue.key.headers(), trust_env=False)
+    return 0 if answer.status_code == 404 else parse_nanos(answer.json()["qty"])

@@ -1,0 +1,287 @@
+"""The execution service as it is run: a real venue, a real nats-server, SQLite and Postgres."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+import grpc
+import pytest
+from builders.execution_process import ExecutionProcess
+
+from fleet import subjects
+from fleet.bus import Bus, Message
+from neuraltrader.execution.v1 import execution_pb2 as pb
+from neuraltrader.execution.v1 import execution_service_pb2 as rpc
+from neuraltrader.execution.v1.execution_service_pb2_grpc import ExecutionServiceStub
+from neuraltrader.inference.v1 import inference_pb2
+from trading.clock import SECOND_NS, SystemClock
+from trading.errors import Kind, TradingError
+from trading.ids import new_id
+from trading.money import ONE
+
+CLOCK = SystemClock()
+
+
+def a_submit(**changes: object) -> rpc.SubmitOrderRequest:
+    """A market order to buy one AAPL."""
+    given = {"symbol": "AAPL", "side": pb.SIDE_BUY, "order_type": pb.ORDER_TYPE_MARKET, "quantity_nanos": ONE}
+    return rpc.SubmitOrderRequest(**{**given, **changes})  # type: ignore[arg-type]
+
+
+def resting(**changes: object) -> rpc.SubmitOrderRequest:
+    """A limit order that no market reaches."""
+    return a_submit(order_type=pb.ORDER_TYPE_LIMIT, price_nanos=ONE, time_in_force=pb.TIME_IN_FORCE_GTC, **changes)
+
+
+async def fills_of(stub: ExecutionServiceStub) -> Sequence[pb.Fill]:
+    """Every fill of the log, page by page."""
+    fills: list[pb.Fill] = []
+    while True:
+        after = fills[-1].log_sequence if fills else 0
+        page = await stub.ListFills(rpc.ListFillsRequest(after_log_sequence=after, page_size=7))
+        fills += page.fills
+        if not page.has_more:
+            return fills
+
+
+async def test_an_orders_journey(service: ExecutionProcess) -> None:
+    """Filled, explained event by event, counted, found again after a restart, idempotent before and after it."""
+    await asyncio.to_thread(service.start)
+    async with service.stub() as stub:
+        first = await stub.SubmitOrder(a_submit(client_order_id="mine"))
+        order = first.order
+        assert order.status == pb.ORDER_STATUS_FILLED
+        assert order.filled_quantity_nanos == ONE
+        assert order.avg_price_nanos > 0
+        assert min(order.validation_time_ns, order.execution_time_ns) > 0
+        assert order.total_latency_ns >= order.validation_time_ns + order.execution_time_ns
+        again = await stub.SubmitOrder(a_submit(client_order_id="mine"))
+        assert (again.duplicate, again.order.order_id) == (True, order.order_id)
+        with pytest.raises(TradingError) as conflict:
+            await stub.SubmitOrder(a_submit(client_order_id="mine", quantity_nanos=2 * ONE))
+        assert conflict.value.reason == "IDEMPOTENCY_CONFLICT"
+        events = (await stub.ListOrderEvents(rpc.ListOrderEventsRequest(order_id=order.order_id))).events
+        assert [event.version for event in events] == list(range(1, len(events) + 1))
+        assert events[0].kind == pb.ORDER_EVENT_KIND_INITIALIZED
+        assert [event.previous_hash for event in events[1:]] == [event.hash for event in events[:-1]]
+        assert (await fills_of(stub))[0].order_id == order.order_id
+        stats = await stub.GetStats(rpc.GetStatsRequest())
+        assert (stats.orders_processed, stats.orders_by_status["FILLED"], stats.fills) == (1, 1, 1)
+        assert stats.submit_latency.p50_ns > 0
+    assert await asyncio.to_thread(service.stop) == 0
+    await asyncio.to_thread(service.start)
+    async with service.stub() as stub:
+        found = await stub.GetOrder(rpc.GetOrderRequest(client_order_id="mine"))
+        assert found.order == order
+        again = await stub.SubmitOrder(a_submit(client_order_id="mine"))
+        assert (again.duplicate, again.order.order_id) == (True, order.order_id)
+        assert len(await fills_of(stub)) == 1
+
+
+async def test_every_call_of_the_contract(service: ExecutionProcess) -> None:
+    """Limits and switches survive a restart; lists page; cancels cancel; errors carry their reasons."""
+    await asyncio.to_thread(service.start)
+    async with service.stub() as stub:
+        account = (await stub.ListAccounts(rpc.ListAccountsRequest())).accounts[0]
+        assert (account.id, account.venue, account.currency) == ("main", "paper", "USD")
+        assert account.opening_cash_nanos > 0
+        assert account.buying_power_nanos > 0
+        await _cancel_and_list(stub)
+        await _refusals(stub)
+        limits = (await stub.GetRiskLimits(rpc.GetRiskLimitsRequest())).limits
+        limits.max_order_notional_nanos = ONE
+        await stub.SetRiskLimits(rpc.SetRiskLimitsRequest(limits=limits, actor="test"))
+        switch = pb.SignalTrading(enabled=True, notional_nanos=1_000 * ONE, min_confidence=0.6, models=["m"])
+        await stub.SetSignalTrading(rpc.SetSignalTradingRequest(signal_trading=switch, actor="test"))
+        halt = rpc.SetTradingStateRequest(state=pb.TRADING_STATE_HALTED, reason="test", cancel_open=True)
+        assert (await stub.SetTradingState(halt)).state == pb.TRADING_STATE_HALTED
+        denied = (await stub.SubmitOrder(a_submit())).order
+        assert (denied.status, denied.denial.code) == (pb.ORDER_STATUS_DENIED, "TRADING_HALTED")
+    assert await asyncio.to_thread(service.stop) == 0
+    await asyncio.to_thread(service.start)
+    async with service.stub() as stub:
+        accounts = (await stub.ListAccounts(rpc.ListAccountsRequest())).accounts
+        assert accounts[0].trading_state == pb.TRADING_STATE_HALTED
+        kept = (await stub.GetSignalTrading(rpc.GetSignalTradingRequest())).signal_trading
+        assert (kept.enabled, list(kept.models), kept.account) == (True, ["m"], "main")
+        await stub.SetTradingState(rpc.SetTradingStateRequest(state=pb.TRADING_STATE_ACTIVE))
+        denied = (await stub.SubmitOrder(a_submit())).order
+        assert denied.denial.code == "ORDER_NOTIONAL"
+        assert denied.denial.limits["limit"] == "1"
+
+
+async def _cancel_and_list(stub: ExecutionServiceStub) -> None:
+    placed = [(await stub.SubmitOrder(resting())).order for _ in range(3)]
+    assert {order.status for order in placed} == {pb.ORDER_STATUS_ACCEPTED}
+    canceled = await stub.CancelOrder(rpc.CancelOrderRequest(order_id=placed[0].order_id))
+    assert canceled.order.status == pb.ORDER_STATUS_CANCELED
+    with pytest.raises(TradingError) as refusal:
+        await stub.CancelOrder(rpc.CancelOrderRequest(order_id=placed[0].order_id))
+    assert refusal.value.kind is Kind.FAILED_PRECONDITION
+    page = await stub.ListOrders(rpc.ListOrdersRequest(page_size=2, symbol="aapl"))
+    assert [order.order_id for order in page.orders] == [placed[2].order_id, placed[1].order_id]
+    page = await stub.ListOrders(rpc.ListOrdersRequest(page_size=2, cursor=page.next_cursor))
+    assert [order.order_id for order in page.orders] == [placed[0].order_id]
+    assert page.next_cursor == ""
+    working = rpc.ListOrdersRequest(statuses=[pb.ORDER_STATUS_ACCEPTED])
+    assert len((await stub.ListOrders(working)).orders) == 2
+
+
+async def _refusals(stub: ExecutionServiceStub) -> None:
+    wrong = {
+        "side": a_submit(side=pb.SIDE_UNSPECIFIED),
+        "order_type": a_submit(order_type=pb.ORDER_TYPE_UNSPECIFIED),
+        "quantity": a_submit(quantity_nanos=0),
+        "price": a_submit(price_nanos=ONE),
+        "wait_ms": a_submit(wait_ms=10_001),
+        "client_order_id": a_submit(client_order_id="a b"),
+        "symbol": a_submit(symbol=""),
+    }
+    for field, request in wrong.items():
+        with pytest.raises(TradingError) as refusal:
+            await stub.SubmitOrder(request)
+        assert (refusal.value.kind, refusal.value.metadata["field"]) == (Kind.INVALID_ARGUMENT, field)
+    for request in (a_submit(symbol="NOPE"), a_submit(account="nobody")):
+        with pytest.raises(TradingError) as refusal:
+            await stub.SubmitOrder(request)
+        assert refusal.value.kind is Kind.NOT_FOUND
+    with pytest.raises(TradingError) as refusal:
+        await stub.GetOrder(rpc.GetOrderRequest(order_id="none"))
+    assert refusal.value.reason == "UNKNOWN_ORDER"
+
+
+async def test_the_stream_answers_each_command_by_itself(service: ExecutionProcess) -> None:
+    """Many at once, matched by request id; an error ends its command, not the stream."""
+    await asyncio.to_thread(service.start)
+
+    async def commands() -> AsyncIterator[rpc.StreamOrdersRequest]:
+        for number in range(1, 41):
+            yield rpc.StreamOrdersRequest(request_id=number, submit=resting(wait=pb.WAIT_ACCEPTED))
+        yield rpc.StreamOrdersRequest(request_id=41, submit=a_submit(symbol="NOPE"))
+        yield rpc.StreamOrdersRequest(request_id=42)
+        yield rpc.StreamOrdersRequest(request_id=43, cancel=rpc.CancelOrderRequest(order_id="none"))
+        yield rpc.StreamOrdersRequest(request_id=44, submit=a_submit(side=pb.SIDE_UNSPECIFIED))
+
+    async with service.plain_channel() as channel:
+        stub = ExecutionServiceStub(channel)
+        answers = {answer.request_id: answer async for answer in stub.StreamOrders(commands())}
+        assert sorted(answers) == list(range(1, 45))
+        accepted = {answers[number].submitted.order.status for number in range(1, 41)}
+        assert accepted == {pb.ORDER_STATUS_ACCEPTED}
+        assert answers[41].error.reason == "UNKNOWN_SYMBOL"
+        assert answers[42].error.metadata["field"] == "command"
+        assert answers[43].error.code == "NOT_FOUND"
+        assert answers[44].error.metadata["field"] == "side"
+        orders = [answers[number].submitted.order.order_id for number in range(1, 41)]
+        cancels = [rpc.StreamOrdersRequest(cancel=rpc.CancelOrderRequest(order_id=name)) for name in orders]
+        canceled = [answer.canceled.order.status async for answer in stub.StreamOrders(iter(cancels))]
+        assert canceled == [pb.ORDER_STATUS_CANCELED] * 40
+
+
+async def test_a_client_that_leaves_its_stream_leaves_its_orders(service: ExecutionProcess) -> None:
+    """What was accepted goes on, and the service with it."""
+    await asyncio.to_thread(service.start)
+    async with service.plain_channel() as channel:
+        call = ExecutionServiceStub(channel).StreamOrders()
+        await call.write(rpc.StreamOrdersRequest(request_id=1, submit=resting(client_order_id="left")))
+        await call.read()
+        call.cancel()
+    async with service.stub() as stub:
+        found = (await stub.GetOrder(rpc.GetOrderRequest(client_order_id="left"))).order
+        assert found.status == pb.ORDER_STATUS_ACCEPTED
+        await stub.CancelOrder(rpc.CancelOrderRequest(order_id=found.order_id))
+
+
+async def test_every_event_is_told_once_on_jetstream(service: ExecutionProcess, bus: Bus) -> None:
+    """With its envelope; the fill on the fills' subject."""
+    await asyncio.to_thread(service.start)
+    heard: list[Message] = []
+    complete = asyncio.Event()
+    async with service.stub() as stub:
+        order_id = (await stub.SubmitOrder(a_submit())).order.order_id
+
+        async def handle(messages: list[Message]) -> None:
+            for message in messages:
+                event = pb.OrderEvent.FromString(message.payload)
+                if event.order.order_id == order_id:
+                    heard.append(message)
+                    if event.order.status == pb.ORDER_STATUS_FILLED:
+                        complete.set()
+
+        durable = f"test-{new_id()}"
+        consumer = asyncio.create_task(bus.consume(subjects.ORDER_STREAM, durable, subjects.ORDERS_ALL, handle))
+        async with asyncio.timeout(30):
+            await complete.wait()
+        consumer.cancel()
+        await asyncio.wait([consumer])
+        events = [pb.OrderEvent.FromString(message.payload) for message in heard]
+        assert [event.version for event in events] == list(range(2, len(events) + 2))
+        assert heard[-1].subject == "execution.v1.order.fill.main"
+        assert [message.headers["Nats-Msg-Id"] for message in heard] == [event.event_id for event in events]
+        assert heard[-1].headers["ce-type"] == "execution.v1.order.fill"
+        assert events[-1].fill.log_sequence == events[-1].log_sequence
+
+
+async def test_a_signal_becomes_an_order(service: ExecutionProcess, bus: Bus) -> None:
+    """Ten thousand dollars' worth, under the signal's id; the tick-to-order time is measured."""
+    await asyncio.to_thread(service.start, NT_SIGNAL_TRADING_ENABLED="true", NT_SIGNAL_NOTIONAL="1000")
+    async with service.stub() as stub:
+        buy = _signal(inference_pb2.SIGNAL_SIDE_BUY)
+        order = await _traded(stub, bus, buy)
+        assert (order.side, order.time_in_force) == (pb.SIDE_BUY, pb.TIME_IN_FORCE_IOC)
+        value = order.filled_quantity_nanos * order.avg_price_nanos / ONE / ONE
+        assert 900 < value < 1_100
+        flat = _signal(inference_pb2.SIGNAL_SIDE_FLAT)
+        order = await _traded(stub, bus, flat)
+        assert order.side == pb.SIDE_SELL
+        unsure = _signal(inference_pb2.SIGNAL_SIDE_BUY, confidence=0.1)
+        await bus.publish(subjects.signal("m", "TSLA"), unsure.SerializeToString())
+        await bus.publish(subjects.signal("m", "TSLA"), b"\xff no signal")
+        sure = await _traded(stub, bus, _signal(inference_pb2.SIGNAL_SIDE_SELL))
+        assert sure.side == pb.SIDE_SELL
+        with pytest.raises(TradingError):
+            await stub.GetOrder(rpc.GetOrderRequest(client_order_id=unsure.id))
+        stats = await stub.GetStats(rpc.GetStatsRequest())
+        assert stats.signals == 4
+        assert stats.tick_to_order_reply.count == 3
+        assert stats.tick_to_order_reply.p50_ns > 0
+
+
+def _signal(side: "inference_pb2.SignalSide.ValueType", confidence: float = 0.9) -> inference_pb2.Signal:
+    now_ns = CLOCK.now_ns()
+    return inference_pb2.Signal(
+        id=new_id(),
+        symbol="TSLA",
+        side=side,
+        strength=1.0,
+        confidence=confidence,
+        model="m",
+        tick_receive_time_ns=now_ns,
+        created_time_ns=now_ns,
+        expires_ns=now_ns + 60 * SECOND_NS,
+    )
+
+
+async def _traded(stub: ExecutionServiceStub, bus: Bus, signal: inference_pb2.Signal) -> pb.Order:
+    """The filled order that a signal led to."""
+    await bus.publish(subjects.signal(signal.model, signal.symbol), signal.SerializeToString())
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                order = (await stub.GetOrder(rpc.GetOrderRequest(client_order_id=signal.id))).order
+            except TradingError:
+                order = pb.Order()
+            if order.status == pb.ORDER_STATUS_FILLED:
+                return order
+            await asyncio.sleep(0.02)
+
+
+async def test_reflection_and_health_answer(service: ExecutionProcess) -> None:
+    """Any language's tools can look at it."""
+    await asyncio.to_thread(service.start)
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+    async with grpc.aio.insecure_channel(service.address) as channel:
+        health = health_pb2_grpc.HealthStub(channel)  # type: ignore[no-untyped-call]
+        name = "neuraltrader.execution.v1.ExecutionService"
+        answer = await health.Check(health_pb2.HealthCheckRequest(service=name))
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
