@@ -1,0 +1,78 @@
+"""A Postgres that a test may kill, freeze and bring back."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+from servers import postgres_binaries, postgres_server, wait_until
+
+
+class MortalPostgres:
+    """A running cluster in `directory`, with a handle on its processes."""
+
+    def __init__(self, directory: Path, url: str) -> None:
+        self.url = url
+        self._directory = directory
+        self._ready = [str(_binaries() / "pg_isready"), "-q", "-d", url]
+        self._postmaster = psutil.Process(int((directory / "data" / "postmaster.pid").read_text().split()[0]))
+        self._child: subprocess.Popen[bytes] | None = None
+        self._command = self._postmaster.cmdline()
+        self._user = self._postmaster.username()
+
+    def kill(self) -> None:
+        """kill -9, the whole cluster at once."""
+        processes = self._processes()
+        for process in processes:
+            process.kill()
+        if self._child:
+            self._child.wait(10)
+        psutil.wait_procs(processes, timeout=10)
+
+    def restart(self) -> float:
+        """Start again on the same port and data; gives the seconds until it accepts."""
+        started = time.monotonic()
+        user = self._user if os.geteuid() == 0 else None
+        with (self._directory / "postgres.log").open("ab") as log:
+            self._child = subprocess.Popen(self._command, stdout=log, stderr=log, user=user, cwd=self._directory)
+        self._postmaster = psutil.Process(self._child.pid)
+        wait_until(lambda: subprocess.run(self._ready, check=False).returncode == 0, "Postgres")
+        return time.monotonic() - started
+
+    def freeze(self) -> None:
+        """Stop every process: connections stay open and nobody answers."""
+        for process in self._processes():
+            process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on as if nothing had happened."""
+        for process in self._processes():
+            process.send_signal(signal.SIGCONT)
+
+    def is_running(self) -> bool:
+        return self._postmaster.is_running() and self._postmaster.status() != psutil.STATUS_ZOMBIE
+
+    def _processes(self) -> list[psutil.Process]:
+        return [self._postmaster, *self._postmaster.children(recursive=True)] if self.is_running() else []
+
+
+@contextmanager
+def mortal_postgres(directory: Path) -> Iterator[MortalPostgres]:
+    """A cluster of its own for one test."""
+    with postgres_server(directory, _binaries()) as url:
+        cluster = MortalPostgres(directory, url)
+        try:
+            yield cluster
+        finally:
+            cluster.thaw()
+            cluster.kill()
+
+
+def _binaries() -> Path:
+    binaries = postgres_binaries()
+    assert binaries is not None
+    return binaries
