@@ -132,8 +132,8 @@ class OrderStore(Protocol):
         """Events that wait to be published, in the order of the log."""
         ...
 
-    async def get(self, order_id: OrderId) -> StoredOrder | None:
-        """One order."""
+    async def get(self, order_ids: Sequence[OrderId]) -> Sequence[StoredOrder]:
+        """Those of the orders that there are."""
         ...
 
     async def get_by_client_id(self, account: AccountId, client_order_id: ClientOrderId) -> StoredOrder | None:
@@ -156,8 +156,8 @@ class OrderStore(Protocol):
         """Trades in the order of the log."""
         ...
 
-    async def execution_ids(self, order_id: OrderId) -> frozenset[str]:
-        """The venue's ids of the trades of one order."""
+    async def execution_ids(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, frozenset[str]]:
+        """The venue's ids of the trades of those of the orders that have traded."""
         ...
 
     def client_ids(self) -> AsyncIterator[tuple[AccountId, ClientOrderId]]:

@@ -90,7 +90,8 @@ async def test_an_empty_log_has_nothing(store: OrderStore) -> None:
     """And says so everywhere."""
     assert await store.head() == 0
     assert await store.event_id_at(1) is None
-    assert await store.get(OrderId("x")) is None
+    assert list(await store.get([OrderId("x")])) == []
+    assert dict(await store.execution_ids([OrderId("x")])) == {}
     assert await store.get_by_client_id(MAIN, ClientOrderId("x")) is None
     assert list(await store.open_orders()) == []
     assert list(await store.list(OrderQuery(10))) == []
@@ -114,9 +115,8 @@ async def test_events_come_back_as_they_were_written(store: OrderStore) -> None:
 async def test_an_order_is_found_by_both_its_ids(store: OrderStore) -> None:
     """As it stands after its last event."""
     order = (await written(store, Kind.SUBMITTED, client_order_id=ClientOrderId("mine")))[-1].order
-    by_id, by_key = await store.get(order.order_id), await store.get_by_client_id(MAIN, ClientOrderId("mine"))
-    assert by_id is not None
-    assert by_id == by_key
+    (by_id,) = await store.get([order.order_id, OrderId("x")])
+    assert by_id == await store.get_by_client_id(MAIN, ClientOrderId("mine"))
     assert by_id.order == order
     assert await store.get_by_client_id(AccountId("other"), ClientOrderId("mine")) is None
     assert [key async for key in store.client_ids()] == [(MAIN, "mine")]
@@ -128,8 +128,7 @@ async def test_a_later_event_moves_the_order(store: OrderStore) -> None:
     denied = event(order, Kind.REJECTED, reason="no")
     after = apply(order, denied)
     await store.append(Append([Entry(3, denied, after, None)]))
-    found = await store.get(order.order_id)
-    assert found is not None
+    (found,) = await store.get([order.order_id])
     assert found.order == after
     assert dict(await store.count_by_status()) == {OrderStatus.REJECTED: 1}
     assert list(await store.open_orders()) == []
@@ -141,8 +140,7 @@ async def test_a_denial_keeps_its_numbers(store: OrderStore) -> None:
     order = fold(creation)
     denied = event(order, Kind.DENIED, denial=Denial("X", "no", {"limit": "1"}), reason="no")
     await store.append(Append(entries([*creation, denied])))
-    found = await store.get(order.order_id)
-    assert found is not None
+    (found,) = await store.get([order.order_id])
     assert found.order.denial == Denial("X", "no", {"limit": "1"})
 
 
@@ -152,8 +150,7 @@ async def test_sums_beyond_64_bits_survive(store: OrderStore) -> None:
     trade = execution(price_nanos=9 * 10**18, quantity_nanos=9 * 10**18)
     order = fold(events)
     await store.append(Append(entries([*events, event(order, Kind.FILL, execution=trade)])))
-    found = await store.get(order.order_id)
-    assert found is not None
+    (found,) = await store.get([order.order_id])
     assert found.order.filled_value == 81 * 10**36
 
 
@@ -167,9 +164,9 @@ async def test_fills_are_read_in_the_order_of_the_log(store: OrderStore) -> None
     fill = (await store.fills(0, 1))[0]
     assert (fill.side, fill.symbol, fill.currency, fill.account) == (Side.SELL, "AAPL", "USD", MAIN)
     assert fill.execution == first[2].event.execution
-    assert await store.execution_ids(first[0].order.order_id) == {
-        e.event.execution.execution_id for e in first if e.event.execution
-    }
+    order_id = first[0].order.order_id
+    traded = {e.event.execution.execution_id for e in first if e.event.execution}
+    assert dict(await store.execution_ids([order_id, OrderId("x")])) == {order_id: traded}
 
 
 async def test_orders_are_listed_newest_first_and_filtered(store: OrderStore) -> None:
@@ -212,14 +209,12 @@ async def test_timings_come_with_events_or_after_them(store: OrderStore) -> None
     found = entries(life(Kind.SUBMITTED))
     order = found[-1].order
     await store.append(Append(found, timings={order.order_id: Timings(3, 2, 1)}))
-    stored = await store.get(order.order_id)
-    assert stored is not None
+    (stored,) = await store.get([order.order_id])
     assert stored.timings == Timings(3, 2, 1)
     await store.append(Append(timings={order.order_id: Timings(30, 2, 10)}))
     accepted = event(order, Kind.ACCEPTED)
     await store.append(Append([Entry(3, accepted, apply(order, accepted), None)]))
-    stored = await store.get(order.order_id)
-    assert stored is not None
+    (stored,) = await store.get([order.order_id])
     assert stored.timings == Timings(30, 2, 10)
 
 
@@ -229,7 +224,7 @@ async def test_a_second_writer_collides(store: OrderStore) -> None:
     rival = entries(life(Kind.SUBMITTED), 2)
     with pytest.raises(AnotherWriter):
         await store.append(Append(rival))
-    assert await store.get(rival[0].order.order_id) is None
+    assert list(await store.get([rival[0].order.order_id])) == []
 
 
 async def test_an_account_and_its_state_are_remembered(controls: ControlStore) -> None:

@@ -67,8 +67,9 @@ class FakeOrderStore:
         self._check()
         return [row for row in self.waiting if row.log_sequence > after][:limit]
 
-    async def get(self, order_id: OrderId) -> StoredOrder | None:
-        return self._newest().get(order_id)
+    async def get(self, order_ids: Sequence[OrderId]) -> Sequence[StoredOrder]:
+        newest = self._newest()
+        return [newest[order_id] for order_id in order_ids if order_id in newest]
 
     async def get_by_client_id(self, account: AccountId, client_order_id: ClientOrderId) -> StoredOrder | None:
         for stored in self._newest().values():
@@ -97,8 +98,11 @@ class FakeOrderStore:
         found = [_fill(entry, entry.event.execution) for entry in self.entries if entry.event.execution]
         return [fill for fill in found if fill.log_sequence > after and account in (None, fill.account)][:limit]
 
-    async def execution_ids(self, order_id: OrderId) -> frozenset[str]:
-        return frozenset(f.execution.execution_id for f in await self.fills(0, 10**9) if f.order_id == order_id)
+    async def execution_ids(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, frozenset[str]]:
+        found = [f for f in await self.fills(0, 10**9) if f.order_id in order_ids]
+        return {
+            f.order_id: frozenset(g.execution.execution_id for g in found if g.order_id == f.order_id) for f in found
+        }
 
     async def client_ids(self) -> AsyncIterator[tuple[AccountId, ClientOrderId]]:
         for stored in self._newest().values():

@@ -1,6 +1,7 @@
 """The order log in SQLite or Postgres."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -40,15 +41,20 @@ class SqlOrders:
         query = select(outbox).where(outbox.c.log_sequence > after).order_by(outbox.c.log_sequence).limit(limit)
         return [outbox_row(row) for row in await self._rows(query)]
 
-    async def get(self, order_id: OrderId) -> StoredOrder | None:
-        """One order."""
-        return await self._order(select(orders).where(orders.c.order_id == order_id))
+    async def get(self, order_ids: Sequence[OrderId]) -> Sequence[StoredOrder]:
+        """Those of the orders that there are, asked for in chunks."""
+        found: list[StoredOrder] = []
+        for chunk in _chunks(order_ids):
+            rows = await self._rows(select(orders).where(orders.c.order_id.in_(chunk)))
+            found += map(stored_order, rows)
+        return found
 
     async def get_by_client_id(self, account: AccountId, client_order_id: ClientOrderId) -> StoredOrder | None:
         """One order by the caller's id."""
-        return await self._order(
+        rows = await self._rows(
             select(orders).where(orders.c.account == account, orders.c.client_order_id == client_order_id)
         )
+        return stored_order(rows[0]) if rows else None
 
     async def list(self, query: OrderQuery) -> Sequence[StoredOrder]:
         """A page of orders, newest first: our ids grow with time."""
@@ -81,10 +87,14 @@ class SqlOrders:
             query = query.where(fills.c.account == account)
         return [logged_fill(row) for row in await self._rows(query)]
 
-    async def execution_ids(self, order_id: OrderId) -> frozenset[str]:
-        """The venue's ids of the trades of one order."""
-        rows = await self._rows(select(fills.c.execution_id).where(fills.c.order_id == order_id))
-        return frozenset(row["execution_id"] for row in rows)
+    async def execution_ids(self, order_ids: Sequence[OrderId]) -> Mapping[OrderId, frozenset[str]]:
+        """The venue's ids of the trades of those of the orders that have traded."""
+        found: defaultdict[OrderId, set[str]] = defaultdict(set)
+        for chunk in _chunks(order_ids):
+            query = select(fills.c.order_id, fills.c.execution_id).where(fills.c.order_id.in_(chunk))
+            for row in await self._rows(query):
+                found[OrderId(row["order_id"])].add(row["execution_id"])
+        return {order_id: frozenset(ids) for order_id, ids in found.items()}
 
     async def client_ids(self) -> AsyncIterator[tuple[AccountId, ClientOrderId]]:
         """Every idempotency key that was ever used, in pages."""
@@ -110,10 +120,6 @@ class SqlOrders:
     async def outbox_depth(self) -> int:
         """How many events wait to be published."""
         return await self._count(outbox)
-
-    async def _order(self, query: Select[Any]) -> StoredOrder | None:
-        rows = await self._rows(query)
-        return stored_order(rows[0]) if rows else None
 
     async def _count(self, table: Table) -> int:
         return int(await self._scalar(select(func.count()).select_from(table)))
@@ -141,4 +147,10 @@ async def open_order_log(database: Database) -> AsyncIterator[SqlOrders]:
         await appender.close()
 
 
+def _chunks(order_ids: Sequence[OrderId]) -> Iterator[Sequence[OrderId]]:
+    for first in range(0, len(order_ids), _CHUNK):
+        yield order_ids[first : first + _CHUNK]
+
+
 _PAGE = 10_000
+_CHUNK = 500

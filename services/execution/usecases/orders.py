@@ -1,5 +1,7 @@
 """Find an order wherever it is: in memory while it may move, in the store for ever."""
 
+from collections.abc import Sequence
+
 from services.execution.ports import OrderStore, StoredOrder
 from services.execution.usecases.blotter import Blotter, LiveOrder
 from services.execution.usecases.journal import Journal
@@ -17,17 +19,21 @@ class Orders:
 
     async def find(self, order_id: OrderId) -> LiveOrder | None:
         """An order by our id; None when there is none."""
-        live = self.blotter.get(order_id)
-        if live is not None:
-            return live
-        return await self._adopt(await self.store.get(order_id))
+        return (await self.find_each([order_id])).get(order_id)
+
+    async def find_each(self, order_ids: Sequence[OrderId]) -> dict[OrderId, LiveOrder]:
+        """Those of the orders that there are; the store is asked once for all that memory lacks."""
+        known = {order_id: live for order_id in order_ids if (live := self.blotter.get(order_id)) is not None}
+        missing = [order_id for order_id in order_ids if order_id not in known]
+        return known | await self._adopt(await self.store.get(missing) if missing else ())
 
     async def find_by_client_id(self, account: AccountId, client_order_id: ClientOrderId) -> LiveOrder | None:
         """An order by the caller's id; asks the store only about ids that were used before."""
         live = self.blotter.by_client_id(account, client_order_id)
         if live is not None or not self.blotter.may_know(account, client_order_id):
             return live
-        return await self._adopt(await self.store.get_by_client_id(account, client_order_id))
+        stored = await self.store.get_by_client_id(account, client_order_id)
+        return (await self._adopt([stored]))[stored.order.order_id] if stored else None
 
     async def need(self, order_id: OrderId) -> LiveOrder:
         """An order by our id, durable; raises UnknownOrder."""
@@ -37,10 +43,14 @@ class Orders:
         """An order by the caller's id, durable; raises UnknownOrder."""
         return await self._durable(await self.find_by_client_id(account, client_order_id), client_order_id)
 
-    async def _adopt(self, stored: StoredOrder | None) -> LiveOrder | None:
-        if stored is None:
-            return None
-        return self.blotter.adopt(stored, await self.store.execution_ids(stored.order.order_id))
+    async def _adopt(self, found: Sequence[StoredOrder]) -> dict[OrderId, LiveOrder]:
+        if not found:
+            return {}
+        executions = await self.store.execution_ids([stored.order.order_id for stored in found])
+        return {
+            stored.order.order_id: self.blotter.adopt(stored, executions.get(stored.order.order_id, ()))
+            for stored in found
+        }
 
     async def _durable(self, live: LiveOrder | None, name: str) -> LiveOrder:
         if live is None:

@@ -65,10 +65,8 @@ class Reconcile:
         """Compare every open order, and every recent one, with the venue; returns the number of differences."""
         since_ns = self._clock.now_ns() - int(self._rhythm.lookback_s * SECOND_NS)
         found = _by_id([*await self._broker.orders_since(since_ns), *await self._broker.open_orders()])
-        changes = 0
-        for order_id, venue_order in found.items():
-            live = await self._orders.find(order_id)
-            changes += self._compare(live, venue_order) if live else 0
+        ours = await self._orders.find_each(list(found))
+        changes = sum([self._compare(live, found[order_id]) for order_id, live in ours.items()])
         missing = [live for live in self._orders.blotter.open_orders() if live.order.order_id not in found]
         return changes + await self._ask_each(missing)
 

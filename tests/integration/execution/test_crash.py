@@ -6,6 +6,7 @@ from collections import Counter
 
 import httpx
 import pytest
+from builders.execution import until
 from builders.execution_process import ExecutionProcess
 from builders.live_venue import LiveVenue
 
@@ -53,9 +54,7 @@ async def test_kill_9_under_load_loses_nothing_and_doubles_nothing(service: Exec
         goal = len(load.accepted) + count
         async with service.stub() as stub:
             workers = [asyncio.create_task(load.run(stub)) for _ in range(WORKERS)]
-            async with asyncio.timeout(60):
-                while len(load.accepted) < goal:
-                    await asyncio.sleep(0.001)
+            await until(lambda: len(load.accepted) >= goal, 60)  # noqa: B023 - awaited before goal moves on
             service.kill()
             await asyncio.wait(workers)
     await asyncio.to_thread(service.start)
@@ -78,7 +77,7 @@ async def test_kill_9_under_load_loses_nothing_and_doubles_nothing(service: Exec
 
 async def _until_settled(stub: ExecutionServiceStub) -> None:
     async with asyncio.timeout(60):
-        while (await stub.ListOrders(rpc.ListOrdersRequest(statuses=_WORKING))).orders:
+        while (await stub.ListOrders(rpc.ListOrdersRequest(statuses=_WORKING))).orders:  # noqa: ASYNC110 - polled by RPC
             await asyncio.sleep(0.1)
 
 

@@ -145,6 +145,9 @@ async def test_the_queue_tells_how_full_it_is() -> None:
     """For the statistics."""
     async with a_desk(bounds=replace(QUICK, max_pending=100)) as desk:
         assert desk.journal.utilization == 0
-        submits = asyncio.gather(*[desk.buy(quantity_nanos=ONE) for _ in range(5)])
-        await until(lambda: desk.journal.utilization > 0)
-        await submits
+        desk.store.down = True
+        submit = asyncio.create_task(desk.buy(quantity_nanos=ONE))
+        await until(lambda: desk.journal.utilization == 0.02)
+        desk.store.down = False
+        await submit
+        assert desk.journal.utilization < 0.02
