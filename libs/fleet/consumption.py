@@ -57,7 +57,7 @@ class Consumption:
                 heed_cancel()
                 try:
                     messages = await subscription.fetch(batch, FETCH_TIMEOUT_S)
-                except NatsTimeoutError:
+                except TimeoutError:  # nats-py raises its own kind, or asyncio's when it woke up late
                     await self._must_exist(subscription)
                     continue
                 async with _claimed(messages):
