@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from neuraltrader.market_data.v1 import market_data_service_pb2 as pb
 from neuraltrader.market_data.v1.market_data_service_pb2_grpc import MarketDataServiceStub
-from services.portfolio.translate.book import quote_of
+from services.portfolio.translate import quote_of
 from trading.market import Quote
 
 

@@ -3,7 +3,7 @@
 from fleet import subjects
 from fleet.bus import Bus
 from services.portfolio.domain.account import PositionChange, PositionValue
-from services.portfolio.translate.book import change_message
+from services.portfolio.translate import change_message
 from trading.ids import hashed_id
 
 EVENT_TYPE = "portfolio.v1.position.changed"

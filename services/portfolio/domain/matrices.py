@@ -13,6 +13,7 @@ Floats = npt.NDArray[np.float64]
 _SYMMETRY = 1e-9
 """Largest difference of mirrored entries, beside the largest entry."""
 _BLOCK = 256
+_FLOAT = np.dtype("<f8")
 
 
 class Refusal(InvalidArgument):
@@ -95,3 +96,17 @@ def _asymmetry(matrix: Floats) -> tuple[float, tuple[int, int]]:
         if difference[index] > worst:
             worst, at = float(difference[index]), (start + int(index[0]), start + int(index[1]))
     return worst, at
+
+
+def matrix_of(name: str, data: bytes, columns: int) -> Floats:
+    """Rows of `columns` little-endian float64; a copy only where the machine is not little-endian."""
+    row_bytes = columns * _FLOAT.itemsize
+    if not row_bytes or not data or len(data) % row_bytes:
+        numbers = {"bytes": len(data), "bytes_per_row": row_bytes}
+        raise Refusal("SHAPE_MISMATCH", f"Expected {name} of whole rows of {columns} float64.", name, numbers)
+    return np.frombuffer(data, _FLOAT).astype(np.float64, copy=False).reshape(-1, columns)
+
+
+def vector_of(name: str, data: bytes) -> Floats | None:
+    """Little-endian float64, or None for no bytes."""
+    return matrix_of(name, data, 1).ravel() if data else None
