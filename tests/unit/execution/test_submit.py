@@ -337,6 +337,7 @@ async def test_a_store_that_does_not_answer_accepts_nothing() -> None:
         await until(lambda: desk.blotter.by_client_id(MAIN, MINE) is None)
         assert desk.blotter.holdings[MAIN].reach("AAPL") == (0, 0)
         assert desk.broker.submitted == []
+        await until(lambda: _takes_orders(desk))
         assert (await desk.sent(client_order_id="mine")).duplicate is False
 
 
@@ -368,6 +369,14 @@ async def test_a_halt_during_a_submit_counts() -> None:
     async with at_work(assemble()) as desk:
         await desk.control.set_trading_state("", TradingState.HALTED, "me", "test", cancel_open=False)
         assert (await desk.buy()).order.status is OrderStatus.DENIED
+
+
+def _takes_orders(desk: Desk) -> bool:
+    try:
+        desk.journal.check_room()
+    except Unavailable:
+        return False
+    return True
 
 
 async def _sent_order(desk: Desk) -> OrderId:

@@ -1,0 +1,133 @@
+"""Commands of a stream, and work in the background."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from services.execution.usecases.answer_commands import AnswerCommands
+from services.execution.usecases.background import Background
+from services.execution.usecases.run_command import attempt
+from trading.errors import Kind, NotFound, ResourceExhausted, TradingError
+
+
+async def numbers(count: int) -> AsyncIterator[int]:
+    for number in range(count):
+        yield number
+
+
+async def test_answers_come_as_they_are_ready() -> None:
+    """The first command may be answered last."""
+    gate = asyncio.Event()
+
+    async def run(number: int) -> int:
+        if number == 0:
+            await gate.wait()
+        if number == 2:
+            gate.set()
+        return number
+
+    answers = [answer async for answer in AnswerCommands(run, 8)(numbers(3))]
+    assert sorted(answers) == [0, 1, 2]
+    assert answers[-1] == 0
+
+
+async def test_only_so_many_commands_are_under_way() -> None:
+    """The reader waits for the answers to be taken."""
+    under_way, most = 0, 0
+
+    async def run(number: int) -> int:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0)
+        under_way -= 1
+        return number
+
+    assert len([answer async for answer in AnswerCommands(run, 2)(numbers(20))]) == 20
+    assert most <= 2
+
+
+async def test_a_reader_that_leaves_stops_the_commands() -> None:
+    """Nothing is left running."""
+    stopped = asyncio.Event()
+
+    async def run(number: int) -> int:
+        if number:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                stopped.set()
+        return number
+
+    answers = AnswerCommands(run, 8)(numbers(2))
+    assert await anext(answers) == 0
+    await answers.aclose()  # type: ignore[attr-defined]
+    async with asyncio.timeout(1):
+        await stopped.wait()
+
+
+async def test_a_broken_stream_ends_with_its_error() -> None:
+    """What was read before is answered."""
+
+    async def broken() -> AsyncIterator[int]:
+        yield 1
+        raise ConnectionError("gone")
+
+    async def run(number: int) -> int:
+        return number
+
+    answers = AnswerCommands(run, 8)(broken())
+    with pytest.raises(ConnectionError):
+        async for _ in answers:
+            pass
+
+
+async def test_an_error_is_an_answer() -> None:
+    """Named as it is; a surprise is INTERNAL and says nothing of the inside."""
+
+    async def refuse() -> int:
+        raise NotFound("no")
+
+    async def surprise() -> int:
+        raise ValueError("secret")
+
+    assert isinstance(await attempt(refuse), NotFound)
+    answer = await attempt(surprise)
+    assert isinstance(answer, TradingError)
+    assert answer.kind is Kind.INTERNAL
+    assert "secret" not in answer.message
+
+
+async def test_background_work_is_bounded() -> None:
+    """The next one is told when to come back."""
+    background = Background(1)
+    gate = asyncio.Event()
+    background.start(gate.wait())
+    assert background.utilization == 1
+    with pytest.raises(ResourceExhausted):
+        background.check_room()
+    gate.set()
+    await background.drain(1)
+    background.check_room()
+
+
+async def test_background_work_that_does_not_end_is_ended() -> None:
+    """After the time it was given."""
+    background = Background(1)
+    task = background.start(asyncio.Event().wait())
+    await background.drain(0.01)
+    await asyncio.wait([task])
+    assert task.cancelled()
+
+
+async def test_a_surprise_in_the_background_is_raised_where_it_is_watched() -> None:
+    """It takes the service down loudly."""
+    background = Background(1)
+
+    async def surprise() -> None:
+        raise ValueError("unexpected")
+
+    background.start(surprise())
+    with pytest.raises(ValueError, match="unexpected"):
+        await background.run()

@@ -1,0 +1,142 @@
+"""The lean HTTP client, against a server that answers byte by byte as the test says."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+from builders.execution import until
+
+from services.execution.adapters.venue_http import VenueHttp
+from trading.errors import Unavailable
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+
+
+class Server:
+    """Sends the given pieces for each request; `None` hangs up, `b""` says nothing."""
+
+    def __init__(self, answers: Sequence[Sequence[bytes | None]]) -> None:
+        self.requests: list[bytes] = []
+        self.connections = 0
+        self._answers = list(answers)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0] or 0)
+                self.requests.append(head + await reader.readexactly(length))
+                for piece in self._answers.pop(0):
+                    if piece is None:
+                        return
+                    writer.write(piece)
+                    await writer.drain()
+                    await asyncio.sleep(0.001)
+        except asyncio.IncompleteReadError:
+            return
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def a_server(*answers: Sequence[bytes | None], timeout_s: float = 2.0) -> AsyncIterator[tuple[Server, VenueHttp]]:
+    server = Server(answers)
+    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    async with VenueHttp(f"http://127.0.0.1:{port}/base/", headers={"X-Key": "k"}, timeout_s=timeout_s) as client:
+        yield server, client
+    listening.close()
+
+
+async def test_a_request_carries_path_query_headers_and_body() -> None:
+    """Under the base URL's own path."""
+    async with a_server([OK]) as (server, client):
+        answer = await client.request("POST", "/v2/orders", query={"a": "b c"}, body=b"{}")
+        assert (answer.status, answer.body, answer.is_success) == (200, b"ok", True)
+        head = server.requests[0].decode()
+        assert head.startswith("POST /base/v2/orders?a=b+c HTTP/1.1\r\n")
+        assert "x-key: k" in head.lower()
+        assert head.endswith("{}")
+
+
+async def test_a_connection_is_used_again() -> None:
+    """Until the venue closes it."""
+    closing = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"
+    async with a_server([OK], [closing], [OK]) as (server, client):
+        for _ in range(3):
+            assert (await client.request("GET", "/")).body == b"ok"
+        assert server.connections == 2
+
+
+async def test_requests_at_once_use_connections_of_their_own() -> None:
+    """None waits for another's answer."""
+    async with a_server(*[[OK]] * 5) as (server, client):
+        answers = await asyncio.gather(*[client.request("GET", "/") for _ in range(5)])
+        assert [answer.status for answer in answers] == [200] * 5
+        assert server.connections == 5
+
+
+@pytest.mark.parametrize(
+    ("pieces", "body"),
+    [
+        ([b"HTTP/1.1 200 OK\r\ncontent-le", b"ngth: 4\r\n\r\nab", b"cd"], b"abcd"),
+        ([b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n", b"1\r\nc\r\n0\r\n\r\n"], b"abc"),
+        ([b"HTTP/1.1 204 No Content\r\n\r\n"], b""),
+        ([b"HTTP/1.1 200 OK\r\n\r\nto the end", None], b"to the end"),
+        ([b"HTTP/1.1 100 Continue\r\n\r\n", OK], b"ok"),
+    ],
+)
+async def test_an_answer_may_come_in_any_shape(pieces: Sequence[bytes | None], body: bytes) -> None:
+    """Cut anywhere, chunked, empty, ended by hanging up, or after an interim answer."""
+    async with a_server(pieces) as (_, client):
+        assert (await client.request("GET", "/")).body == body
+
+
+async def test_a_refusal_is_an_answer() -> None:
+    """Its status and its words."""
+    async with a_server([b"HTTP/1.1 422 Unprocessable\r\ncontent-length: 2\r\n\r\nno"]) as (_, client):
+        answer = await client.request("POST", "/")
+        assert (answer.status, answer.body, answer.is_success) == (422, b"no", False)
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [None],
+        [b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf", None],
+        [b"no HTTP at all\r\n\r\n"],
+    ],
+)
+async def test_a_broken_answer_is_no_answer_and_is_never_asked_for_again(pieces: Sequence[bytes | None]) -> None:
+    """Whether the request was heard is for the caller to find out."""
+    async with a_server(pieces, [OK]) as (server, client):
+        with pytest.raises(Unavailable):
+            await client.request("POST", "/")
+        assert len(server.requests) == 1
+        assert (await client.request("GET", "/")).body == b"ok"
+
+
+async def test_silence_is_no_answer() -> None:
+    """After the timeout."""
+    async with a_server([b""], timeout_s=0.05) as (_, client):
+        with pytest.raises(Unavailable):
+            await client.request("GET", "/")
+
+
+async def test_a_venue_that_is_not_there_is_unavailable() -> None:
+    """Nobody listens."""
+    async with a_server() as (_, client):
+        pass
+    with pytest.raises(Unavailable):
+        await client.request("GET", "/")
+
+
+async def test_a_connection_the_venue_closed_while_idle_is_not_used() -> None:
+    """A new one is made."""
+    async with a_server([OK, None], [OK]) as (server, client):
+        await client.request("GET", "/")
+        await until(lambda: not any(connection.is_reusable for connection in client._idle))
+        assert (await client.request("GET", "/")).body == b"ok"
+        assert server.connections == 2
