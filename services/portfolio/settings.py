@@ -25,4 +25,7 @@ class Settings(DatabaseSettings, FleetSettings):
     solver_workers: int = Field(2, ge=1, description="Most solver processes; all but the first start when needed.")
     solver_waiting: int = Field(16, ge=0, description="Most problems that wait for a solver; more are refused.")
     solver_timeout_s: float = Field(30.0, gt=0, description="Longest time for one optimisation, in seconds.")
+    solver_search_s: float = Field(
+        5.0, gt=0, description="Longest search for minimum positions, in seconds; its gap is reported."
+    )
     offload_threads: int = Field(2, ge=1, description="Threads for the arithmetic of large matrices.")

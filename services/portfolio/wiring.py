@@ -81,7 +81,12 @@ async def _open(stack: AsyncExitStack, settings: Settings, runtime: Runtime) -> 
     await nats.ensure_stream(subjects.POSITION_STREAM, [subjects.PORTFOLIO_ALL])
     execution = channels.connect(settings.execution_address, token=settings.token, client=runtime.name)
     market_data = channels.connect(settings.market_data_address, token=settings.token, client=runtime.name)
-    solver = open_solver_pool(workers=settings.solver_workers, waiting=settings.solver_waiting, log=runtime.log)
+    solver = open_solver_pool(
+        workers=settings.solver_workers,
+        waiting=settings.solver_waiting,
+        search_limit_s=settings.solver_search_s,
+        log=runtime.log,
+    )
     return _Outside(
         settings,
         runtime,

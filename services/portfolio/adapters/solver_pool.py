@@ -66,7 +66,8 @@ class _Worker:
 class SolverPool:
     """Solver over processes: at most `workers` at once, at most `waiting` in the queue, the rest refused."""
 
-    def __init__(self, *, workers: int, waiting: int, log: Any) -> None:
+    def __init__(self, *, workers: int, waiting: int, search_limit_s: float, log: Any) -> None:
+        self._search_limit_s = search_limit_s
         self._slots = asyncio.Semaphore(workers)
         self._places = workers + waiting
         self._taken = 0
@@ -90,7 +91,7 @@ class SolverPool:
         self._taken += 1
         try:
             async with asyncio.timeout(timeout_s), self._slots:
-                answer = await self._ask(Job(problem, timeout_s * _SEARCH_SHARE))
+                answer = await self._ask(Job(problem, min(self._search_limit_s, timeout_s * _SEARCH_SHARE)))
         except TimeoutError as error:
             raise DeadlineExceeded(f"The problem was not solved in {timeout_s:.3g} s.", timeout_s=timeout_s) from error
         finally:
@@ -117,9 +118,9 @@ class SolverPool:
 
 
 @asynccontextmanager
-async def open_solver_pool(*, workers: int, waiting: int, log: Any) -> AsyncIterator[SolverPool]:
+async def open_solver_pool(*, workers: int, waiting: int, search_limit_s: float, log: Any) -> AsyncIterator[SolverPool]:
     """Solvers for as long as the block runs."""
-    pool = SolverPool(workers=workers, waiting=waiting, log=log)
+    pool = SolverPool(workers=workers, waiting=waiting, search_limit_s=search_limit_s, log=log)
     try:
         yield pool
     finally:

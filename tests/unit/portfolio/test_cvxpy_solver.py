@@ -3,9 +3,11 @@
 from itertools import product
 
 import numpy as np
+import polars
 import pytest
 from builders.portfolio import a_problem, some_moments
 from scipy.optimize import minimize
+from servers import SHARED_DATA
 
 from services.portfolio.adapters import cvxpy_solver
 from services.portfolio.adapters.cvxpy_solver import BRANCH_ROUTE, ROUTE, factor_of, solve
@@ -21,6 +23,7 @@ from services.portfolio.domain.optimiser.problem import (
 )
 from trading.errors import DeadlineExceeded, TradingError
 
+EQUITIES = SHARED_DATA / "us-equities-daily-adjusted.parquet"
 SECTORS = {f"S{index}": "ABC"[index % 3] for index in range(12)}
 CAPS = {"A": 0.4, "B": 0.35, "C": 0.4}
 
@@ -198,3 +201,17 @@ def test_a_solver_that_gives_up_is_an_internal_error(monkeypatch: pytest.MonkeyP
     with pytest.raises(TradingError) as failed:
         solve(a_problem(objective=Objective.MIN_VARIANCE), 5.0)
     assert failed.value.reason == "SOLVER_FAILED"
+
+
+@pytest.mark.skipif(not EQUITIES.exists(), reason="The shared market data is not on this machine.")
+@pytest.mark.parametrize("objective", [Objective.MIN_VARIANCE, Objective.MAX_SHARPE, Objective.MAX_UTILITY])
+@pytest.mark.parametrize("words", [{"max_position_size": 0.3}, {"max_position_size": 0.4, "min_position_size": 0.1}])
+def test_real_equities_are_solved_and_proven(objective: Objective, words: dict[str, float]) -> None:
+    table = polars.read_parquet(EQUITIES).pivot(on="symbol", index="date", values="close").drop_nulls().sort("date")
+    closes = table.drop("date").to_numpy().astype(float)
+    symbols = tuple(name for name in table.columns if name != "date")
+    moments = moments_of_returns(closes[1:] / closes[:-1] - 1, symbols, 252)
+    problem = Problem(symbols, moments, objective, 0.02, 5.0, None, Constraints(**words))
+    found = answer(problem)
+    assert found.kkt_residual < 1e-6
+    assert 0.05 < found.risk < 0.5

@@ -1,7 +1,6 @@
 """Risk by its definitions, against another way of computing each."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.optimize import linprog
+from servers import SHARED_DATA
 
 from services.portfolio.domain.matrices import Refusal
 from services.portfolio.domain.risk import (
@@ -23,7 +23,7 @@ from services.portfolio.domain.risk import (
 )
 from trading.errors import InvalidArgument
 
-EQUITIES = Path(__file__).parents[3] / "../shared/data/us-equities-daily-adjusted.parquet"
+EQUITIES = SHARED_DATA / "us-equities-daily-adjusted.parquet"
 series = st.lists(st.floats(-0.5, 0.5), min_size=2, max_size=120).map(np.array)
 
 
