@@ -207,14 +207,14 @@ async def connect(
                 flush_timeout=PUBLISH_TIMEOUT_S,
             )
     except (NatsError, OSError, TimeoutError) as error:
-        await client.close()
+        await _quietly(client.close())
         raise Unavailable(f"No NATS server answers at {_public(url)} ({newest or error!r}).") from error
     try:
         yield Bus(client, metrics, log)
     finally:
         if client.is_connected:
             await _quietly(client.flush(timeout=1))
-        await client.close()
+        await _quietly(client.close())
 
 
 async def _quietly(last_words: Awaitable[None]) -> None:

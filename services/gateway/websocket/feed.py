@@ -42,9 +42,12 @@ class Kind:
     frame_of: Callable[[bytes], Frame]
     subject_of: Callable[[str], str]
 
-    def cursor_of(self, payload: bytes) -> int:
-        """The cursor of an event."""
-        return self.read(payload)[1]
+    def cursor_of(self, payload: bytes) -> int | None:
+        """The cursor of an event, or None when it makes no sense."""
+        try:
+            return self.read(payload)[1]
+        except InvalidArgument:
+            return None
 
 
 class Feed:
@@ -70,14 +73,15 @@ class Feed:
     async def head(self, account: str) -> Head:
         """An account's newest event; raises Unavailable."""
         stored = await self._journal.newest(self.kind.subject_of(account))
-        return NOTHING if stored is None else Head(stored.position, self.kind.cursor_of(stored.payload))
+        return NOTHING if stored is None else Head(stored.position, self.kind.cursor_of(stored.payload) or 0)
 
     async def resume(self, session: Session, account: str, after: int) -> bool:
         """Send what came after a cursor, then go live; False, with nothing sent, when some of it is gone.
 
         Raises Unavailable.
         """
-        if after > (await self.head(account)).cursor:
+        head = await self.head(account)
+        if head.cursor and after > head.cursor:
             return False
         start = await self._journal.find(self.kind.subject_of(account), after)
         if not start.is_whole:
@@ -94,7 +98,8 @@ class Feed:
         while position < (told := self._told_now()) and not session.is_closed:
             async for stored in self._journal.read(subject, position + 1):
                 await session.room()
-                session.offer(self.kind.frame_of(stored.payload))
+                if self.kind.cursor_of(stored.payload) is not None:
+                    session.offer(self.kind.frame_of(stored.payload))
                 position = stored.position
             position = max(position, told)
         session.positions[self.kind.channel, account] = position

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from nats.errors import Error as NatsError
 from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js import JetStreamContext
-from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, RawStreamMsg
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 
 from fleet.consumption import heed_cancel
@@ -33,10 +33,17 @@ class Start(NamedTuple):
     is_whole: bool
 
 
-class Journal:
-    """Reads one stream, whose events carry rising sequences of their own."""
+class _Place(NamedTuple):
+    position: int
+    sequence: int
 
-    def __init__(self, jetstream: JetStreamContext, stream: str, sequence_of: Callable[[bytes], int], log: Any) -> None:
+
+class Journal:
+    """Reads one stream, whose events carry rising sequences of their own; None marks one that makes no sense."""
+
+    def __init__(
+        self, jetstream: JetStreamContext, stream: str, sequence_of: Callable[[bytes], int | None], log: Any
+    ) -> None:
         self._jetstream = jetstream
         self._stream = stream
         self._sequence_of = sequence_of
@@ -60,10 +67,10 @@ class Journal:
             while low < high:
                 middle = (low + high) // 2
                 found = await self._at_or_after(subject, middle)
-                if found is None or self._sequence_of(found.data or b"") > cursor:
+                if found is None or found.sequence > cursor:
                     high = middle
                 else:
-                    low = (found.seq or middle) + 1
+                    low = found.position + 1
         except (NatsError, TimeoutError) as error:
             raise self._unreadable() from error
         return Start(low, state.first_seq <= 1 or low > state.first_seq)
@@ -132,11 +139,18 @@ class Journal:
         )
         return await self._jetstream.pull_subscribe(subject, stream=self._stream, config=config)
 
-    async def _at_or_after(self, subject: str, position: int) -> RawStreamMsg | None:
-        try:
-            return await self._jetstream.get_msg(self._stream, position, subject=subject, next=True)
-        except NotFoundError:
-            return None
+    async def _at_or_after(self, subject: str, position: int) -> "_Place | None":
+        """The first event there that can be read, or None at the end."""
+        while True:
+            try:
+                message = await self._jetstream.get_msg(self._stream, position, subject=subject, next=True)
+            except NotFoundError:
+                return None
+            position = message.seq or position
+            sequence = self._sequence_of(message.data or b"")
+            if sequence is not None:
+                return _Place(position, sequence)
+            position += 1
 
     def _unreadable(self) -> Unavailable:
         return Unavailable("The stream of events cannot be read.", stream=self._stream)
