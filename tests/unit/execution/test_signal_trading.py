@@ -92,9 +92,10 @@ async def test_a_switched_off_signal_is_not_traded() -> None:
 async def test_signals_wait_for_no_one() -> None:
     """Too many under way are refused."""
     async with a_desk(capacity=2) as desk:
+        desk.signals.start(a_signal(id="s-1"))
+        desk.signals.start(a_signal(id="s-2"))
         with pytest.raises(ResourceExhausted):
-            for number in range(3):
-                desk.signals.start(a_signal(id=f"s-{number}"))
+            desk.signals.start(a_signal(id="s-3"))
         await until(lambda: desk.background.utilization == 0)
 
 
