@@ -1,6 +1,7 @@
 """uvicorn as a part of the service: starts, stops, and says clearly when its port is taken."""
 
 import asyncio
+import errno
 import importlib.util
 import socket
 from collections.abc import Callable, Iterator
@@ -88,7 +89,8 @@ class HttpServer:
             listener.bind((self._host, self._port))
         except OSError as error:
             listener.close()
-            message = f"Cannot listen on {self._host}:{self._port}: {error.strerror}."
+            reason = "the port is taken" if error.errno == errno.EADDRINUSE else error.strerror
+            message = f"Cannot listen on {self._host}:{self._port}: {reason}."
             raise Unavailable(message, port=self._port) from error
         listener.listen(BACKLOG)
         listener.setblocking(False)

@@ -1,5 +1,7 @@
 """Messages of the fleet as the gateway gets them."""
 
+import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from neuraltrader.market_data.v1 import market_data_pb2
 from neuraltrader.portfolio.v1 import portfolio_pb2
 from trading.market import QuoteBlock, TradeBlock
 
+PATIENCE_S = 20.0
 ONE = 1_000_000_000
 EVENT_NS = 1_760_000_000_000_000_000
 RECEIVE_NS = EVENT_NS + 1_000_000
@@ -173,3 +176,12 @@ def a_signal(symbol: str = "AAPL", **changes: Any) -> inference_pb2.Signal:
         "price_nanos": 190 * ONE,
     }
     return inference_pb2.Signal(**fields | changes)
+
+
+async def until(condition: Callable[[], bool], pause_s: float = 0.0) -> None:
+    """Wait for a condition that another task makes true."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            if condition():
+                return
+            await asyncio.sleep(pause_s)
