@@ -5,12 +5,13 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from trading.errors import Unavailable
+from trading.errors import InvalidArgument, Unavailable
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 MOST_ENTRIES = 100_000
+TIMEOUT_S = 0.5
 
 
 class Cache(Protocol):
@@ -53,13 +54,19 @@ class ProcessCache:
 
 @asynccontextmanager
 async def open_cache(redis_url: str) -> AsyncIterator[Cache]:
-    """The shared cache at `redis_url`, or one of this process when the URL is empty."""
+    """The shared cache at `redis_url`, or one of this process when the URL is empty; raises InvalidArgument."""
     if not redis_url:
         yield ProcessCache()
         return
     from redis.asyncio import Redis  # only the services that may share a cache carry the client
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
 
-    client = Redis.from_url(redis_url, socket_timeout=0.5, socket_connect_timeout=0.5)
+    at_once = Retry(NoBackoff(), 1)  # one lost connection is replaced; a lost server is the caller's to do without
+    try:
+        client = Redis.from_url(redis_url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S, retry=at_once)
+    except ValueError:  # its message may repeat the password
+        raise InvalidArgument("REDIS_URL is no URL: expected redis://… or rediss://….") from None
     try:
         yield _RedisCache(client)
     finally:
@@ -76,6 +83,8 @@ class _RedisCache:
         return value.encode() if isinstance(value, str) else value
 
     async def put_many(self, values: Mapping[str, bytes], ttl_s: float) -> None:
+        if not values:
+            return
         with _answering():
             async with self._client.pipeline(transaction=False) as pipe:
                 pipe.mset(dict(values))

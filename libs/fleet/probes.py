@@ -6,14 +6,15 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from socketserver import TCPServer
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.exposition import ThreadingWSGIServer
 
+from fleet.listening import cannot_listen
 from fleet.metrics import Metrics
-from trading.errors import Unavailable
 
 HEARTBEAT_S = 0.5
 LONGEST_SILENCE_S = 10.0
@@ -27,12 +28,14 @@ class Readiness:
         self._checks = checks
         self._metrics = metrics
         self.verdicts: dict[str, str] = dict.fromkeys(checks, "not checked yet")
+        self.starting = False
         self.stopping = False
         self._beat = time.monotonic()
 
     @property
     def is_ready(self) -> bool:
-        return not self.stopping and all(verdict == "ok" for verdict in self.verdicts.values())
+        """The servers listen, nobody has asked them to stop, and every check passed when it was last run."""
+        return not self.starting and not self.stopping and all(verdict == "ok" for verdict in self.verdicts.values())
 
     @property
     def is_alive(self) -> bool:
@@ -77,9 +80,9 @@ def probes(host: str, port: int, readiness: Readiness, metrics: Metrics) -> Iter
         return [body]
 
     try:
-        server = make_server(host, port, application, ThreadingWSGIServer, _Quiet)
+        server = make_server(host, port, application, _Server, _Quiet)
     except OSError as error:
-        raise Unavailable(f"Cannot listen on {host}:{port}: the port is taken.", port=port) from error
+        raise cannot_listen(f"{host}:{port}", error) from error
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True, name="probes")
     thread.start()
     try:
@@ -102,11 +105,23 @@ def _answer(path: str, readiness: Readiness, metrics: Metrics) -> tuple[str, str
 
 
 def _state(readiness: Readiness) -> str:
-    return "stopping" if readiness.stopping else "ready" if readiness.is_ready else "not ready"
+    if readiness.stopping:
+        return "stopping"
+    if readiness.starting:
+        return "starting"
+    return "ready" if readiness.is_ready else "not ready"
 
 
 def _verdict(good: bool, body: object) -> tuple[str, str, bytes]:
     return ("200 OK" if good else "503 Service Unavailable"), "application/json", json.dumps(body).encode()
+
+
+class _Server(ThreadingWSGIServer):
+    def server_bind(self) -> None:
+        """Bind without asking DNS for the host's name, which may take seconds and is never used."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+        self.setup_environ()
 
 
 class _Quiet(WSGIRequestHandler):

@@ -16,6 +16,7 @@ from grpc_reflection.v1alpha import reflection
 from prometheus_client import Histogram
 
 from fleet import deadline, rpc_errors
+from fleet.listening import must_be_free
 from fleet.metrics import Metrics
 from fleet.telemetry import span
 from trading.errors import InvalidArgument, Kind, TradingError, Unauthenticated, Unavailable
@@ -64,10 +65,11 @@ class GrpcServer:
 
     async def start(self) -> None:
         """Listen; raises Unavailable when the port is taken."""
+        must_be_free(self._address)
         try:
             self._server.add_insecure_port(self._address)
         except RuntimeError as error:
-            raise Unavailable(f"Cannot listen on {self._address}: the port is taken.", address=self._address) from error
+            raise Unavailable(f"Cannot listen on {self._address}.", address=self._address) from error
         await self._server.start()
         await self._say("", True)
 

@@ -4,7 +4,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol, TypeVar
 
@@ -82,13 +82,40 @@ async def _live(name: str, settings: SettingsT, wire: Wire[SettingsT]) -> int:
     stop = stop_signal()
     try:
         with tracing(name, settings.otlp_endpoint):
-            async with wire(settings, runtime) as service:
-                await _serve(service, settings, runtime, stop)
+            async with AsyncExitStack() as resources:
+                service = await _wired(resources, wire(settings, runtime), stop)
+                if service:
+                    await _serve(service, settings, runtime, stop)
     except Exception as error:  # the process boundary: say why, then die loudly
         _say_why(name, error, runtime)
         return 1
     runtime.log.info("service.stopped")
     return 0
+
+
+async def _wired(
+    resources: AsyncExitStack, wiring: AbstractAsyncContextManager[Service], stop: asyncio.Event
+) -> Service | None:
+    """The wired service, or None when the process is asked to stop while it still waits for a database or a bus."""
+    task = asyncio.current_task()
+    waits = True
+
+    async def give_up() -> None:
+        await stop.wait()
+        if waits and task:
+            task.cancel()
+
+    watching = asyncio.create_task(give_up())
+    try:
+        return await resources.enter_async_context(wiring)
+    except asyncio.CancelledError:
+        if not stop.is_set() or not task:
+            raise
+        task.uncancel()
+        return None
+    finally:
+        waits = False
+        watching.cancel()
 
 
 def _say_why(name: str, error: Exception, runtime: Runtime) -> None:
@@ -107,6 +134,7 @@ async def _serve(service: Service, settings: FleetSettings, runtime: Runtime, st
     grpc_server = GrpcServer(address, service.register, service.service_names, boundary) if service.register else None
     servers = [*([grpc_server] if grpc_server else []), *service.servers]
     say_ready = grpc_server.say_ready if grpc_server else _say_nothing
+    readiness.starting = True
     with probes(settings.host, settings.metrics_port, readiness, runtime.metrics):
         async with asyncio.TaskGroup() as group:
             loops = [group.create_task(_keep(name, loop), name=name) for name, loop in service.loops.items()]
@@ -114,6 +142,8 @@ async def _serve(service: Service, settings: FleetSettings, runtime: Runtime, st
             try:
                 for server in servers:
                     await server.start()
+                readiness.starting = False
+                await say_ready(await readiness.check())
                 runtime.log.info("service.started", grpc=address if grpc_server else None)
                 await stop.wait()
             finally:

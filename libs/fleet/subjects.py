@@ -1,5 +1,8 @@
 """The one place where NATS subjects are spelt."""
 
+import re
+from urllib.parse import unquote
+
 from trading.market import Interval
 
 ORDER_STREAM = "EXECUTION"
@@ -17,21 +20,17 @@ PREDICTIONS_ALL = "inference.v1.prediction.>"
 SIGNALS_ALL = "inference.v1.signal.>"
 DEAD_LETTERS = "dead_letter"
 
-_ESCAPES = (("%", "%25"), (".", "%2E"), ("*", "%2A"), (">", "%3E"), (" ", "%20"))
+_UNSAFE = re.compile(r"[%.*>\s\x00-\x20\x7f]")  # what has a meaning in a subject, or ends it
 
 
 def escape(token: str) -> str:
-    """Make any text one token of a subject; `unescape` gives it back."""
-    for plain, escaped in _ESCAPES:
-        token = token.replace(plain, escaped)
-    return token
+    """Make any text one token of a subject, by percent signs; `unescape` gives it back."""
+    return _UNSAFE.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), token)
 
 
 def unescape(token: str) -> str:
     """The text behind an escaped token."""
-    for plain, escaped in reversed(_ESCAPES):
-        token = token.replace(escaped, plain)
-    return token
+    return unquote(token)
 
 
 def quote(venue: str, symbol: str) -> str:
