@@ -29,7 +29,7 @@ from trading.money import ONE
 from trading.order import Side
 
 READY_S = 90.0
-SETTLED_S = 60.0
+SETTLED_S = 100.0
 NOBODY = "127.0.0.1:1"
 
 
