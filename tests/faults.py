@@ -1,11 +1,12 @@
-"""A Postgres that a test may kill, freeze and bring back."""
+"""Servers that misbehave: a Postgres that a test may kill and freeze, and a port that says what a test wants."""
 
+import asyncio
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -76,3 +77,29 @@ def _binaries() -> Path:
     binaries = postgres_binaries()
     assert binaries is not None
     return binaries
+
+
+@asynccontextmanager
+async def tcp_server(
+    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncIterator[int]:
+    """Serves every connection by `serve`, gives the port, and ends when the last caller has left."""
+    running: set[asyncio.Task[None] | None] = set()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        running.add(asyncio.current_task())
+        try:
+            await serve(reader, writer)
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    async with await asyncio.start_server(handle, "127.0.0.1", 0) as server:
+        yield int(server.sockets[0].getsockname()[1])
+    await asyncio.gather(*(task for task in running if task), return_exceptions=True)
+
+
+async def say_nothing(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+    """Serve a connection by silence, until the caller leaves."""
+    await reader.read()

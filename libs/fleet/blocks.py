@@ -74,6 +74,8 @@ def decode_trades(payload: bytes) -> SequencedTrades:
     message = pb.TradeBlock()
     _parse(message, payload)
     columns = _columns(message, _TRADE_COLUMNS)
+    if len(message.trade_ids) not in (0, len(columns["price_nanos"])):
+        raise InvalidArgument("A block of trades has an id for each, or none.", symbol=message.symbol)
     block = TradeBlock(message.venue, message.symbol, **columns, trade_ids=tuple(message.trade_ids))
     return SequencedTrades(block, message.first_sequence, message.feed_id)
 
@@ -93,5 +95,5 @@ def _columns(message: pb.QuoteBlock | pb.TradeBlock, names: tuple[str, ...]) -> 
     raw = {name: getattr(message, name) for name in names}
     sizes = {len(column) for column in raw.values()}
     if len(sizes) != 1 or (size := sizes.pop()) == 0 or size % _ITEM_BYTES:
-        raise InvalidArgument("Columns of a block differ in length.", symbol=message.symbol)
+        raise InvalidArgument("Columns of a block are empty, broken or of different length.", symbol=message.symbol)
     return {name: np.frombuffer(column, _LITTLE_ENDIAN) for name, column in raw.items()}

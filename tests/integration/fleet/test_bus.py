@@ -14,6 +14,7 @@ from typing import Any
 import nats
 import psutil
 import pytest
+from faults import say_nothing, tcp_server
 from nats.js.api import AckPolicy, ConsumerConfig, StreamConfig
 from servers import accepts, free_port, nats_server, process
 from waiting import until
@@ -481,20 +482,10 @@ async def test_an_absent_server_is_unavailable_and_the_password_unsaid(login: st
 
 
 async def test_somebody_who_listens_and_says_nothing_is_no_nats_server() -> None:
-    left = asyncio.Event()
-
-    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-        left.set()
-
-    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as mute:
-        port = mute.sockets[0].getsockname()[1]
+    async with tcp_server(say_nothing) as port:  # it ends when the last caller has left
         with pytest.raises(Unavailable):
             async with connect(f"nats://127.0.0.1:{port}", "test", Metrics(), start_timeout_s=0.5):
                 raise AssertionError
-        async with asyncio.timeout(5):
-            await left.wait()
 
 
 async def test_a_wrong_password_is_said_without_saying_it(tmp_path: Path) -> None:
