@@ -26,6 +26,7 @@ from trading.errors import NotFound, TradingError, Unavailable, UnknownModel, Un
 
 # The generated bases allow more kinds of context than a server gives.
 # mypy: disable-error-code="override"
+NAMES = ("market_data", "inference", "execution", "portfolio")
 
 
 @dataclass
@@ -310,6 +311,14 @@ class FakeFleet:
         self.execution = FakeExecution(self.script)
         self.portfolio = FakePortfolio(self.script)
 
+    def reset(self) -> None:
+        """Forget what was asked and set; connections stand."""
+        self.script.calls.clear()
+        self.script.refusals.clear()
+        for name in NAMES:
+            servicer = getattr(self, name)
+            vars(servicer).update(vars(type(servicer)(self.script)))
+
     def _register(self, name: str) -> Callable[[Any], None]:
         adders: dict[str, Callable[[Any, Any], None]] = {
             "market_data": market_data_grpc.add_MarketDataServiceServicer_to_server,
@@ -330,9 +339,6 @@ class FakeFleet:
     async def stop(self, name: str) -> None:
         """Let one service vanish."""
         await self.servers.pop(name).stop(0)
-
-
-NAMES = ("market_data", "inference", "execution", "portfolio")
 
 
 @asynccontextmanager

@@ -1,14 +1,17 @@
 """The REST routes against real servers of the fleet's contracts."""
 
 import struct
+from collections.abc import AsyncIterator
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 from builders.gateway import a_bar, an_order, an_order_event
-from integration.gateway.conftest import Gateway
+from fakes.backends import fake_fleet
+from integration.gateway.conftest import KEY, Gateway, running
 
 from neuraltrader.execution.v1 import execution_pb2
 from neuraltrader.execution.v1 import execution_service_pb2 as execution
@@ -18,8 +21,23 @@ from neuraltrader.portfolio.v1 import portfolio_service_pb2 as portfolio
 from trading.clock import DAY_NS
 from trading.errors import FailedPrecondition, IdempotencyConflict, ResourceExhausted, UnknownSymbol
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 ORDER: dict[str, Any] = {"symbol": "AAPL", "side": "BUY", "quantity": "10", "order_type": "MARKET"}
 ORDER_ID = "01990000-0000-7000-8000-000000000001"
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def shared_gateway(nats_url: str) -> AsyncIterator[Gateway]:
+    """One gateway for all tests here: none of them breaks it."""
+    async with fake_fleet(KEY) as fleet, running(fleet, nats_url) as started:
+        yield started
+
+
+@pytest.fixture
+def gateway(shared_gateway: Gateway) -> Gateway:
+    """The shared gateway before a fleet that remembers nothing."""
+    shared_gateway.fleet.reset()
+    return shared_gateway
 
 
 def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
