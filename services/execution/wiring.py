@@ -165,7 +165,12 @@ def _stories(settings: Settings, runtime: Runtime, outside: _Outside, core: _Cor
     record = RecordVenueEvent(orders, core.observer, log)
     reconcile = Reconcile(broker, orders, record, core.observer, clock, _rhythm(settings), log)
     relay = RelayOutbox(
-        outside.log, JetStreamEvents(outside.bus), orders.journal, log, capacity=settings.outbox_pending_events
+        outside.log,
+        JetStreamEvents(outside.bus),
+        orders.journal,
+        log,
+        capacity=settings.outbox_pending_events,
+        linger_s=settings.outbox_linger_ms / 1e3,
     )
     follow = FollowVenue(broker, record, reconcile, accounts, core.gate, log)
     return _Stories(

@@ -23,6 +23,7 @@ class RelayOutbox:
         capacity: int = 20_000,
         batch: int = 256,
         retry_wait_s: float = 0.2,
+        linger_s: float = 0.002,
     ) -> None:
         self._store = store
         self._publisher = publisher
@@ -31,6 +32,7 @@ class RelayOutbox:
         self._capacity = capacity
         self._batch = batch
         self._retry_wait_s = retry_wait_s
+        self._linger_s = linger_s
         self._fresh: deque[OutboxRow] = deque()
         self._from_store = True
         self._through = 0
@@ -62,6 +64,7 @@ class RelayOutbox:
         """Publish for ever; an outage of NATS is waited out, the rows wait in the store."""
         while True:
             await self._wake.wait()
+            await asyncio.sleep(self._linger_s)  # the order's own way to the venue goes first, and events go together
             self._wake.clear()
             await self._publish_waiting()
 
