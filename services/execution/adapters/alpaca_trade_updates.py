@@ -25,6 +25,7 @@ class StreamPatience:
 
     connect_s: float = 5.0
     ping_s: float = 5.0
+    close_s: float = 0.5
     jitter_s: float = 0.25
     first_wait_s: float = 0.5
     longest_wait_s: float = 10.0
@@ -71,6 +72,7 @@ class AlpacaTradeUpdates:
             open_timeout=patience.connect_s,
             ping_interval=patience.ping_s,
             ping_timeout=patience.ping_s,
+            close_timeout=patience.close_s,
             compression=None,
             max_size=1 << 20,
         ) as socket:
