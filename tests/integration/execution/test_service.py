@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 import grpc
 import pytest
 from builders.execution_process import ExecutionProcess
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from fleet import subjects
 from fleet.bus import Bus, Message
@@ -44,114 +45,95 @@ async def fills_of(stub: ExecutionServiceStub) -> Sequence[pb.Fill]:
 
 
 async def test_an_orders_journey(service: ExecutionProcess) -> None:
-    """Filled, explained event by event, counted, found again after a restart, idempotent before and after it."""
-    await asyncio.to_thread(service.start)
+    """Filled, explained event by event, counted, and idempotent."""
     async with service.stub() as stub:
-        first = await stub.SubmitOrder(a_submit(client_order_id="mine"))
+        first = await stub.SubmitOrder(a_submit(client_order_id="journey"))
         order = first.order
         assert order.status == pb.ORDER_STATUS_FILLED
         assert order.filled_quantity_nanos == ONE
         assert order.avg_price_nanos > 0
         assert min(order.validation_time_ns, order.execution_time_ns) > 0
         assert order.total_latency_ns >= order.validation_time_ns + order.execution_time_ns
-        again = await stub.SubmitOrder(a_submit(client_order_id="mine"))
+        again = await stub.SubmitOrder(a_submit(client_order_id="journey"))
         assert (again.duplicate, again.order.order_id) == (True, order.order_id)
         with pytest.raises(TradingError) as conflict:
-            await stub.SubmitOrder(a_submit(client_order_id="mine", quantity_nanos=2 * ONE))
+            await stub.SubmitOrder(a_submit(client_order_id="journey", quantity_nanos=2 * ONE))
         assert conflict.value.reason == "IDEMPOTENCY_CONFLICT"
         events = (await stub.ListOrderEvents(rpc.ListOrderEventsRequest(order_id=order.order_id))).events
         assert [event.version for event in events] == list(range(1, len(events) + 1))
         assert events[0].kind == pb.ORDER_EVENT_KIND_INITIALIZED
         assert [event.previous_hash for event in events[1:]] == [event.hash for event in events[:-1]]
-        assert (await fills_of(stub))[0].order_id == order.order_id
+        fills = [fill for fill in await fills_of(stub) if fill.order_id == order.order_id]
+        assert sum(fill.quantity_nanos for fill in fills) == ONE
         stats = await stub.GetStats(rpc.GetStatsRequest())
-        assert (stats.orders_processed, stats.orders_by_status["FILLED"], stats.fills) == (1, 1, 1)
+        assert min(stats.orders_processed, stats.orders_by_status["FILLED"], stats.fills) >= 1
         assert stats.submit_latency.p50_ns > 0
-    assert await asyncio.to_thread(service.stop) == 0
-    await asyncio.to_thread(service.start)
-    async with service.stub() as stub:
-        found = await stub.GetOrder(rpc.GetOrderRequest(client_order_id="mine"))
-        assert found.order == order
-        again = await stub.SubmitOrder(a_submit(client_order_id="mine"))
-        assert (again.duplicate, again.order.order_id) == (True, order.order_id)
-        assert len(await fills_of(stub)) == 1
 
 
-async def test_every_call_of_the_contract(service: ExecutionProcess) -> None:
-    """Limits and switches survive a restart; lists page; cancels cancel; errors carry their reasons."""
-    await asyncio.to_thread(service.start)
+async def test_the_account_is_the_venues(service: ExecutionProcess) -> None:
+    """Opening cash as it was first seen, buying power as it is."""
     async with service.stub() as stub:
         account = (await stub.ListAccounts(rpc.ListAccountsRequest())).accounts[0]
         assert (account.id, account.venue, account.currency) == ("main", "paper", "USD")
-        assert account.opening_cash_nanos > 0
-        assert account.buying_power_nanos > 0
-        await _cancel_and_list(stub)
-        await _refusals(stub)
-        limits = (await stub.GetRiskLimits(rpc.GetRiskLimitsRequest())).limits
-        limits.max_order_notional_nanos = ONE
-        await stub.SetRiskLimits(rpc.SetRiskLimitsRequest(limits=limits, actor="test"))
-        switch = pb.SignalTrading(enabled=True, notional_nanos=1_000 * ONE, min_confidence=0.6, models=["m"])
-        await stub.SetSignalTrading(rpc.SetSignalTradingRequest(signal_trading=switch, actor="test"))
-        halt = rpc.SetTradingStateRequest(state=pb.TRADING_STATE_HALTED, reason="test", cancel_open=True)
-        assert (await stub.SetTradingState(halt)).state == pb.TRADING_STATE_HALTED
-        denied = (await stub.SubmitOrder(a_submit())).order
-        assert (denied.status, denied.denial.code) == (pb.ORDER_STATUS_DENIED, "TRADING_HALTED")
-    assert await asyncio.to_thread(service.stop) == 0
-    await asyncio.to_thread(service.start)
+        assert min(account.opening_cash_nanos, account.buying_power_nanos) > 0
+
+
+async def test_resting_orders_are_listed_and_canceled(service: ExecutionProcess) -> None:
+    """Newest first, page by page; a closed one cannot be canceled again."""
     async with service.stub() as stub:
-        accounts = (await stub.ListAccounts(rpc.ListAccountsRequest())).accounts
-        assert accounts[0].trading_state == pb.TRADING_STATE_HALTED
-        kept = (await stub.GetSignalTrading(rpc.GetSignalTradingRequest())).signal_trading
-        assert (kept.enabled, list(kept.models), kept.account) == (True, ["m"], "main")
-        await stub.SetTradingState(rpc.SetTradingStateRequest(state=pb.TRADING_STATE_ACTIVE))
-        denied = (await stub.SubmitOrder(a_submit())).order
-        assert denied.denial.code == "ORDER_NOTIONAL"
-        assert denied.denial.limits["limit"] == "1"
-
-
-async def _cancel_and_list(stub: ExecutionServiceStub) -> None:
-    placed = [(await stub.SubmitOrder(resting())).order for _ in range(3)]
-    assert {order.status for order in placed} == {pb.ORDER_STATUS_ACCEPTED}
-    canceled = await stub.CancelOrder(rpc.CancelOrderRequest(order_id=placed[0].order_id))
-    assert canceled.order.status == pb.ORDER_STATUS_CANCELED
-    with pytest.raises(TradingError) as refusal:
-        await stub.CancelOrder(rpc.CancelOrderRequest(order_id=placed[0].order_id))
-    assert refusal.value.kind is Kind.FAILED_PRECONDITION
-    page = await stub.ListOrders(rpc.ListOrdersRequest(page_size=2, symbol="aapl"))
-    assert [order.order_id for order in page.orders] == [placed[2].order_id, placed[1].order_id]
-    page = await stub.ListOrders(rpc.ListOrdersRequest(page_size=2, cursor=page.next_cursor))
-    assert [order.order_id for order in page.orders] == [placed[0].order_id]
-    assert page.next_cursor == ""
-    working = rpc.ListOrdersRequest(statuses=[pb.ORDER_STATUS_ACCEPTED])
-    assert len((await stub.ListOrders(working)).orders) == 2
-
-
-async def _refusals(stub: ExecutionServiceStub) -> None:
-    wrong = {
-        "side": a_submit(side=pb.SIDE_UNSPECIFIED),
-        "order_type": a_submit(order_type=pb.ORDER_TYPE_UNSPECIFIED),
-        "quantity": a_submit(quantity_nanos=0),
-        "price": a_submit(price_nanos=ONE),
-        "wait_ms": a_submit(wait_ms=10_001),
-        "client_order_id": a_submit(client_order_id="a b"),
-        "symbol": a_submit(symbol=""),
-    }
-    for field, request in wrong.items():
+        placed = [(await stub.SubmitOrder(resting())).order for _ in range(3)]
+        assert {order.status for order in placed} == {pb.ORDER_STATUS_ACCEPTED}
+        working = rpc.ListOrdersRequest(statuses=[pb.ORDER_STATUS_ACCEPTED], page_size=2, symbol="aapl")
+        page = await stub.ListOrders(working)
+        assert [order.order_id for order in page.orders] == [placed[2].order_id, placed[1].order_id]
+        working.cursor = page.next_cursor
+        page = await stub.ListOrders(working)
+        assert ([order.order_id for order in page.orders], page.next_cursor) == ([placed[0].order_id], "")
+        for order in placed:
+            canceled = await stub.CancelOrder(rpc.CancelOrderRequest(order_id=order.order_id))
+            assert canceled.order.status == pb.ORDER_STATUS_CANCELED
         with pytest.raises(TradingError) as refusal:
-            await stub.SubmitOrder(request)
+            await stub.CancelOrder(rpc.CancelOrderRequest(order_id=placed[0].order_id))
+        assert refusal.value.kind is Kind.FAILED_PRECONDITION
+
+
+@pytest.mark.parametrize(
+    ("field", "change"),
+    [
+        ("side", {"side": pb.SIDE_UNSPECIFIED}),
+        ("order_type", {"order_type": pb.ORDER_TYPE_UNSPECIFIED}),
+        ("quantity", {"quantity_nanos": 0}),
+        ("price", {"price_nanos": ONE}),
+        ("wait_ms", {"wait_ms": 10_001}),
+        ("client_order_id", {"client_order_id": "a b"}),
+        ("symbol", {"symbol": ""}),
+    ],
+)
+async def test_a_wrong_value_is_named(service: ExecutionProcess, field: str, change: dict[str, object]) -> None:
+    """INVALID_ARGUMENT with the field."""
+    async with service.stub() as stub:
+        with pytest.raises(TradingError) as refusal:
+            await stub.SubmitOrder(a_submit(**change))
         assert (refusal.value.kind, refusal.value.metadata["field"]) == (Kind.INVALID_ARGUMENT, field)
-    for request in (a_submit(symbol="NOPE"), a_submit(account="nobody")):
+
+
+async def test_what_does_not_exist_is_not_found(service: ExecutionProcess) -> None:
+    """A symbol, an account, an order."""
+    async with service.stub() as stub:
+        for request in (a_submit(symbol="NOPE"), a_submit(account="nobody")):
+            with pytest.raises(TradingError) as refusal:
+                await stub.SubmitOrder(request)
+            assert refusal.value.kind is Kind.NOT_FOUND
         with pytest.raises(TradingError) as refusal:
-            await stub.SubmitOrder(request)
-        assert refusal.value.kind is Kind.NOT_FOUND
-    with pytest.raises(TradingError) as refusal:
-        await stub.GetOrder(rpc.GetOrderRequest(order_id="none"))
-    assert refusal.value.reason == "UNKNOWN_ORDER"
+            await stub.GetOrder(rpc.GetOrderRequest(order_id="none"))
+        assert refusal.value.reason == "UNKNOWN_ORDER"
+        with pytest.raises(TradingError) as refusal:
+            await stub.GetOrder(rpc.GetOrderRequest())
+        assert refusal.value.metadata["field"] == "order_id"
 
 
 async def test_the_stream_answers_each_command_by_itself(service: ExecutionProcess) -> None:
     """Many at once, matched by request id; an error ends its command, not the stream."""
-    await asyncio.to_thread(service.start)
 
     async def commands() -> AsyncIterator[rpc.StreamOrdersRequest]:
         for number in range(1, 41):
@@ -179,7 +161,6 @@ async def test_the_stream_answers_each_command_by_itself(service: ExecutionProce
 
 async def test_a_client_that_leaves_its_stream_leaves_its_orders(service: ExecutionProcess) -> None:
     """What was accepted goes on, and the service with it."""
-    await asyncio.to_thread(service.start)
     async with service.plain_channel() as channel:
         call = ExecutionServiceStub(channel).StreamOrders()
         await call.write(rpc.StreamOrdersRequest(request_id=1, submit=resting(client_order_id="left")))
@@ -193,7 +174,6 @@ async def test_a_client_that_leaves_its_stream_leaves_its_orders(service: Execut
 
 async def test_every_event_is_told_once_on_jetstream(service: ExecutionProcess, bus: Bus) -> None:
     """With its envelope; the fill on the fills' subject."""
-    await asyncio.to_thread(service.start)
     heard: list[Message] = []
     complete = asyncio.Event()
     async with service.stub() as stub:
@@ -223,7 +203,6 @@ async def test_every_event_is_told_once_on_jetstream(service: ExecutionProcess, 
 
 async def test_a_signal_becomes_an_order(service: ExecutionProcess, bus: Bus) -> None:
     """Ten thousand dollars' worth, under the signal's id; the tick-to-order time is measured."""
-    await asyncio.to_thread(service.start, NT_SIGNAL_TRADING_ENABLED="true", NT_SIGNAL_NOTIONAL="1000")
     async with service.stub() as stub:
         buy = _signal(inference_pb2.SIGNAL_SIDE_BUY)
         order = await _traded(stub, bus, buy)
@@ -277,9 +256,6 @@ async def _traded(stub: ExecutionServiceStub, bus: Bus, signal: inference_pb2.Si
 
 async def test_reflection_and_health_answer(service: ExecutionProcess) -> None:
     """Any language's tools can look at it."""
-    await asyncio.to_thread(service.start)
-    from grpc_health.v1 import health_pb2, health_pb2_grpc
-
     async with grpc.aio.insecure_channel(service.address) as channel:
         health = health_pb2_grpc.HealthStub(channel)  # type: ignore[no-untyped-call]
         name = "neuraltrader.execution.v1.ExecutionService"
