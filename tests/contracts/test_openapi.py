@@ -1,5 +1,6 @@
 """The committed REST contract is valid, and what is served is exactly its built part."""
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -72,3 +73,33 @@ def test_every_error_is_a_problem_document() -> None:
         if int(status) >= 400 and "$ref" not in answer
     ]
     assert wrong == []
+
+
+def _without_a_scope(operation: Any) -> None:
+    operation["x-scope"] = "open"
+
+
+def _without_an_answer(operation: Any) -> None:
+    del operation["responses"]["404"]
+
+
+def _with_a_looser_field(operation: Any) -> None:
+    del operation["parameters"][0]["schema"]["anyOf"]
+
+
+def _with_another_body(operation: Any) -> None:
+    operation["requestBody"]["content"]["application/json"]["schema"] = {"type": "object"}
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [_without_a_scope, _without_an_answer, _with_a_looser_field, _with_another_body],
+    ids=lambda one: one.__name__,
+)
+def test_the_comparison_sees_a_difference(spoil: Any) -> None:
+    """A comparison that finds nothing must be able to find something."""
+    key = ("post", "/v1/orders")
+    promised = shape_of(built(SERVED)[key], SERVED)
+    spoilt = deepcopy(dict(built(SERVED)[key]))
+    spoil(spoilt)
+    assert shape_of(spoilt, SERVED) != promised

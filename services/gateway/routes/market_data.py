@@ -3,11 +3,11 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import Path, Query, Response
+from fastapi import Path, Query, Request, Response
 
 from neuraltrader.market_data.v1 import market_data_service_pb2 as rpc
 from services.gateway.routes.listing import IfNoneMatch, listed
-from services.gateway.routes.route import FLEET, KEYED, CursorQuery, Fleet, encoded, refusals, router
+from services.gateway.routes.route import FLEET, KEYED, CursorQuery, Fleet, encoded, fleet_of, refusals, router
 from services.gateway.schemas.market_data import (
     BarPage,
     InstrumentList,
@@ -21,6 +21,7 @@ from trading.errors import InvalidArgument
 from trading.money import MAX_NANOS
 
 routes = router("market-data")
+AnySpelling = Annotated[str, Path(min_length=1, max_length=32, description="Any spelling of the symbol.")]
 Moment = Annotated[str | None, Query(max_length=64, description="ISO 8601 or nanoseconds.")]
 _MICROSECOND_NS = 1000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -46,9 +47,10 @@ async def list_instruments(fleet: Fleet, if_none_match: IfNoneMatch = None) -> R
     responses=refusals(404, 422, *KEYED, *FLEET),
 )
 async def get_quote(
-    symbol: Annotated[str, Path(min_length=1, max_length=32, description="Any spelling of the symbol.")], fleet: Fleet
+    symbol: Annotated[str, Path(min_length=1, max_length=32, description="Any spelling of the symbol.")],
+    request: Request,
 ) -> Response:
-    answer = await fleet.market_data.GetQuote(rpc.GetQuoteRequest(symbol=symbol))
+    answer = await fleet_of(request).market_data.GetQuote(rpc.GetQuoteRequest(symbol=symbol))
     return encoded(quote_view(answer.quote))
 
 

@@ -2,11 +2,22 @@
 
 from typing import Annotated, Literal
 
-from fastapi import Path, Query, Response
+from fastapi import Path, Query, Request, Response
 
 from neuraltrader.execution.v1 import execution_pb2 as pb
 from neuraltrader.execution.v1 import execution_service_pb2 as rpc
-from services.gateway.routes.route import BODY, FLEET, KEYED, CursorQuery, Fleet, RepeatKey, encoded, refusals, router
+from services.gateway.routes.route import (
+    BODY,
+    FLEET,
+    KEYED,
+    CursorQuery,
+    Fleet,
+    RepeatKey,
+    encoded,
+    fleet_of,
+    refusals,
+    router,
+)
 from services.gateway.schemas.orders import (
     ExecutionResult,
     Order,
@@ -41,12 +52,12 @@ _STATUSES = {name.removeprefix("ORDER_STATUS_"): value for name, value in pb.Ord
 )
 async def submit_order(
     body: OrderRequest,
-    fleet: Fleet,
-    key: RepeatKey,
+    request: Request,
+    key: RepeatKey = None,
     wait: Annotated[Literal["none", "accepted", "terminal"] | None, Query(description="What to wait for.")] = None,
     wait_ms: Annotated[int, Query(ge=1, le=10_000, description="Longest wait.")] = 2000,
 ) -> Response:
-    answer = await fleet.orders.submit(body.message(key, wait, wait_ms))
+    answer = await fleet_of(request).orders.submit(body.message(key, wait, wait_ms))
     location = {"location": f"/v1/orders/{answer.order.order_id}"}
     return encoded(execution_result(answer.order), 200 if answer.duplicate else 201, location)
 

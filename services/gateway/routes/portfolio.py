@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import msgspec
-from fastapi import Depends, Query, Response
+from fastapi import Depends, Query, Request, Response
 
 from neuraltrader.portfolio.v1 import portfolio_service_pb2 as rpc
 from services.gateway.backends import Backends
@@ -15,6 +15,7 @@ from services.gateway.routes.route import (
     AccountQuery,
     Fleet,
     encoded,
+    fleet_of,
     idempotency_key,
     refusals,
     router,
@@ -64,12 +65,12 @@ async def get_account(fleet: Fleet, account: AccountQuery = "main") -> Account:
     responses=refusals(404, 422, *KEYED, *FLEET),
 )
 async def list_positions(
-    fleet: Fleet,
+    request: Request,
     account: AccountQuery = "main",
     include_flat: Annotated[bool, Query(description="Flat positions too, with what they realised.")] = False,
 ) -> Response:
-    request = rpc.ListPositionsRequest(account=account, include_flat=include_flat)
-    return encoded(position_list(account, await fleet.portfolio.ListPositions(request)))
+    question = rpc.ListPositionsRequest(account=account, include_flat=include_flat)
+    return encoded(position_list(account, await fleet_of(request).portfolio.ListPositions(question)))
 
 
 @routes.post(
