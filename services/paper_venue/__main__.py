@@ -9,6 +9,7 @@ from collections.abc import Callable
 from itertools import takewhile
 from pathlib import Path
 
+from services.paper_venue.binance.routes import addresses as binance_addresses
 from services.paper_venue.cli import UsageError, parse
 from services.paper_venue.server import bind, serve
 from services.paper_venue.settings import PaperVenueSettings
@@ -62,14 +63,22 @@ def _addresses(venue: Venue, settings: PaperVenueSettings, listener: socket.sock
         "key": venue.credentials.key,
         "secret": venue.credentials.secret,
     }
-    return {"alpaca": alpaca, "polygon": None, "binance": None, "admin": None}
+    return {
+        "alpaca": alpaca,
+        "polygon": None,
+        "binance": binance_addresses(authority, venue.binance_keys),
+        "admin": None,
+    }
 
 
 def _readable(addresses: dict[str, dict[str, str] | None], settings: PaperVenueSettings) -> str:
     """For a person, and for logs: a secret that was given is known, only one that was drawn here is shown."""
-    alpaca = addresses["alpaca"] or {}
-    secret = {"secret": "as given"} if settings.secret_key.get_secret_value() else {}
-    return json.dumps(addresses | {"alpaca": alpaca | secret}, indent=2)
+    hidden = ("secret", "ed25519_key") if settings.secret_key.get_secret_value() else ()
+    shown = {
+        protocol: told and {name: "as given" if name in hidden else text for name, text in told.items()}
+        for protocol, told in addresses.items()
+    }
+    return json.dumps(shown, indent=2)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

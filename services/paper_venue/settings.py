@@ -61,6 +61,9 @@ class PaperVenueSettings(BaseSettings):
     bars_kept: int = Field(50_000, ge=60, description="Live minute bars kept per symbol.")
     orders_kept: int = Field(100_000, ge=100, description="Closed orders and fills kept, each.")
     rate_limit: int = Field(1_000_000, ge=1, description="REST calls per minute; Alpaca itself allows 200.")
+    weight_limit: int = Field(6_000, ge=1, description="Request weight per minute on the Binance protocol.")
+    order_limit: int = Field(100, ge=1, description="New orders per ten seconds on the Binance protocol.")
+    socket_life_s: float = Field(86_400.0, gt=0, description="Seconds until a Binance connection is ended.")
     connections: int = Field(64, ge=1, description="Most connections per market-data stream.")
     auth_timeout_s: float = Field(10.0, gt=0, le=300, description="Seconds a stream waits for authentication.")
 

@@ -14,6 +14,10 @@ from services.paper_venue.alpaca.market_stream import MarketStream, SentCounts, 
 from services.paper_venue.alpaca.rest import RateLimit, data_door, trading_door
 from services.paper_venue.alpaca.trading_rest import TradingApi
 from services.paper_venue.alpaca.trading_stream import TradingStream
+from services.paper_venue.binance.auth import Keys
+from services.paper_venue.binance.connection import SocketRules
+from services.paper_venue.binance.limits import LimitRules
+from services.paper_venue.binance.routes import routes as binance_routes
 from services.paper_venue.domain.account import AccountRules
 from services.paper_venue.domain.bursts import BurstRules
 from services.paper_venue.domain.charts import Charts
@@ -53,6 +57,7 @@ class Venue:
     """The whole venue, ready to be served."""
 
     credentials: Credentials
+    binance_keys: Keys
     routes: list[BaseRoute]
     market: Market
     sessions: Sessions
@@ -73,7 +78,9 @@ def wire(settings: PaperVenueSettings) -> Venue:
     counts = SentCounts(market.exchange.symbols)
     stats = StatsPage(market, pump.progress, feed, counts, recorded=bool(settings.files))
     routes = [*_alpaca_routes(settings, market, sessions, feed, counts, credentials, clock), *stats.routes()]
-    return Venue(credentials, routes, market, sessions, pump, clock)
+    keys = Keys.of(credentials.key, credentials.secret)
+    routes += _binance_routes(settings, market, feed, keys, clock)
+    return Venue(credentials, keys, routes, market, sessions, pump, clock)
 
 
 def recorded(settings: PaperVenueSettings) -> Source:
@@ -169,3 +176,14 @@ def _alpaca_routes(
     for api in data:
         rest += api.routes(data_door(credentials, limit))
     return [*streams, *rest]
+
+
+def _binance_routes(
+    settings: PaperVenueSettings, market: Market, feed: Feed, keys: Keys, clock: Clock
+) -> list[BaseRoute]:
+    """One kind of rules for the streams, another for the WebSocket API, where weight bounds the messages instead."""
+    streams = SocketRules(settings.outbox_frames, settings.connections, life_s=settings.socket_life_s)
+    api = SocketRules(settings.outbox_updates, settings.connections, settings.weight_limit, settings.socket_life_s)
+    limits = LimitRules(settings.weight_limit, settings.order_limit)
+    slippage = Slippage(settings.slippage_ticks)
+    return binance_routes(market, feed, keys, slippage, settings.orders_kept, limits, streams, api, clock)

@@ -1,0 +1,1 @@
+"""The exchange as Binance's spot customers know it."""

@@ -1,0 +1,68 @@
+"""Every call that this protocol answers: its handler, its weight, who may make it, and its two names."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from services.paper_venue.binance.data_api import DataApi
+from services.paper_venue.binance.params import Params
+from services.paper_venue.binance.trading_api import TradingApi
+
+Handler = Callable[[Params], object]
+
+
+class Access(Enum):
+    """What a caller must show."""
+
+    ANYBODY = "anybody"
+    SIGNED = "signed"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call; `path` is below `/api/v3/`, `name` the method of the WebSocket API ("" where there is none)."""
+
+    handler: Handler
+    verb: str
+    path: str
+    name: str
+    weight: int = 1
+    access: Access = Access.ANYBODY
+    is_order: bool = False
+
+
+def public_calls(data: DataApi) -> list[Call]:
+    """What anybody may ask."""
+    return [
+        Call(data.ping, "GET", "ping", "ping"),
+        Call(data.time, "GET", "time", "time"),
+        Call(data.exchange_info, "GET", "exchangeInfo", "exchangeInfo", 20),
+        Call(data.depth, "GET", "depth", "depth", 5),
+        Call(data.trades, "GET", "trades", "trades.recent", 25),
+        Call(data.historical_trades, "GET", "historicalTrades", "trades.historical", 25),
+        Call(data.aggregate_trades, "GET", "aggTrades", "trades.aggregate", 4),
+        Call(data.klines, "GET", "klines", "klines", 2),
+        Call(data.klines, "GET", "uiKlines", "uiKlines", 2),
+        Call(data.average_price, "GET", "avgPrice", "avgPrice", 2),
+        Call(data.ticker_day, "GET", "ticker/24hr", "ticker.24hr", 2),
+        Call(data.ticker_price, "GET", "ticker/price", "ticker.price", 2),
+        Call(data.ticker_book, "GET", "ticker/bookTicker", "ticker.book", 2),
+    ]
+
+
+def signed_calls(trading: TradingApi) -> list[Call]:
+    """What only the customer may do."""
+    signed = Access.SIGNED
+    return [
+        Call(trading.place, "POST", "order", "order.place", 1, signed, is_order=True),
+        Call(trading.test, "POST", "order/test", "order.test", 1, signed),
+        Call(trading.status, "GET", "order", "order.status", 4, signed),
+        Call(trading.cancel, "DELETE", "order", "order.cancel", 1, signed),
+        Call(trading.cancel_replace, "POST", "order/cancelReplace", "order.cancelReplace", 1, signed, is_order=True),
+        Call(trading.open_orders, "GET", "openOrders", "openOrders.status", 6, signed),
+        Call(trading.cancel_all, "DELETE", "openOrders", "openOrders.cancelAll", 1, signed),
+        Call(trading.all_orders, "GET", "allOrders", "allOrders", 20, signed),
+        Call(trading.fills, "GET", "myTrades", "myTrades", 20, signed),
+        Call(trading.account, "GET", "account", "account.status", 20, signed),
+        Call(trading.order_limits, "GET", "rateLimit/order", "account.rateLimits.orders", 40, signed),
+    ]

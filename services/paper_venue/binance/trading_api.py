@@ -1,0 +1,246 @@
+"""Orders and the account, for REST and the WebSocket API alike."""
+
+from dataclasses import replace
+
+from services.paper_venue.binance.auth import new_client_id
+from services.paper_venue.binance.errors import (
+    CANCEL_REJECTED,
+    CANCEL_REPLACE_FAILED,
+    NEW_ORDER_REJECTED,
+    NO_SUCH_ORDER,
+    ApiError,
+    missing,
+    order_refusal,
+)
+from services.paper_venue.binance.ledger import Ledger
+from services.paper_venue.binance.limits import Limits
+from services.paper_venue.binance.listing import Listing, Pair
+from services.paper_venue.binance.order_params import NewOrder, new_order
+from services.paper_venue.binance.order_payloads import OrderPayloads, balances
+from services.paper_venue.binance.params import Params
+from services.paper_venue.binance.texts import decimal
+from services.paper_venue.domain.exchange import Exchange
+from services.paper_venue.domain.orders import Order
+from services.paper_venue.domain.touch import Touch
+from trading.clock import Clock
+from trading.errors import TradingError, UnknownOrder
+from trading.money import ONE
+from trading.order import Side
+
+_USUAL_ROWS, _MOST_ROWS = 500, 1_000
+_BASIS_POINT = ONE // 10_000
+
+
+class TradingApi:
+    """The handlers of the signed calls; all raise ApiError."""
+
+    def __init__(self, exchange: Exchange, listing: Listing, ledger: Ledger, limits: Limits, clock: Clock) -> None:
+        self.payloads = OrderPayloads(ledger, listing)
+        self._exchange = exchange
+        self._listing = listing
+        self._ledger = ledger
+        self._limits = limits
+        self._clock = clock
+
+    def place(self, params: Params) -> object:
+        """Place a new order."""
+        pair = self._pair(params)
+        asked = new_order(params, pair)
+        self._limits.take_order()
+        return self._answer(asked, self._submit(asked, pair), pair, params)
+
+    def test(self, params: Params) -> object:
+        """Check an order without placing it."""
+        pair = self._pair(params)
+        self._check(new_order(params, pair), pair)
+        return {}
+
+    def status(self, params: Params) -> object:
+        """One order, open or closed."""
+        pair = self._pair(params)
+        return self.payloads.stored(self._find(params, pair, NO_SUCH_ORDER, "Order does not exist."), pair, params.unit)
+
+    def cancel(self, params: Params) -> object:
+        """Cancel an open order."""
+        pair = self._pair(params)
+        order = self._find(params, pair, CANCEL_REJECTED, "Unknown order sent.")
+        name = params.client_id("newClientOrderId") or new_client_id()
+        return self.payloads.canceled(self._withdraw(order, name), pair, params.unit)
+
+    def cancel_replace(self, params: Params) -> object:
+        """Cancel one order, then place another; `cancelReplaceMode` says whether a failure of the first ends it."""
+        pair, unit = self._pair(params), params.unit
+        asked = new_order(params, pair)
+        goes_on = params.text("cancelReplaceMode") == "ALLOW_FAILURE"
+        try:
+            canceled = self.payloads.canceled(self._cancel_for(params, pair), pair, unit)
+        except ApiError as error:
+            if not goes_on:
+                raise ApiError(CANCEL_REPLACE_FAILED, "Order cancel-replace failed.") from error
+            canceled = error.body
+        self._limits.take_order()
+        placed = self._answer(asked, self._submit(asked, pair), pair, params)
+        done = "FAILURE" if "code" in canceled else "SUCCESS"
+        return {
+            "cancelResult": done,
+            "newOrderResult": "SUCCESS",
+            "cancelResponse": canceled,
+            "newOrderResponse": placed,
+        }
+
+    def open_orders(self, params: Params) -> object:
+        """Open orders of one pair, or of all."""
+        wanted = [self._pair(params)] if params.get("symbol") is not None else list(self._listing.pairs)
+        return [
+            self.payloads.stored(order, pair, params.unit)
+            for order in self._exchange.open_orders()
+            if (pair := self._listing.of_symbol(order.symbol)) in wanted and pair is not None
+        ]
+
+    def cancel_all(self, params: Params) -> object:
+        """Cancel every open order of a pair."""
+        pair = self._pair(params)
+        own = self._open(pair)
+        if not own:
+            raise ApiError(CANCEL_REJECTED, "Unknown order sent.")
+        canceled = [self._withdraw(order, new_client_id()) for order in own]
+        return [self.payloads.canceled(order, pair, params.unit) for order in canceled]
+
+    def all_orders(self, params: Params) -> object:
+        """Every order of a pair: from an id on, between two times, or the newest."""
+        pair, count = self._pair(params), params.limit(_USUAL_ROWS, _MOST_ROWS)
+        start_ns, end_ns = params.time_ns("startTime"), params.time_ns("endTime")
+        first_id = params.whole("orderId", 0, least=0)
+        found = [
+            order
+            for order in self._exchange.orders()
+            if order.symbol == pair.symbol and order.sequence >= first_id and _within(order, start_ns, end_ns)
+        ]
+        oldest_first = params.get("orderId") is not None or start_ns is not None
+        return [
+            self.payloads.stored(order, pair, params.unit)
+            for order in (found[:count] if oldest_first else found[-count:])
+        ]
+
+    def fills(self, params: Params) -> object:
+        """The account's fills of a pair: from an id on, between two times, of one order, or the newest."""
+        pair, count = self._pair(params), params.limit(_USUAL_ROWS, _MOST_ROWS)
+        start_ns, end_ns = params.time_ns("startTime") or 0, params.time_ns("endTime")
+        first_id, number = params.whole("fromId", 0, least=0), params.whole("orderId", 0, least=0)
+        found = [
+            fill
+            for fill in self._ledger.fills()
+            if fill.event.order.symbol == pair.symbol
+            and fill.number >= first_id
+            and number in (0, fill.event.order.sequence)
+            and start_ns <= fill.event.time_ns
+            and (end_ns is None or fill.event.time_ns < end_ns + params.unit.value)
+        ]
+        oldest_first = params.get("fromId") is not None or params.get("startTime") is not None
+        cut = found[:count] if oldest_first else found[-count:]
+        return [self.payloads.fill(fill, pair, params.unit) for fill in cut]
+
+    def account(self, params: Params) -> object:
+        """What the account holds and pays."""
+        fee_bps = self._exchange.account.rules.fee_bps
+        rate = f"{fee_bps * _BASIS_POINT / ONE:.8f}"
+        none = f"{0:.8f}"
+        held = balances(self._exchange.account, self._listing.pairs)
+        skips_empty = params.flag("omitZeroBalances", default=False)
+        return {
+            "makerCommission": fee_bps,
+            "takerCommission": fee_bps,
+            "buyerCommission": 0,
+            "sellerCommission": 0,
+            "commissionRates": {"maker": rate, "taker": rate, "buyer": none, "seller": none},
+            "canTrade": True,
+            "canWithdraw": False,
+            "canDeposit": False,
+            "brokered": False,
+            "requireSelfTradePrevention": False,
+            "preventSor": False,
+            "updateTime": params.unit.of(self._clock.now_ns()),
+            "accountType": "SPOT",
+            "balances": [
+                {"asset": asset, "free": decimal(free), "locked": decimal(locked)}
+                for asset, free, locked in held
+                if free or locked or not skips_empty
+            ],
+            "permissions": ["SPOT"],
+            "uid": 1,
+        }
+
+    def order_limits(self, params: Params) -> object:
+        """How many orders have been sent."""
+        return self._limits.order_status()
+
+    def _pair(self, params: Params) -> Pair:
+        return self._listing.find(params.text("symbol"))
+
+    def _open(self, pair: Pair) -> list[Order]:
+        return [order for order in self._exchange.open_orders() if order.symbol == pair.symbol]
+
+    def _find(self, params: Params, pair: Pair, code: int, complaint: str) -> Order:
+        name = params.client_id("origClientOrderId")
+        number = params.whole("orderId", least=0) if params.get("orderId") is not None else None
+        return self._lookup(number, name, pair, code, complaint)
+
+    def _lookup(self, number: int | None, name: str | None, pair: Pair, code: int, complaint: str) -> Order:
+        if number is None and name is None:
+            raise missing("orderId")
+        try:
+            order = self._ledger.find(number, name)
+        except UnknownOrder:
+            raise ApiError(code, complaint) from None
+        if order.symbol != pair.symbol:
+            raise ApiError(code, complaint)
+        return order
+
+    def _withdraw(self, order: Order, name: str) -> Order:
+        if not order.status.is_open:
+            raise ApiError(CANCEL_REJECTED, "Unknown order sent.")
+        self._ledger.expect_cancellation(order.order_id, name)
+        return self._exchange.cancel(order.order_id, self._clock.now_ns())
+
+    def _cancel_for(self, params: Params, pair: Pair) -> Order:
+        name = params.client_id("cancelOrigClientOrderId")
+        number = params.whole("cancelOrderId", least=0) if params.get("cancelOrderId") is not None else None
+        order = self._lookup(number, name, pair, CANCEL_REJECTED, "Unknown order sent.")
+        return self._withdraw(order, params.client_id("cancelNewClientOrderId") or new_client_id())
+
+    def _check(self, asked: NewOrder, pair: Pair) -> None:
+        """What needs the book and the other orders: the value, their number, the name, and who would take."""
+        request, touch = asked.request, self._exchange.touch(pair.symbol)
+        price = request.limit_nanos or request.stop_nanos or touch.opposite(request.side)[0]
+        if request.quantity_nanos and price:
+            pair.check_notional(price, request.quantity_nanos, market=asked.kind == "MARKET")
+        own = self._open(pair)
+        pair.check_count(len(own), sum(order.waits_for_trigger for order in own), asked.is_stop)
+        if self._ledger.is_open(asked.name):
+            raise ApiError(NEW_ORDER_REJECTED, "Duplicate order sent.")
+        if asked.kind == "LIMIT_MAKER" and _would_match(request.limit_nanos or 0, request.side, touch):
+            raise ApiError(NEW_ORDER_REJECTED, "Order would immediately match and take.")
+
+    def _submit(self, asked: NewOrder, pair: Pair) -> Order:
+        self._check(asked, pair)
+        known_as = self._ledger.unused(asked.name)
+        if asked.kind == "LIMIT_MAKER":
+            self._ledger.expect_maker(known_as)
+        try:
+            order = self._exchange.submit(replace(asked.request, client_order_id=known_as), self._clock.now_ns())
+        except TradingError as error:
+            raise order_refusal(error) from error
+        return self._exchange.order(order.order_id)
+
+    def _answer(self, asked: NewOrder, order: Order, pair: Pair, params: Params) -> object:
+        writers = {"ACK": self.payloads.acknowledged, "RESULT": self.payloads.result, "FULL": self.payloads.full}
+        return writers[asked.answer](order, pair, params.unit)
+
+
+def _within(order: Order, start_ns: int | None, end_ns: int | None) -> bool:
+    return (start_ns is None or order.created_ns >= start_ns) and (end_ns is None or order.created_ns <= end_ns)
+
+
+def _would_match(limit: int, side: Side, touch: Touch) -> bool:
+    price, _ = touch.opposite(side)
+    return price > 0 and side.sign * (limit - price) >= 0
