@@ -1,4 +1,4 @@
-"""The lean HTTP client, against a server that answers byte by byte as the test says."""
+"""The HTTP of orders, against a server that answers byte by byte as the test says."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from builders.execution import until
+from servers import free_port
 
 from services.execution.adapters.venue_http import VenueHttp
 from trading.errors import Unavailable
@@ -19,6 +20,7 @@ class Server:
     def __init__(self, answers: Sequence[Sequence[bytes | None]]) -> None:
         self.requests: list[bytes] = []
         self.connections = 0
+        self.closed = 0
         self._answers = list(answers)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -38,6 +40,7 @@ class Server:
             return
         finally:
             writer.close()
+            self.closed += 1
 
 
 @asynccontextmanager
@@ -127,16 +130,15 @@ async def test_silence_is_no_answer() -> None:
 
 async def test_a_venue_that_is_not_there_is_unavailable() -> None:
     """Nobody listens."""
-    async with a_server() as (_, client):
-        pass
-    with pytest.raises(Unavailable):
-        await client.request("GET", "/")
+    async with VenueHttp(f"http://127.0.0.1:{free_port()}", headers={}, timeout_s=2) as client:
+        with pytest.raises(Unavailable):
+            await client.request("GET", "/")
 
 
 async def test_a_connection_the_venue_closed_while_idle_is_not_used() -> None:
     """A new one is made."""
     async with a_server([OK, None], [OK]) as (server, client):
         await client.request("GET", "/")
-        await until(lambda: not any(connection.is_reusable for connection in client._idle))
+        await until(lambda: server.closed == 1)
         assert (await client.request("GET", "/")).body == b"ok"
         assert server.connections == 2
