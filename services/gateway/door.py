@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import msgspec
@@ -11,7 +12,7 @@ from starlette.requests import HTTPConnection
 from fleet.cache import Cache
 from services.gateway.auth import ANONYMOUS, Keys, Principal, Scope
 from services.gateway.limits import Allowance, RateLimiter
-from trading.errors import Kind, PermissionDenied, TradingError, Unauthenticated
+from trading.errors import Kind, PermissionDenied, TradingError, Unauthenticated, Unavailable
 from trading.ids import parse_client_order_id
 
 LARGEST_KEPT_REPLY_BYTES = 256 * 1024
@@ -90,7 +91,10 @@ class Door:
         return response
 
     async def _kept(self, name: str) -> _KeptReply | None:
-        packed = await self.replies.get(name)
+        try:
+            packed = await self.replies.get(name)
+        except Unavailable:
+            return None  # a lost cache must not stop the kill switch: the request is served, and not remembered
         return None if packed is None else msgspec.msgpack.decode(packed, type=_KeptReply)
 
     async def _keep(self, name: str, body_sha256: bytes, response: Response) -> None:
@@ -98,7 +102,8 @@ class Door:
             return
         headers = {header: response.headers[header] for header in _KEPT_HEADERS if header in response.headers}
         reply = _KeptReply(body_sha256, response.status_code, headers, bytes(response.body))
-        await self.replies.put_many({name: msgspec.msgpack.encode(reply)}, self.bounds.remembered_s)
+        with suppress(Unavailable):
+            await self.replies.put_many({name: msgspec.msgpack.encode(reply)}, self.bounds.remembered_s)
 
 
 def allowance_of(scope: dict[str, object]) -> Allowance | None:

@@ -71,7 +71,11 @@ class HttpServer:
         """Listen; raises Unavailable when the port is taken."""
         listener = self._listen()
         self._task = asyncio.create_task(self._server.serve([listener]), name="uvicorn")
-        await self._server.listening.wait()
+        listening = asyncio.create_task(self._server.listening.wait())
+        await asyncio.wait({self._task, listening}, return_when=asyncio.FIRST_COMPLETED)
+        if self._task.done():
+            listening.cancel()
+            self._task.result()
 
     async def stop(self, grace_s: float) -> None:
         """Tell streaming clients to go, let requests finish for `grace_s` seconds, close."""
