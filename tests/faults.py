@@ -14,15 +14,18 @@ from servers import postgres_binaries, postgres_server, wait_until
 
 
 class MortalPostgres:
-    """A running cluster in `directory`, with a handle on its processes."""
+    """A running cluster, with a handle on its processes."""
 
-    def __init__(self, directory: Path, url: str) -> None:
+    def __init__(self, log: Path, url: str) -> None:
         self.url = url
-        self._directory = directory
+        self._log = log
         self._ready = [str(_binaries() / "pg_isready"), "-q", "-d", url]
-        self._postmaster = psutil.Process(int((directory / "data" / "postmaster.pid").read_text().split()[0]))
+        port = url.rpartition(":")[2].partition("/")[0]
+        children = psutil.Process().children()
+        self._postmaster = next(child for child in children if ["-p", port] == child.cmdline()[3:5])
         self._child: subprocess.Popen[bytes] | None = None
         self._command = self._postmaster.cmdline()
+        self._folder = self._postmaster.cwd()
         self._user = self._postmaster.username()
 
     def kill(self) -> None:
@@ -38,8 +41,8 @@ class MortalPostgres:
         """Start again on the same port and data; gives the seconds until it accepts."""
         started = time.monotonic()
         user = self._user if os.geteuid() == 0 else None
-        with (self._directory / "postgres.log").open("ab") as log:
-            self._child = subprocess.Popen(self._command, stdout=log, stderr=log, user=user, cwd=self._directory)
+        with self._log.open("ab") as log:
+            self._child = subprocess.Popen(self._command, stdout=log, stderr=log, user=user, cwd=self._folder)
         self._postmaster = psutil.Process(self._child.pid)
         wait_until(lambda: subprocess.run(self._ready, check=False).returncode == 0, "Postgres")
         return time.monotonic() - started
@@ -54,6 +57,13 @@ class MortalPostgres:
         for process in self._processes():
             process.send_signal(signal.SIGCONT)
 
+    def stop(self) -> None:
+        """Let it end by itself: a killed cluster leaves its shared memory behind."""
+        self.thaw()
+        if self._child:
+            self._child.send_signal(signal.SIGINT)
+            self._child.wait(20)
+
     def is_running(self) -> bool:
         return self._postmaster.is_running() and self._postmaster.status() != psutil.STATUS_ZOMBIE
 
@@ -65,12 +75,11 @@ class MortalPostgres:
 def mortal_postgres(directory: Path) -> Iterator[MortalPostgres]:
     """A cluster of its own for one test."""
     with postgres_server(directory, _binaries()) as url:
-        cluster = MortalPostgres(directory, url)
+        cluster = MortalPostgres(directory / "postgres.log", url)
         try:
             yield cluster
         finally:
-            cluster.thaw()
-            cluster.kill()
+            cluster.stop()
 
 
 def _binaries() -> Path:

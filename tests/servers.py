@@ -2,9 +2,11 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -78,31 +80,30 @@ def postgres_binaries() -> Path | None:
 
 @contextmanager
 def postgres_server(directory: Path, binaries: Path) -> Iterator[str]:
-    """A Postgres cluster made by initdb in `directory`, never run as root; gives its URL."""
+    """A Postgres cluster made by initdb, never run as root, that logs in `directory`; gives its URL."""
     port = free_port()
-    user = _unprivileged_user(directory)
-    data = directory / "data"
-    initdb = [str(binaries / "initdb"), "-D", str(data), "-U", "trader", "--auth=trust", "--no-sync", "-E", "UTF8"]
-    subprocess.run(initdb, check=True, capture_output=True, user=user, cwd=directory)
-    command = [str(binaries / "postgres"), "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", str(directory)]
-    with (directory / "postgres.log").open("ab") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, user=user, cwd=directory)
-    try:
-        ready = [str(binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port), "-U", "trader"]
-        wait_until(lambda: subprocess.run(ready, check=False).returncode == 0, "Postgres")
-        yield f"postgresql://trader@127.0.0.1:{port}/postgres"
-    finally:
-        server.terminate()
-        server.wait(20)
+    with _folder_of_a_cluster(directory) as (folder, user):
+        data = folder / "data"
+        initdb = [str(binaries / "initdb"), "-D", str(data), "-U", "trader", "--auth=trust", "--no-sync", "-E", "UTF8"]
+        subprocess.run(initdb, check=True, capture_output=True, user=user, cwd=folder)
+        command = [str(binaries / "postgres"), "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", str(folder)]
+        with (directory / "postgres.log").open("ab") as log:
+            server = subprocess.Popen(command, stdout=log, stderr=log, user=user, cwd=folder)
+        try:
+            ready = [str(binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port), "-U", "trader"]
+            wait_until(lambda: subprocess.run(ready, check=False).returncode == 0, "Postgres")
+            yield f"postgresql://trader@127.0.0.1:{port}/postgres"
+        finally:
+            server.send_signal(signal.SIGINT)  # the fast shutdown: it waits for no client
+            server.wait(20)
 
 
-def _unprivileged_user(directory: Path) -> str | None:
+@contextmanager
+def _folder_of_a_cluster(directory: Path) -> Iterator[tuple[Path, str | None]]:
+    """Where a cluster lives and as whom; root gets a folder of its own, as each pytest closes its own to others."""
     if os.geteuid() != 0:
-        return None
-    user = "postgres"
-    shutil.chown(directory, user)
-    for parent in directory.parents:  # pytest's temporary folders are closed to others
-        if parent == Path("/tmp") or parent.stat().st_mode & 0o001:
-            continue
-        parent.chmod(parent.stat().st_mode | 0o011)
-    return user
+        yield directory, None
+        return
+    with tempfile.TemporaryDirectory(prefix="postgres-", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        shutil.chown(folder, "postgres")
+        yield Path(folder), "postgres"

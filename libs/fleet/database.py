@@ -94,6 +94,8 @@ def _target(url: str, service: str, data_dir: Path) -> URL:
     backend = parsed.drivername.partition("+")[0]
     if backend not in _DRIVERS:
         raise InvalidArgument("Expected DATABASE_URL to be postgresql://… or sqlite:///….", was=backend)
+    if backend == "sqlite" and not Path(parsed.database or "").parent.is_dir():
+        raise InvalidArgument("The folder of the SQLite database in DATABASE_URL does not exist.", was=parsed.database)
     return _with_ssl(parsed.set(drivername=_DRIVERS[backend]))
 
 

@@ -1,50 +1,19 @@
 """Real gRPC servers behind the fleet's boundary."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import grpc
 import pytest
 from servers import free_port
-from waiting import until
+from serving import ListAccounts, Plain, Serve, Served
 
 from fleet import channels
 from fleet.metrics import Metrics
 from fleet.rpc import Boundary, GrpcServer
 from neuraltrader.portfolio.v1 import portfolio_service_pb2 as portfolio
 from neuraltrader.portfolio.v1 import portfolio_service_pb2_grpc as portfolio_grpc
-
-
-class Served(NamedTuple):
-    """A server that runs, and what it counts."""
-
-    address: str
-    metrics: Metrics
-    server: GrpcServer
-
-    async def counted(self, method: str, *codes: str) -> None:
-        """Wait until one call of a method was counted, by one of the codes; an answer may leave before the count."""
-        await until(lambda: bool(self._counts(method)), f"the count of {method}")
-        counts = self._counts(method)
-        assert list(counts.values()) == [1.0]
-        assert set(counts) <= set(codes)
-
-    def _counts(self, method: str) -> dict[str, float]:
-        return {
-            sample.labels["code"]: sample.value
-            for family in self.metrics.registry.collect()
-            for sample in family.samples
-            if sample.name == "nt_rpc_seconds_count" and sample.labels["method"] == method
-        }
-
-
-class Serve(Protocol):
-    """Starts a server with the given servicers, which ends with the test."""
-
-    async def __call__(
-        self, *register: Callable[[grpc.aio.Server], None], names: Sequence[str] = (), tokens: Sequence[str] = ()
-    ) -> Served: ...
 
 
 @pytest.fixture
@@ -63,7 +32,7 @@ async def serve() -> AsyncIterator[Serve]:
 
 
 @pytest.fixture
-async def plain() -> AsyncIterator[Callable[[str], grpc.aio.Channel]]:
+async def plain() -> AsyncIterator[Plain]:
     """Opens channels as a foreign client would: without our interceptors."""
     async with AsyncExitStack() as stack:
 
@@ -75,14 +44,8 @@ async def plain() -> AsyncIterator[Callable[[str], grpc.aio.Channel]]:
         yield connect
 
 
-class Call(Protocol):
-    """Calls ListAccounts through a channel of the fleet."""
-
-    async def __call__(self, address: str, token: str | None = None, timeout_s: float | None = None) -> Any: ...
-
-
 @pytest.fixture
-def list_accounts() -> Call:
+def list_accounts() -> ListAccounts:
     async def call(address: str, token: str | None = None, timeout_s: float | None = None) -> Any:
         async with channels.connect(address, token=token, client="test") as channel:
             stub = portfolio_grpc.PortfolioServiceStub(channel)

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import nats
 import psutil
@@ -65,6 +65,12 @@ async def publish_at_last(bus: Bus, subject: str, payload: bytes = b"x") -> None
     await until(published, "JetStream's ack")
 
 
+class Connected(Protocol):
+    """Opens a connection that outlives its server."""
+
+    async def __call__(self, url: str, metrics: Metrics | None = None) -> Bus: ...
+
+
 class Consumer:
     """Consumes a stream in the background and remembers what was handled."""
 
@@ -87,12 +93,21 @@ class Consumer:
         await asyncio.gather(self._task, return_exceptions=True)
 
 
+Fails = Callable[[bytes], Exception | None]
+
+
+class StartConsumer(Protocol):
+    """Starts a consumer of a stream of its own; gives it and a subject of the stream."""
+
+    async def __call__(self, fails: Fails = ...) -> tuple[Consumer, str]: ...
+
+
 @pytest.fixture
-async def consumer(bus: Bus) -> AsyncIterator[Callable[..., Any]]:
+async def consumer(bus: Bus) -> AsyncIterator[StartConsumer]:
     """Starts consumers of the shared server, on a stream of their own."""
     started: list[Consumer] = []
 
-    async def start(fails: Callable[[bytes], Exception | None] = lambda _payload: None) -> tuple[Consumer, str]:
+    async def start(fails: Fails = lambda _payload: None) -> tuple[Consumer, str]:
         name = f"S{new_id().replace('-', '')}"
         await bus.ensure_stream(name, [f"{name}.>"])
         started.append(Consumer(bus, name, f"{name}.>", fails))
@@ -104,7 +119,7 @@ async def consumer(bus: Bus) -> AsyncIterator[Callable[..., Any]]:
 
 
 @pytest.fixture
-async def connected() -> AsyncIterator[Callable[..., Any]]:
+async def connected() -> AsyncIterator[Connected]:
     """Opens connections that outlive their server."""
     async with AsyncExitStack() as stack:
 
@@ -177,7 +192,7 @@ async def test_one_event_id_is_stored_once(bus: Bus) -> None:
     assert (await bus.jetstream.stream_info(stream)).state.messages == 2
 
 
-async def test_events_are_handled_in_order_and_acknowledged(consumer, bus: Bus) -> None:
+async def test_events_are_handled_in_order_and_acknowledged(consumer: StartConsumer, bus: Bus) -> None:
     reader, subject = await consumer()
     sent = [f"{number}".encode() for number in range(300)]
     for payload in sent:
@@ -193,7 +208,7 @@ async def test_events_are_handled_in_order_and_acknowledged(consumer, bus: Bus) 
     await until(all_acknowledged, "the acks")
 
 
-async def test_a_backlog_is_handled_in_batches(consumer, bus: Bus) -> None:
+async def test_a_backlog_is_handled_in_batches(consumer: StartConsumer, bus: Bus) -> None:
     stream = f"B{new_id().replace('-', '')}"
     await bus.ensure_stream(stream, [f"{stream}.>"])
     for _ in range(600):
@@ -205,7 +220,7 @@ async def test_a_backlog_is_handled_in_batches(consumer, bus: Bus) -> None:
     await reader.stop()
 
 
-async def test_a_lone_event_does_not_wait_for_company(consumer, bus: Bus) -> None:
+async def test_a_lone_event_does_not_wait_for_company(consumer: StartConsumer, bus: Bus) -> None:
     reader, subject = await consumer()
     await publish(bus, subject)
     await until(lambda: len(reader.handled) == 1, "the first event")
@@ -218,7 +233,7 @@ async def test_a_lone_event_does_not_wait_for_company(consumer, bus: Bus) -> Non
     assert sorted(waits)[len(waits) // 2] < 0.2
 
 
-async def test_a_failing_event_is_delivered_again(consumer, bus: Bus) -> None:
+async def test_a_failing_event_is_delivered_again(consumer: StartConsumer, bus: Bus) -> None:
     failures = iter([ValueError("first"), ValueError("alone"), ValueError("again")])
     reader, subject = await consumer(lambda _payload: next(failures, None))
     await publish(bus, subject, b"stubborn")
@@ -226,7 +241,7 @@ async def test_a_failing_event_is_delivered_again(consumer, bus: Bus) -> None:
 
 
 async def test_a_poison_event_is_given_up_after_five_deliveries_and_blocks_nobody(
-    consumer, bus: Bus, nats_url: str, monkeypatch: pytest.MonkeyPatch
+    consumer: StartConsumer, bus: Bus, nats_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("fleet.consumption.RETRY_WAIT_S", 0.01)
     raw = await nats.connect(nats_url)
@@ -248,7 +263,7 @@ async def test_a_poison_event_is_given_up_after_five_deliveries_and_blocks_nobod
     await raw.close()
 
 
-async def test_while_a_part_of_the_fleet_is_away_no_event_is_blamed(consumer, bus: Bus) -> None:
+async def test_while_a_part_of_the_fleet_is_away_no_event_is_blamed(consumer: StartConsumer, bus: Bus) -> None:
     away = True
     reader, subject = await consumer(lambda _payload: Unavailable("The database does not answer.") if away else None)
     sent = [f"{number}".encode() for number in range(5)]
@@ -261,7 +276,9 @@ async def test_while_a_part_of_the_fleet_is_away_no_event_is_blamed(consumer, bu
     assert reader.handled == sent
 
 
-async def test_slow_handling_keeps_its_claim_on_the_events(consumer, bus: Bus, monkeypatch) -> None:
+async def test_slow_handling_keeps_its_claim_on_the_events(
+    consumer: StartConsumer, bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("fleet.consumption.CLAIM_EVERY_S", 0.1)
     monkeypatch.setattr("fleet.bus.ACK_WAIT_S", 0.5)
     released, calls = asyncio.Event(), 0
@@ -328,7 +345,7 @@ async def test_an_old_stream_gets_today_s_configuration(bus: Bus) -> None:
     assert (config.subjects, config.max_age) == ([f"{stream}.>"], fleet_bus.MAX_AGE_S)
 
 
-async def test_a_restarted_server_is_found_again_within_a_second(connected, tmp_path: Path) -> None:
+async def test_a_restarted_server_is_found_again_within_a_second(connected: Connected, tmp_path: Path) -> None:
     port, metrics = free_port(), Metrics()
     got: list[bytes] = []
     take = got.append
@@ -371,7 +388,7 @@ async def _is_away(bus: Bus) -> bool:
     return False
 
 
-async def test_a_wiped_store_gets_its_stream_and_consumer_back(connected, tmp_path: Path) -> None:
+async def test_a_wiped_store_gets_its_stream_and_consumer_back(connected: Connected, tmp_path: Path) -> None:
     port = free_port()
     async with running(tmp_path, port) as url:
         bus = await connected(url)
@@ -431,8 +448,10 @@ async def test_a_mute_server_holds_the_publisher_back_within_a_bound(
                 await bus.publish("tick", bytes(64 * 1024))
                 sent += 1
                 assert sent < 1_000
-            with pytest.raises(Unavailable, match="does not answer"):
+            with pytest.raises(Unavailable, match="NATS does not answer"):
                 await bus.flush()
+            with pytest.raises(Unavailable, match="JetStream does not answer"):
+                await publish(bus, "orders.a")
         finally:
             os.kill(pid, signal.SIGCONT)
         await until(lambda: _flushed(bus), "the server to answer again")
@@ -519,3 +538,15 @@ def test_no_form_of_url_shows_its_password(url: str) -> None:
     shown = fleet_bus._public(url)
     assert "hunter2" not in shown
     assert shown.endswith(url.rpartition("@")[2])
+
+
+async def test_a_server_without_jetstream_is_unavailable_for_events(tmp_path: Path) -> None:
+    port = free_port()
+    command = [str(Path(sys.executable).with_name("nats-server")), "--addr", "127.0.0.1", "--port", str(port)]
+    with process(command, log=tmp_path / "nats.log"):
+        await until(lambda: accepts(port), "nats-server")
+        async with connect(f"nats://127.0.0.1:{port}", "test", Metrics()) as bus:
+            with pytest.raises(Unavailable):
+                await publish(bus, "orders.a")
+            with pytest.raises(Unavailable, match="cannot be made"):
+                await bus.ensure_stream("ORDERS", ["orders.>"])

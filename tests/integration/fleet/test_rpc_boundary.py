@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
 
 import grpc
 import pytest
@@ -11,6 +10,7 @@ from fakes.servicers import LIST_ACCOUNTS, Context, ScriptedPortfolio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from servers import free_port
+from serving import ListAccounts, Plain, Serve
 from structlog.testing import capture_logs
 from waiting import until
 
@@ -26,7 +26,6 @@ TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 SERVICE = "neuraltrader.portfolio.v1.PortfolioService"
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
-Plain = Callable[[str], grpc.aio.Channel]
 
 
 async def foreign_failure(channel: grpc.aio.Channel, method: str, payload: bytes = b"") -> grpc.aio.AioRpcError:
@@ -36,7 +35,9 @@ async def foreign_failure(channel: grpc.aio.Channel, method: str, payload: bytes
 
 
 @pytest.mark.parametrize("shown", [None, "wrong", "secre", "secrets", ""])
-async def test_without_the_right_token_a_call_is_turned_away(serve, list_accounts, shown: str | None) -> None:
+async def test_without_the_right_token_a_call_is_turned_away(
+    serve: Serve, list_accounts: ListAccounts, shown: str | None
+) -> None:
     served = await serve(ScriptedPortfolio.naming("main").register, tokens=("secret",))
     with pytest.raises(Unauthenticated):
         await list_accounts(served.address, shown)
@@ -44,19 +45,19 @@ async def test_without_the_right_token_a_call_is_turned_away(serve, list_account
 
 
 @pytest.mark.parametrize("shown", ["internal", "admin"])
-async def test_each_of_the_tokens_opens_the_server(serve, list_accounts, shown: str) -> None:
+async def test_each_of_the_tokens_opens_the_server(serve: Serve, list_accounts: ListAccounts, shown: str) -> None:
     served = await serve(ScriptedPortfolio.naming("main").register, tokens=("internal", "admin"))
     assert len((await list_accounts(served.address, shown)).accounts) == 1
     await served.counted(LIST_ACCOUNTS, "OK")
 
 
-async def test_the_token_is_asked_before_the_request_is_read(serve, plain: Plain) -> None:
+async def test_the_token_is_asked_before_the_request_is_read(serve: Serve, plain: Plain) -> None:
     served = await serve(ScriptedPortfolio.naming("main").register, tokens=("secret",))
     failure = await foreign_failure(plain(served.address), LIST_ACCOUNTS, b"\xff\xff")
     assert failure.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
-async def test_health_and_reflection_are_open(serve, plain: Plain) -> None:
+async def test_health_and_reflection_are_open(serve: Serve, plain: Plain) -> None:
     served = await serve(ScriptedPortfolio.naming("main").register, names=(SERVICE,), tokens=("secret",))
     await served.server.say_ready(True)
     channel = plain(served.address)
@@ -70,7 +71,7 @@ async def test_health_and_reflection_are_open(serve, plain: Plain) -> None:
     assert {SERVICE, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"} <= names
 
 
-async def test_health_tells_liveness_and_readiness_apart(serve, plain: Plain) -> None:
+async def test_health_tells_liveness_and_readiness_apart(serve: Serve, plain: Plain) -> None:
     served = await serve(names=(SERVICE,))
     health = health_pb2_grpc.HealthStub(plain(served.address))
     await served.server.say_ready(False)
@@ -81,7 +82,9 @@ async def test_health_tells_liveness_and_readiness_apart(serve, plain: Plain) ->
 
 
 @pytest.mark.parametrize("payload", [b"\xff\xff\xff\xff", b"\x0a\xff", b"\x08"])
-async def test_a_malformed_request_is_an_invalid_argument(serve, plain: Plain, payload: bytes, caplog) -> None:
+async def test_a_malformed_request_is_an_invalid_argument(
+    serve: Serve, plain: Plain, payload: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     served = await serve(ScriptedPortfolio.naming("main").register)
     failure = await foreign_failure(plain(served.address), LIST_ACCOUNTS, payload)
     assert failure.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -91,7 +94,7 @@ async def test_a_malformed_request_is_an_invalid_argument(serve, plain: Plain, p
     assert caplog.records == []
 
 
-async def test_a_surprise_is_logged_and_hidden_from_the_caller(serve, plain: Plain) -> None:
+async def test_a_surprise_is_logged_and_hidden_from_the_caller(serve: Serve, plain: Plain) -> None:
     error = KeyError("/etc/secret password=hunter2")
     served = await serve(ScriptedPortfolio.raising(error).register)
     with capture_logs() as logs:
@@ -103,7 +106,7 @@ async def test_a_surprise_is_logged_and_hidden_from_the_caller(serve, plain: Pla
     await served.counted(LIST_ACCOUNTS, "INTERNAL")
 
 
-async def test_a_method_that_is_not_there_is_unimplemented(serve, plain: Plain) -> None:
+async def test_a_method_that_is_not_there_is_unimplemented(serve: Serve, plain: Plain) -> None:
     served = await serve(ScriptedPortfolio.naming("main").register)
     channel = plain(served.address)
     absent = await foreign_failure(channel, f"/{SERVICE}/Nothing")
@@ -111,7 +114,7 @@ async def test_a_method_that_is_not_there_is_unimplemented(serve, plain: Plain) 
     assert absent.code() is unwritten.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
-async def test_a_servicer_may_abort_in_grpc_s_own_words(serve, plain: Plain) -> None:
+async def test_a_servicer_may_abort_in_grpc_s_own_words(serve: Serve, plain: Plain) -> None:
     async def abort(context: Context) -> portfolio.ListAccountsResponse:
         await context.abort(grpc.StatusCode.OUT_OF_RANGE, "Beyond the end.")
 
@@ -121,13 +124,13 @@ async def test_a_servicer_may_abort_in_grpc_s_own_words(serve, plain: Plain) -> 
     await served.counted(LIST_ACCOUNTS, "OUT_OF_RANGE")
 
 
-async def test_a_message_above_the_bound_is_refused(serve, plain: Plain) -> None:
+async def test_a_message_above_the_bound_is_refused(serve: Serve, plain: Plain) -> None:
     served = await serve(ScriptedPortfolio.naming("main").register)
     failure = await foreign_failure(plain(served.address), LIST_ACCOUNTS, bytes(17 * 1024 * 1024))
     assert failure.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-async def test_a_taken_port_is_one_clear_refusal(serve) -> None:
+async def test_a_taken_port_is_one_clear_refusal(serve: Serve) -> None:
     served = await serve()
     second = GrpcServer(served.address, (), (), Boundary((), Metrics()))
     with pytest.raises(Unavailable, match=f"Cannot listen on {served.address}: the port is taken"):
@@ -135,7 +138,9 @@ async def test_a_taken_port_is_one_clear_refusal(serve) -> None:
     await second.stop(0)
 
 
-async def test_a_call_made_on_behalf_of_another_has_only_the_time_that_is_left(serve, list_accounts) -> None:
+async def test_a_call_made_on_behalf_of_another_has_only_the_time_that_is_left(
+    serve: Serve, list_accounts: ListAccounts
+) -> None:
     left: list[float] = []
 
     async def remember(context: Context) -> portfolio.ListAccountsResponse:
@@ -155,7 +160,9 @@ async def test_a_call_made_on_behalf_of_another_has_only_the_time_that_is_left(s
     assert 0 < left[1] < left[0] - 0.19 < 1.5
 
 
-async def test_without_a_deadline_of_the_caller_a_call_keeps_the_default(serve, plain: Plain, list_accounts) -> None:
+async def test_without_a_deadline_of_the_caller_a_call_keeps_the_default(
+    serve: Serve, plain: Plain, list_accounts: ListAccounts
+) -> None:
     left: list[float] = []
 
     async def remember(context: Context) -> portfolio.ListAccountsResponse:
@@ -168,7 +175,7 @@ async def test_without_a_deadline_of_the_caller_a_call_keeps_the_default(serve, 
     assert 4 < left[0] < 5.1  # gRPC rounds a deadline up
 
 
-async def test_one_request_s_deadline_does_not_stay_for_the_next(serve, plain: Plain) -> None:
+async def test_one_request_s_deadline_does_not_stay_for_the_next(serve: Serve, plain: Plain) -> None:
     seen: list[float] = []
 
     async def remember(_context: Context) -> portfolio.ListAccountsResponse:
@@ -183,7 +190,7 @@ async def test_one_request_s_deadline_does_not_stay_for_the_next(serve, plain: P
     assert seen[1] == 60
 
 
-async def test_a_slow_server_is_left_at_the_deadline(serve, list_accounts) -> None:
+async def test_a_slow_server_is_left_at_the_deadline(serve: Serve, list_accounts: ListAccounts) -> None:
     released = asyncio.Event()
 
     async def wait(_context: Context) -> portfolio.ListAccountsResponse:
@@ -198,7 +205,7 @@ async def test_a_slow_server_is_left_at_the_deadline(serve, list_accounts) -> No
     released.set()
 
 
-async def test_a_trace_goes_on_through_two_services(serve, list_accounts) -> None:
+async def test_a_trace_goes_on_through_two_services(serve: Serve, list_accounts: ListAccounts) -> None:
     seen: list[str | None] = []
 
     async def remember(_context: Context) -> portfolio.ListAccountsResponse:
@@ -213,7 +220,7 @@ async def test_a_trace_goes_on_through_two_services(serve, list_accounts) -> Non
     assert seen == [TRACEPARENT, None]
 
 
-async def test_a_foreign_client_s_broken_trace_is_ignored(serve, plain: Plain) -> None:
+async def test_a_foreign_client_s_broken_trace_is_ignored(serve: Serve, plain: Plain) -> None:
     seen: list[str | None] = []
 
     async def remember(_context: Context) -> portfolio.ListAccountsResponse:
@@ -225,7 +232,7 @@ async def test_a_foreign_client_s_broken_trace_is_ignored(serve, plain: Plain) -
     assert seen == [None]
 
 
-async def test_a_caller_who_leaves_is_no_surprise(serve, plain: Plain, caplog) -> None:
+async def test_a_caller_who_leaves_is_no_surprise(serve: Serve, plain: Plain, caplog: pytest.LogCaptureFixture) -> None:
     entered, left = asyncio.Event(), asyncio.Event()
 
     async def wait(_context: Context) -> portfolio.ListAccountsResponse:
@@ -248,7 +255,7 @@ async def test_a_caller_who_leaves_is_no_surprise(serve, plain: Plain, caplog) -
     assert caplog.records == []
 
 
-async def test_a_failed_call_leaves_no_unheard_exception_behind(serve, caplog) -> None:
+async def test_a_failed_call_leaves_no_unheard_exception_behind(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
     served = await serve(ScriptedPortfolio.raising(Unavailable("Gone.")).register)
     async with channels.connect(served.address, token=None, client="test") as channel:
         stub = portfolio_grpc.PortfolioServiceStub(channel)
@@ -259,7 +266,7 @@ async def test_a_failed_call_leaves_no_unheard_exception_behind(serve, caplog) -
     assert caplog.records == []
 
 
-async def test_a_channel_survives_the_restart_of_its_server(serve) -> None:
+async def test_a_channel_survives_the_restart_of_its_server(serve: Serve) -> None:
     address = f"127.0.0.1:{free_port()}"
     boundary = Boundary((), Metrics())
     register = [ScriptedPortfolio.naming("main").register]

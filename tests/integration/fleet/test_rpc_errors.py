@@ -1,18 +1,15 @@
 """An error raised in one service is the same error in the next, and a standard one for a foreign client."""
 
-from collections.abc import Callable
-
 import grpc
 import pytest
 from fakes.servicers import LIST_ACCOUNTS, ScriptedPortfolio
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
+from serving import ListAccounts, Plain, Serve
 
 from fleet import rpc_errors
 from trading.errors import InvalidArgument, Kind, ResourceExhausted, TradingError, Unavailable, UnknownSymbol
-
-Plain = Callable[[str], grpc.aio.Channel]
 
 
 async def foreign_failure(channel: grpc.aio.Channel) -> grpc.aio.AioRpcError:
@@ -29,7 +26,9 @@ def details_of(failure: grpc.aio.AioRpcError) -> Status:
 
 
 @pytest.mark.parametrize("kind", Kind)
-async def test_every_kind_of_error_arrives_as_it_was_raised(serve, list_accounts, kind: Kind) -> None:
+async def test_every_kind_of_error_arrives_as_it_was_raised(
+    serve: Serve, list_accounts: ListAccounts, kind: Kind
+) -> None:
     raised = TradingError(kind, "WHY_NOT", "It went wrong: naïve ✓", limit=5, was="6")
     served = await serve(ScriptedPortfolio.raising(raised).register)
     with pytest.raises(TradingError) as failure:
@@ -40,14 +39,16 @@ async def test_every_kind_of_error_arrives_as_it_was_raised(serve, list_accounts
     await served.counted(LIST_ACCOUNTS, kind.value)
 
 
-async def test_a_named_error_is_caught_by_its_class_on_the_other_side(serve, list_accounts) -> None:
+async def test_a_named_error_is_caught_by_its_class_on_the_other_side(
+    serve: Serve, list_accounts: ListAccounts
+) -> None:
     served = await serve(ScriptedPortfolio.raising(UnknownSymbol("None is called X.", symbol="X")).register)
     with pytest.raises(UnknownSymbol, match=r"None is called X\."):
         await list_accounts(served.address)
 
 
 @pytest.mark.parametrize("kind", Kind)
-async def test_a_foreign_client_reads_the_standard_details(serve, plain: Plain, kind: Kind) -> None:
+async def test_a_foreign_client_reads_the_standard_details(serve: Serve, plain: Plain, kind: Kind) -> None:
     raised = TradingError(kind, "WHY_NOT", "No.", field="quantity", retry_after_s=1.5)
     served = await serve(ScriptedPortfolio.raising(raised).register)
     failure = await foreign_failure(plain(served.address))
@@ -63,7 +64,9 @@ async def test_a_foreign_client_reads_the_standard_details(serve, plain: Plain, 
 
 
 @pytest.mark.parametrize("message", ["x" * 100_000, "✓" * 100_000, "🙂" * 100_000])
-async def test_a_very_long_error_still_arrives_with_its_code_and_reason(serve, list_accounts, message: str) -> None:
+async def test_a_very_long_error_still_arrives_with_its_code_and_reason(
+    serve: Serve, list_accounts: ListAccounts, message: str
+) -> None:
     metadata = {"field": message, **{f"fact_{number}": message for number in range(50)}}
     served = await serve(ScriptedPortfolio.raising(InvalidArgument(message, reason="TOO_LONG", **metadata)).register)
     with pytest.raises(InvalidArgument) as failure:
@@ -73,7 +76,9 @@ async def test_a_very_long_error_still_arrives_with_its_code_and_reason(serve, l
     assert set(failure.value.metadata) <= set(metadata)
 
 
-async def test_the_time_to_wait_survives_a_second_service(serve, list_accounts, plain: Plain) -> None:
+async def test_the_time_to_wait_survives_a_second_service(
+    serve: Serve, list_accounts: ListAccounts, plain: Plain
+) -> None:
     first = await serve(ScriptedPortfolio.raising(ResourceExhausted("Busy.", retry_after_s=2)).register)
     second = await serve(ScriptedPortfolio(lambda _context: list_accounts(first.address)).register)
     status = details_of(await foreign_failure(plain(second.address)))
@@ -83,19 +88,21 @@ async def test_the_time_to_wait_survives_a_second_service(serve, list_accounts, 
 
 
 @pytest.mark.parametrize("nonsense", ["soon", None, float("inf"), float("nan"), 1e300])
-async def test_a_time_to_wait_that_is_none_is_left_out(serve, plain: Plain, nonsense: object) -> None:
+async def test_a_time_to_wait_that_is_none_is_left_out(serve: Serve, plain: Plain, nonsense: object) -> None:
     served = await serve(ScriptedPortfolio.raising(ResourceExhausted("Busy.", retry_after_s=nonsense)).register)
     status = details_of(await foreign_failure(plain(served.address)))
     assert len(status.details) == 1
 
 
-async def test_nobody_at_the_address_is_unavailable(list_accounts, unused_tcp_port: int) -> None:
+async def test_nobody_at_the_address_is_unavailable(list_accounts: ListAccounts, unused_tcp_port: int) -> None:
     with pytest.raises(Unavailable) as failure:
         await list_accounts(f"127.0.0.1:{unused_tcp_port}")
     assert failure.value.reason == "TRANSPORT"
 
 
-async def test_a_proxy_of_the_environment_is_not_asked(serve, list_accounts, monkeypatch, unused_tcp_port: int) -> None:
+async def test_a_proxy_of_the_environment_is_not_asked(
+    serve: Serve, list_accounts: ListAccounts, monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
+) -> None:
     for name in ("http_proxy", "https_proxy", "grpc_proxy"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{unused_tcp_port}")
     for name in ("no_proxy", "no_grpc_proxy", "NO_PROXY"):

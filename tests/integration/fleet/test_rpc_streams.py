@@ -3,11 +3,12 @@
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import grpc
 import pytest
 from fakes.servicers import STREAM_ORDERS, STREAM_QUOTES, Context, ScriptedExecution, ScriptedMarketData
+from serving import Plain, Serve
 from structlog.testing import capture_logs
 from waiting import until
 
@@ -21,7 +22,6 @@ from neuraltrader.market_data.v1 import market_data_service_pb2_grpc as market_d
 from trading.errors import FailedPrecondition, Kind, TradingError, UnknownSymbol
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-Plain = Callable[[str], grpc.aio.Channel]
 Quotes = AsyncIterator[market_data.StreamQuotesResponse]
 
 
@@ -37,7 +37,7 @@ async def echo(
         yield execution.StreamOrdersResponse(request_id=request.request_id)
 
 
-async def test_a_stream_of_responses_arrives_and_is_counted_once(serve, plain: Plain) -> None:
+async def test_a_stream_of_responses_arrives_and_is_counted_once(serve: Serve, plain: Plain) -> None:
     served = await serve(ScriptedMarketData(some_quotes).register)
     stub = market_data_grpc.MarketDataServiceStub(plain(served.address))
     got = [quote async for quote in stub.StreamQuotes(market_data.StreamQuotesRequest())]
@@ -46,7 +46,7 @@ async def test_a_stream_of_responses_arrives_and_is_counted_once(serve, plain: P
 
 
 @pytest.mark.parametrize("sent_before", [0, 2])
-async def test_an_error_in_a_stream_arrives_as_it_was_raised(serve, plain: Plain, sent_before: int) -> None:
+async def test_an_error_in_a_stream_arrives_as_it_was_raised(serve: Serve, plain: Plain, sent_before: int) -> None:
     async def fail(_context: Context) -> Quotes:
         for _ in range(sent_before):
             yield market_data.StreamQuotesResponse()
@@ -65,7 +65,7 @@ async def test_an_error_in_a_stream_arrives_as_it_was_raised(serve, plain: Plain
     await served.counted(STREAM_QUOTES, "NOT_FOUND")
 
 
-async def test_a_surprise_in_a_stream_is_hidden_from_the_caller(serve, plain: Plain) -> None:
+async def test_a_surprise_in_a_stream_is_hidden_from_the_caller(serve: Serve, plain: Plain) -> None:
     async def fail(_context: Context) -> Quotes:
         yield market_data.StreamQuotesResponse()
         raise RuntimeError("hunter2")
@@ -79,7 +79,7 @@ async def test_a_surprise_in_a_stream_is_hidden_from_the_caller(serve, plain: Pl
     assert [line["event"] for line in logs] == ["rpc.surprise"]
 
 
-async def test_without_a_token_no_stream_begins(serve, plain: Plain) -> None:
+async def test_without_a_token_no_stream_begins(serve: Serve, plain: Plain) -> None:
     served = await serve(ScriptedMarketData(some_quotes).register, tokens=("secret",))
     stub = market_data_grpc.MarketDataServiceStub(plain(served.address))
     with pytest.raises(grpc.aio.AioRpcError) as failure:
@@ -87,7 +87,7 @@ async def test_without_a_token_no_stream_begins(serve, plain: Plain) -> None:
     assert failure.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
-async def test_a_stream_shows_its_token_and_trace_by_the_call_s_metadata(serve) -> None:
+async def test_a_stream_shows_its_token_and_trace_by_the_call_s_metadata(serve: Serve) -> None:
     seen = []
 
     async def remember(_context: Context) -> Quotes:
@@ -102,7 +102,7 @@ async def test_a_stream_shows_its_token_and_trace_by_the_call_s_metadata(serve) 
     assert (len(got), seen) == (1, [TRACEPARENT])
 
 
-async def test_both_directions_of_a_stream_stay_open(serve, plain: Plain) -> None:
+async def test_both_directions_of_a_stream_stay_open(serve: Serve, plain: Plain) -> None:
     served = await serve(ScriptedExecution(echo).register)
     call = execution_grpc.ExecutionServiceStub(plain(served.address)).StreamOrders()
     for number in range(5):
@@ -113,7 +113,7 @@ async def test_both_directions_of_a_stream_stay_open(serve, plain: Plain) -> Non
     await served.counted(STREAM_ORDERS, "OK")
 
 
-async def test_an_error_ends_both_directions_of_a_stream(serve, plain: Plain) -> None:
+async def test_an_error_ends_both_directions_of_a_stream(serve: Serve, plain: Plain) -> None:
     async def refuse(
         requests: AsyncIterator[execution.StreamOrdersRequest],
     ) -> AsyncIterator[execution.StreamOrdersResponse]:
@@ -130,7 +130,9 @@ async def test_an_error_ends_both_directions_of_a_stream(serve, plain: Plain) ->
     assert rpc_errors.from_rpc_error(failure.value).reason == "TRADING_HALTED"
 
 
-async def test_a_malformed_request_in_a_stream_is_an_invalid_argument(serve, plain: Plain, caplog) -> None:
+async def test_a_malformed_request_in_a_stream_is_an_invalid_argument(
+    serve: Serve, plain: Plain, caplog: pytest.LogCaptureFixture
+) -> None:
     served = await serve(ScriptedExecution(echo).register)
     call = plain(served.address).stream_stream(STREAM_ORDERS)()
     await call.write(execution.StreamOrdersRequest(request_id=1).SerializeToString())
@@ -145,7 +147,9 @@ async def test_a_malformed_request_in_a_stream_is_an_invalid_argument(serve, pla
     await served.counted(STREAM_ORDERS, "INVALID_ARGUMENT")
 
 
-async def test_a_malformed_first_request_of_a_stream_of_responses_is_an_invalid_argument(serve, plain: Plain) -> None:
+async def test_a_malformed_first_request_of_a_stream_of_responses_is_an_invalid_argument(
+    serve: Serve, plain: Plain
+) -> None:
     served = await serve(ScriptedMarketData(some_quotes).register)
     call = plain(served.address).unary_stream(STREAM_QUOTES)(b"\xff\xff\xff\xff")
     with pytest.raises(grpc.aio.AioRpcError) as failure:
@@ -154,7 +158,9 @@ async def test_a_malformed_first_request_of_a_stream_of_responses_is_an_invalid_
 
 
 @pytest.mark.parametrize("read_first", [1, 5])
-async def test_a_reader_who_leaves_ends_the_generator_quietly(serve, plain: Plain, caplog, read_first: int) -> None:
+async def test_a_reader_who_leaves_ends_the_generator_quietly(
+    serve: Serve, plain: Plain, caplog: pytest.LogCaptureFixture, read_first: int
+) -> None:
     ended = asyncio.Event()
 
     async def for_ever(_context: Context) -> Quotes:
@@ -180,7 +186,7 @@ async def test_a_reader_who_leaves_ends_the_generator_quietly(serve, plain: Plai
 
 
 async def test_a_reader_who_leaves_while_nothing_more_fits_ends_the_generator_in_its_own_task(
-    serve, plain: Plain, caplog
+    serve: Serve, plain: Plain, caplog: pytest.LogCaptureFixture
 ) -> None:
     ended_in: list[bool] = []
     task: list[object] = []
@@ -207,7 +213,7 @@ async def test_a_reader_who_leaves_while_nothing_more_fits_ends_the_generator_in
     assert (logs, caplog.records) == ([], [])
 
 
-async def test_a_stream_of_orders_is_left_quietly(serve, plain: Plain, caplog) -> None:
+async def test_a_stream_of_orders_is_left_quietly(serve: Serve, plain: Plain, caplog: pytest.LogCaptureFixture) -> None:
     served = await serve(ScriptedExecution(echo).register)
     with capture_logs() as logs, caplog.at_level(logging.WARNING):
         call = execution_grpc.ExecutionServiceStub(plain(served.address)).StreamOrders()
@@ -218,7 +224,7 @@ async def test_a_stream_of_orders_is_left_quietly(serve, plain: Plain, caplog) -
     assert (logs, caplog.records) == ([], [])
 
 
-async def test_a_stopping_server_lets_a_stream_finish_within_its_grace(serve, plain: Plain) -> None:
+async def test_a_stopping_server_lets_a_stream_finish_within_its_grace(serve: Serve, plain: Plain) -> None:
     release = asyncio.Event()
 
     async def two(_context: Context) -> Quotes:
@@ -237,7 +243,7 @@ async def test_a_stopping_server_lets_a_stream_finish_within_its_grace(serve, pl
     await stopping
 
 
-async def test_errors_of_streams_are_named_by_the_caller(serve) -> None:
+async def test_errors_of_streams_are_named_by_the_caller(serve: Serve) -> None:
     async def fail(_context: Context) -> Quotes:
         raise TradingError(Kind.ABORTED, "LEASE_LOST", "Fenced.")
         yield market_data.StreamQuotesResponse()
