@@ -104,4 +104,4 @@ def execution_process(
         yield service
     finally:
         if not service.process_ended():
-            service.kill()
+            service.stop()

@@ -6,7 +6,7 @@ from dataclasses import replace
 from builders.execution import QUICK, a_desk, assemble, at_work, running, until
 from fakes.orders import FakeOrderStore
 
-from services.execution.usecases.submit import Wait
+from services.execution.domain.submission import Wait
 from trading.money import ONE
 from trading.order import OrderStatus
 

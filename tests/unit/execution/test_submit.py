@@ -9,8 +9,8 @@ from builders.execution import QUICK, RHYTHM, Desk, a_desk, assemble, at_work, u
 from builders.orders import MAIN, a_quote
 from fakes.orders import FakeOrderStore
 
+from services.execution.domain.submission import Wait
 from services.execution.ports import SeenQuote, VenueRefused
-from services.execution.usecases.submit import Wait
 from trading.errors import (
     IdempotencyConflict,
     InvalidArgument,

@@ -1,0 +1,218 @@
+"""Between the words of the trade and the messages of execution."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from builders.orders import MAIN, an_order, event, execution, life, terms
+from google.protobuf.message import Message
+
+from neuraltrader.execution.v1 import execution_pb2 as pb
+from neuraltrader.execution.v1 import execution_service_pb2 as rpc
+from neuraltrader.inference.v1 import inference_pb2
+from services.execution import translate
+from services.execution.domain.limits import RiskLimits, SignalTrading
+from services.execution.domain.order import INITIALIZED, Denial, apply, fold
+from services.execution.domain.request import OrderRequest
+from services.execution.domain.signals import SignalSide
+from services.execution.ports import Timings
+from services.execution.usecases.submit import Patience, Wait
+from trading.errors import InvalidArgument, UnknownSymbol
+from trading.ids import AccountId, VenueOrderId
+from trading.money import ONE
+from trading.order import OrderEventKind, OrderStatus, OrderType, Side, TimeInForce, TradingState
+
+
+def a_submit(**changes: Any) -> rpc.SubmitOrderRequest:
+    """A market order to buy one AAPL."""
+    given = {"symbol": "AAPL", "side": pb.SIDE_BUY, "order_type": pb.ORDER_TYPE_MARKET, "quantity_nanos": ONE}
+    return rpc.SubmitOrderRequest(**{**given, **changes})
+
+
+def test_a_request_is_taken_word_for_word() -> None:
+    """Absent prices stay absent, zero ones stay zero."""
+    assert translate.order_request(a_submit()) == OrderRequest(
+        "AAPL", Side.BUY, OrderType.MARKET, ONE, account=AccountId("")
+    )
+    full = a_submit(
+        side=pb.SIDE_SELL,
+        order_type=pb.ORDER_TYPE_STOP,
+        price_nanos=0,
+        stop_price_nanos=5,
+        time_in_force=pb.TIME_IN_FORCE_FOK,
+        account="a",
+        client_order_id="c",
+        client_timestamp_ns=7,
+    )
+    assert translate.order_request(full) == OrderRequest(
+        "AAPL", Side.SELL, OrderType.STOP, ONE, 0, 5, TimeInForce.FOK, AccountId("a"), "c", 7
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"side": 0}, "side"),
+        ({"side": 9}, "side"),
+        ({"order_type": 0}, "order_type"),
+        ({"order_type": 99}, "order_type"),
+        ({"time_in_force": 99}, "time_in_force"),
+    ],
+)
+def test_a_number_that_means_nothing_is_named(change: dict[str, int], field: str) -> None:
+    """With what was expected."""
+    with pytest.raises(InvalidArgument) as refusal:
+        translate.order_request(a_submit(**change))
+    assert refusal.value.metadata["field"] == field
+
+
+@pytest.mark.parametrize(
+    ("change", "patience"),
+    [
+        ({}, Patience(None, 2.0)),
+        ({"wait": pb.WAIT_NONE}, Patience(Wait.NONE, 2.0)),
+        ({"wait": pb.WAIT_ACCEPTED, "wait_ms": 1}, Patience(Wait.ACCEPTED, 0.001)),
+        ({"wait": pb.WAIT_TERMINAL, "wait_ms": 10_000}, Patience(Wait.TERMINAL, 10.0)),
+    ],
+)
+def test_patience_has_a_default_and_a_cap(change: dict[str, int], patience: Patience) -> None:
+    """Two seconds, ten at most."""
+    assert translate.patience(a_submit(**change)) == patience
+
+
+@pytest.mark.parametrize("change", [{"wait_ms": -1}, {"wait_ms": 10_001}, {"wait": 99}])
+def test_patience_beyond_the_cap_is_refused(change: dict[str, int]) -> None:
+    """And so is a wait that means nothing."""
+    with pytest.raises(InvalidArgument):
+        translate.patience(a_submit(**change))
+
+
+def test_an_order_is_told_whole() -> None:
+    """Every field has its place."""
+    order = an_order(
+        OrderEventKind.SUBMITTED,
+        order_type=OrderType.LIMIT,
+        price_nanos=2 * ONE,
+        client_timestamp_ns=7,
+        time_in_force=TimeInForce.GTC,
+    )
+    order = apply(order, event(order, OrderEventKind.ACCEPTED, venue_order_id=VenueOrderId("v")))
+    order = apply(order, event(order, OrderEventKind.FILL, execution=execution(3, 2)))
+    told = translate.order(order, Timings(6, 1, 2))
+    assert (told.order_id, told.client_order_id, told.venue_order_id) == (order.order_id, order.order_id, "v")
+    assert (told.side, told.order_type, told.time_in_force) == (
+        pb.SIDE_BUY,
+        pb.ORDER_TYPE_LIMIT,
+        pb.TIME_IN_FORCE_GTC,
+    )
+    assert (told.price_nanos, told.HasField("stop_price_nanos"), told.client_timestamp_ns) == (2 * ONE, False, 7)
+    assert (told.status, told.filled_quantity_nanos, told.avg_price_nanos, told.version) == (
+        pb.ORDER_STATUS_PARTIALLY_FILLED,
+        3 * ONE,
+        2 * ONE,
+        4,
+    )
+    assert (told.total_latency_ns, told.validation_time_ns, told.execution_time_ns) == (6, 1, 2)
+    assert not told.HasField("denial")
+
+
+def test_a_denial_is_told_with_its_numbers() -> None:
+    """Code, message, limits."""
+    order = an_order()
+    denied = apply(order, event(order, OrderEventKind.DENIED, denial=Denial("X", "no", {"limit": "1"})))
+    told = translate.order(denied).denial
+    assert (told.code, told.message, dict(told.limits)) == ("X", "no", {"limit": "1"})
+
+
+@pytest.mark.parametrize("status", list(OrderStatus))
+def test_every_state_has_its_number(status: OrderStatus) -> None:
+    """And its way back."""
+    told = translate.order(replace(an_order(), status=status))
+    assert pb.OrderStatus.Name(told.status) == f"ORDER_STATUS_{status}"
+    assert translate.statuses([told.status]) == {status}
+
+
+@pytest.mark.parametrize("kind", [INITIALIZED, *OrderEventKind])
+def test_every_event_has_its_number(kind: Any) -> None:
+    """The creation too."""
+    order = an_order()
+    told = translate.order_event(7, replace(event(order, OrderEventKind.SUBMITTED), kind=kind), order)
+    assert pb.OrderEventKind.Name(told.kind) == f"ORDER_EVENT_KIND_{kind}"
+    assert told.log_sequence == 7
+
+
+def test_a_fills_event_carries_the_fill() -> None:
+    """As it is listed, too."""
+    events = life(OrderEventKind.SUBMITTED, OrderEventKind.FILL, of=terms(side=Side.SELL))
+    after = fold(events)
+    told = pb.OrderEvent.FromString(translate.order_event_bytes(3, events[-1], after))
+    trade = events[-1].execution
+    assert trade is not None
+    assert told.fill == pb.Fill(
+        event_id=events[-1].event_id,
+        order_id=after.order_id,
+        execution_id=trade.execution_id,
+        account="main",
+        symbol="AAPL",
+        side=pb.SIDE_SELL,
+        price_nanos=trade.price_nanos,
+        quantity_nanos=trade.quantity_nanos,
+        currency="USD",
+        event_time_ns=events[-1].event_time_ns,
+        log_sequence=3,
+    )
+    assert not translate.order_event(2, events[1], after).HasField("fill")
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        RiskLimits(MAIN),
+        RiskLimits(MAIN, 1, 2, 3, 4, 0.5, 6, 7, 8, 9),
+        RiskLimits(MAIN, max_open_orders=0, price_collar=0.0),
+    ],
+)
+def test_limits_survive_the_wire(limits: RiskLimits) -> None:
+    """Absent is not zero."""
+    assert translate.limits(translate.limits_message(limits)) == limits
+
+
+def test_the_signal_switch_survives_the_wire() -> None:
+    """And an empty account is main."""
+    switch = SignalTrading(enabled=True, notional_nanos=5, min_confidence=0.5, account=MAIN, models=("m",))
+    assert translate.signal_trading(translate.signal_trading_message(switch)) == switch
+    assert translate.signal_trading(pb.SignalTrading(notional_nanos=5)).account == MAIN
+
+
+@pytest.mark.parametrize("state", list(TradingState))
+def test_the_kill_switch_survives_the_wire(state: TradingState) -> None:
+    """All three positions; none is a fourth."""
+    assert translate.trading_state(translate.trading_state_value(state)) is state
+    with pytest.raises(InvalidArgument):
+        translate.trading_state(0)
+
+
+def test_an_error_of_the_stream_carries_its_facts() -> None:
+    """As text."""
+    told = translate.stream_error(UnknownSymbol("no", symbol="X", count=1))
+    assert (told.code, told.reason, told.message) == ("NOT_FOUND", "UNKNOWN_SYMBOL", "no")
+    assert dict(told.metadata) == {"symbol": "X", "count": "1"}
+
+
+def a_signal(**changes: Any) -> inference_pb2.Signal:
+    given = {"id": "s", "symbol": "AAPL", "side": inference_pb2.SIGNAL_SIDE_SELL, "strength": 0.5, "confidence": 0.75}
+    return inference_pb2.Signal(**{**given, **changes})
+
+
+def test_a_signal_is_read() -> None:
+    """As inference published it."""
+    read = translate.signal(a_signal(model="m", expires_ns=2, tick_receive_time_ns=1, stale=True).SerializeToString())
+    assert (read.id, read.side, read.strength, read.confidence) == ("s", SignalSide.SELL, 0.5, 0.75)
+    assert (read.model, read.expires_ns, read.tick_receive_time_ns, read.stale) == ("m", 2, 1, True)
+
+
+@pytest.mark.parametrize("message", [a_signal(side=0), a_signal(side=9), None])
+def test_what_is_no_signal_is_refused(message: Message | None) -> None:
+    """No side, an unknown side, or no message at all."""
+    with pytest.raises(InvalidArgument):
+        translate.signal(b"\xff" if message is None else message.SerializeToString())
