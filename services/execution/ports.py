@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 from services.execution.domain.limits import RiskLimits, SignalTrading
 from services.execution.domain.order import EventKind, Execution, Order, OrderEvent, OrderTerms
+from services.execution.domain.submission import NO_TIMINGS, Timings
 from services.execution.domain.venue import StreamOpened, VenueAccount, VenueOrder, VenueUpdate
 from trading.errors import FailedPrecondition
 from trading.ids import AccountId, ClientOrderId, EventId, OrderId, VenueOrderId
@@ -24,18 +25,6 @@ class AnotherWriter(FailedPrecondition):
     """Somebody else has written to the order log: two services share it, and one of them must not."""
 
     REASON = "ANOTHER_WRITER"
-
-
-@dataclass(frozen=True, slots=True)
-class Timings:
-    """How long an order took, in ns: receipt to answer, validation and risk, venue."""
-
-    total_ns: int = 0
-    validation_ns: int = 0
-    execution_ns: int = 0
-
-
-NO_TIMINGS = Timings()
 
 
 @dataclass(frozen=True, slots=True)

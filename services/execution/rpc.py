@@ -7,6 +7,7 @@ from fleet.telemetry import current_traceparent
 from neuraltrader.execution.v1 import execution_service_pb2 as pb
 from neuraltrader.execution.v1.execution_service_pb2_grpc import ExecutionServiceServicer
 from services.execution import translate
+from services.execution.domain.submission import Origin
 from services.execution.ports import StoredOrder
 from services.execution.usecases.answer_commands import AnswerCommands
 from services.execution.usecases.blotter import LiveOrder
@@ -14,7 +15,7 @@ from services.execution.usecases.cancel import Cancel
 from services.execution.usecases.control import Control
 from services.execution.usecases.look_up import LookUp
 from services.execution.usecases.run_command import attempt
-from services.execution.usecases.submit import Origin, Submit
+from services.execution.usecases.submit import Submit
 from services.execution.usecases.trade_signals import TradeSignals
 from trading.clock import Clock
 from trading.errors import InvalidArgument
@@ -106,7 +107,9 @@ class ExecutionServicer(ExecutionServiceServicer):
         return pb.SetSignalTradingResponse(signal_trading=translate.signal_trading_message(switch))
 
     async def ListAccounts(self, request: pb.ListAccountsRequest, context: Any) -> pb.ListAccountsResponse:
-        return pb.ListAccountsResponse(accounts=map(translate.account, await self._control.accounts()))
+        found = await self._control.accounts()
+        accounts = [translate.account(account.record, account.buying_power_nanos) for account in found]
+        return pb.ListAccountsResponse(accounts=accounts)
 
     async def GetStats(self, request: pb.GetStatsRequest, context: Any) -> pb.GetStatsResponse:
         stats = self._look_up.stats()

@@ -14,9 +14,8 @@ from services.execution.domain.limits import RiskLimits, SignalTrading
 from services.execution.domain.order import Order, OrderEvent
 from services.execution.domain.request import OrderRequest
 from services.execution.domain.signals import Signal, SignalSide
-from services.execution.ports import LoggedEvent, LoggedFill, StoredOrder, Timings
-from services.execution.usecases.accounts import Account
-from services.execution.usecases.submit import Patience, Submitted, Wait
+from services.execution.domain.submission import Patience, Submitted, Timings, Wait
+from services.execution.ports import AccountRecord, LoggedEvent, LoggedFill, StoredOrder
 from trading.errors import InvalidArgument, TradingError
 from trading.ids import AccountId
 from trading.order import OrderStatus, OrderType, Side, TimeInForce, TradingState
@@ -233,15 +232,15 @@ def signal_trading_message(switch: SignalTrading) -> pb.SignalTrading:
     )
 
 
-def account(found: Account) -> rpc_pb.Account:
+def account(record: AccountRecord, buying_power_nanos: int) -> rpc_pb.Account:
     """An account on the wire."""
     return rpc_pb.Account(
-        id=found.record.id,
-        venue=found.record.venue,
-        currency=found.record.currency,
-        trading_state=trading_state_value(found.record.trading_state),
-        opening_cash_nanos=found.record.opening_cash_nanos,
-        buying_power_nanos=found.buying_power_nanos,
+        id=record.id,
+        venue=record.venue,
+        currency=record.currency,
+        trading_state=trading_state_value(record.trading_state),
+        opening_cash_nanos=record.opening_cash_nanos,
+        buying_power_nanos=buying_power_nanos,
     )
 
 

@@ -46,6 +46,7 @@ from services.execution.usecases.trade_signals import TradeSignals
 from trading.clock import SECOND_NS
 from trading.ids import AccountId
 from trading.money import from_float
+from trading.order import TradingState
 
 
 @asynccontextmanager
@@ -59,6 +60,7 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
         await stories.accounts.load()
         await stories.signals.load()
         await stories.relay.load()
+        _export(runtime, stories)
         yield _service(settings, runtime, outside, core, stories)
 
 
@@ -235,6 +237,17 @@ def _service(settings: Settings, runtime: Runtime, outside: _Outside, core: _Cor
         },
         checks={"nats": outside.bus.check, "database": outside.database.check, "reconciled": taking_orders},
     )
+
+
+def _export(runtime: Runtime, stories: _Stories) -> None:
+    """Let the gauges read what they show."""
+    runtime.metrics.outbox_depth.set_function(lambda: stories.relay.depth)
+    for name in stories.accounts.names:
+        gauge = runtime.metrics.kill_switch_state.labels(name)
+        gauge.set_function(lambda name=name: _KILL_SWITCH.index(stories.accounts.trading_state(name)))
+
+
+_KILL_SWITCH = (TradingState.ACTIVE, TradingState.REDUCING, TradingState.HALTED)
 
 
 def _accounts(settings: Settings) -> tuple[AccountId, ...]:

@@ -13,6 +13,7 @@ from fakes.orders import FakeBroker, FakeCatalogue, FakeControlStore, FakeOrderS
 from fleet.metrics import Metrics
 from services.execution import translate
 from services.execution.domain.limits import RiskLimits, SignalTrading
+from services.execution.domain.submission import Origin, Patience, Submitted, Wait
 from services.execution.domain.venue import StreamOpened
 from services.execution.ports import SeenQuote
 from services.execution.usecases.accounts import Accounts
@@ -32,7 +33,7 @@ from services.execution.usecases.record_venue_event import RecordVenueEvent
 from services.execution.usecases.relay_outbox import RelayOutbox
 from services.execution.usecases.run_orders import RunOrders
 from services.execution.usecases.send import Send
-from services.execution.usecases.submit import Market, Origin, Patience, Submit, Submitted, Wait
+from services.execution.usecases.submit import Market, Submit
 from services.execution.usecases.trade_signals import TradeSignals
 from trading.clock import SystemClock
 from trading.instruments import crypto

@@ -7,7 +7,8 @@ import msgspec
 
 from services.execution.domain.chain import facts_from, facts_of
 from services.execution.domain.order import INITIALIZED, EventKind, Execution, Order, OrderEvent
-from services.execution.ports import NO_TIMINGS, Entry, LoggedEvent, LoggedFill, OutboxRow, StoredOrder, Timings
+from services.execution.domain.submission import NO_TIMINGS, Timings
+from services.execution.ports import Entry, LoggedEvent, LoggedFill, OutboxRow, StoredOrder
 from trading.ids import AccountId, EventId, OrderId
 from trading.order import OrderEventKind, Side
 

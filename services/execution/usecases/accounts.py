@@ -36,7 +36,7 @@ class Accounts:
     def __init__(
         self, names: tuple[AccountId, ...], venue: str, defaults: RiskLimits, store: ControlStore, clock: Clock
     ) -> None:
-        self._names = names
+        self.names = names
         self._venue = venue
         self._defaults = defaults
         self._store = store
@@ -48,13 +48,13 @@ class Accounts:
     @property
     def primary(self) -> AccountId:
         """The account that trades when none is named."""
-        return self._names[0]
+        return self.names[0]
 
     async def load(self) -> None:
         """Read what is remembered of the accounts."""
         limits = {limits.account: limits for limits in await self._store.limits()}
         for record in await self._store.accounts():
-            if record.id in self._names:
+            if record.id in self.names:
                 given = limits.get(record.id) or replace(self._defaults, account=record.id)
                 self._accounts[record.id] = Account(record, given)
 
@@ -82,9 +82,14 @@ class Accounts:
         key = AccountId(name or self.primary)
         if key in self._accounts:
             return self._accounts[key]
-        if key in self._names:
+        if key in self.names:
             raise Unavailable(f"Account {key!r} has not been opened at the venue yet.", retry_after_s=1)
         raise NotFound(f"No account is called {name!r}.", reason="UNKNOWN_ACCOUNT", account=name)
+
+    def trading_state(self, name: AccountId) -> TradingState:
+        """The kill switch of an account; ACTIVE before it is open."""
+        account = self._accounts.get(name)
+        return account.record.trading_state if account else TradingState.ACTIVE
 
     def all(self) -> list[Account]:
         """Every account that is open, by id."""
@@ -111,7 +116,7 @@ class Accounts:
 
     async def _take_in(self, word: VenueAccount) -> None:
         self._refreshed_ns = self._clock.monotonic_ns()
-        for name in self._names:
+        for name in self.names:
             if name not in self._accounts:
                 await self._open(name, word)
             account = self._accounts[name]

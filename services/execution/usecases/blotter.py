@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from services.execution.domain.holdings import Holdings
 from services.execution.domain.order import Order, OrderEvent
-from services.execution.ports import NO_TIMINGS, LoggedFill, StoredOrder, Timings
+from services.execution.domain.submission import NO_TIMINGS, Timings
+from services.execution.ports import LoggedFill, StoredOrder
 from trading.ids import AccountId, ClientOrderId, OrderId
 from trading.order import OrderStatus
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from services.execution.domain.chain import seal
 from services.execution.domain.order import INITIALIZED, Fact, Order, OrderEvent, apply
-from services.execution.ports import Append, Entry, OrderStore, OutboxRow, Timings
+from services.execution.domain.submission import Timings
+from services.execution.ports import Append, Entry, OrderStore, OutboxRow
 from services.execution.usecases.blotter import Blotter, LiveOrder
 from trading.clock import Clock
 from trading.errors import ResourceExhausted, Unavailable
@@ -66,6 +67,7 @@ class Journal:
         self._done_groups = 0
         self._head = 0
         self._failing = False
+        self.on_append: Callable[[int], None] = _ignore_duration
         self.on_commit: Callable[[Sequence[Entry]], None] = _ignore_entries
         self.on_abandoned: Callable[[LiveOrder], None] = _ignore_order
 
@@ -178,11 +180,13 @@ class Journal:
 
     async def _attempt(self, append: Append) -> bool:
         """Write once. A failure's outcome is unknown: ask the log before another attempt."""
+        started_ns = self._clock.monotonic_ns()
         try:
             await self._store.append(append)
         except Unavailable:
             self._failing = True
             return await self._was_written(append)
+        self.on_append(self._clock.monotonic_ns() - started_ns)
         return True
 
     async def _was_written(self, append: Append) -> bool:
@@ -270,6 +274,10 @@ class Journal:
     def _linger_ended(self) -> None:
         self._lingering = None
         self._wake.set()
+
+
+def _ignore_duration(_ns: int) -> None:
+    """Nobody takes the time of appends yet."""
 
 
 def _ignore_entries(_entries: Sequence[Entry]) -> None:

@@ -29,6 +29,11 @@ class Observer:
         self._journal = journal
         self._clock = clock
         self._metrics = metrics
+        journal.on_append = self.appended
+
+    def appended(self, duration_ns: int) -> None:
+        """A transaction of the log is durable."""
+        self._metrics.append_seconds.observe(duration_ns / SECOND_NS)
 
     def validated(self, live: LiveOrder) -> None:
         """Risk has spoken."""

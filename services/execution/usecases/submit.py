@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 from services.execution.domain.order import INITIALIZED, Denial, Fact, Order, OrderTerms
 from services.execution.domain.request import OrderRequest, fingerprint, normalise
 from services.execution.domain.risk import Intent, Situation, judge
-from services.execution.ports import Catalogue, Quotes, SeenQuote, Timings
+from services.execution.domain.submission import Origin, Patience, Submitted, Wait
+from services.execution.ports import Catalogue, Quotes, SeenQuote
 from services.execution.usecases.accounts import Account, Accounts
 from services.execution.usecases.blotter import LiveOrder
 from services.execution.usecases.gate import Gate
@@ -19,40 +19,6 @@ from trading.errors import IdempotencyConflict
 from trading.ids import OrderId, new_id
 from trading.instruments import Instrument
 from trading.order import OrderEventKind, OrderStatus, OrderType, TradingState
-
-
-class Wait(StrEnum):
-    """What a submit waits for before it answers."""
-
-    NONE = "NONE"
-    ACCEPTED = "ACCEPTED"
-    TERMINAL = "TERMINAL"
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """What to wait for (None: the usual of the order type) and for how long at most."""
-
-    until: Wait | None = None
-    timeout_s: float = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a submit comes from: its receipt (monotonic ns), its trace, and the tick behind it (ns UTC)."""
-
-    received_ns: int
-    traceparent: str | None = None
-    tick_receive_time_ns: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Submitted:
-    """The order as it is now; `duplicate` says that nothing new was submitted."""
-
-    order: Order
-    timings: Timings
-    duplicate: bool = False
 
 
 @dataclass(frozen=True, slots=True)

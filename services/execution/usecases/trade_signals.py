@@ -4,11 +4,12 @@ from typing import Any
 
 from services.execution.domain.limits import SignalTrading, check_signal_trading
 from services.execution.domain.signals import Signal, is_wanted, order_for
+from services.execution.domain.submission import Origin, Patience, Wait
 from services.execution.ports import Audit, ControlStore
 from services.execution.usecases.accounts import Accounts
 from services.execution.usecases.background import Background
 from services.execution.usecases.blotter import Blotter
-from services.execution.usecases.submit import Market, Origin, Patience, Submit, Wait
+from services.execution.usecases.submit import Market, Submit
 from trading.clock import Clock
 from trading.errors import TradingError
 from trading.instruments import Instrument
