@@ -26,9 +26,24 @@ class Call:
     verb: str
     path: str
     name: str
-    weight: int = 1
+    weight: int | Callable[[Params], int] = 1
     access: Access = Access.ANYBODY
     is_order: bool = False
+
+    def cost(self, params: Params) -> int:
+        """What this call weighs with these parameters."""
+        return self.weight if isinstance(self.weight, int) else self.weight(params)
+
+
+def depth_weight(params: Params) -> int:
+    """A deeper snapshot weighs more."""
+    limit = params.limit(100, 5_000)
+    return next((weight for most, weight in ((100, 5), (500, 25), (1_000, 50)) if limit <= most), 250)
+
+
+def open_orders_weight(params: Params) -> int:
+    """All pairs weigh more than one."""
+    return 80 if params.get("symbol") is None else 6
 
 
 def public_calls(data: DataApi) -> list[Call]:
@@ -37,7 +52,7 @@ def public_calls(data: DataApi) -> list[Call]:
         Call(data.ping, "GET", "ping", "ping"),
         Call(data.time, "GET", "time", "time"),
         Call(data.exchange_info, "GET", "exchangeInfo", "exchangeInfo", 20),
-        Call(data.depth, "GET", "depth", "depth", 5),
+        Call(data.depth, "GET", "depth", "depth", depth_weight),
         Call(data.trades, "GET", "trades", "trades.recent", 25),
         Call(data.historical_trades, "GET", "historicalTrades", "trades.historical", 25),
         Call(data.aggregate_trades, "GET", "aggTrades", "trades.aggregate", 4),
@@ -59,7 +74,7 @@ def signed_calls(trading: TradingApi) -> list[Call]:
         Call(trading.status, "GET", "order", "order.status", 4, signed),
         Call(trading.cancel, "DELETE", "order", "order.cancel", 1, signed),
         Call(trading.cancel_replace, "POST", "order/cancelReplace", "order.cancelReplace", 1, signed, is_order=True),
-        Call(trading.open_orders, "GET", "openOrders", "openOrders.status", 6, signed),
+        Call(trading.open_orders, "GET", "openOrders", "openOrders.status", open_orders_weight, signed),
         Call(trading.cancel_all, "DELETE", "openOrders", "openOrders.cancelAll", 1, signed),
         Call(trading.all_orders, "GET", "allOrders", "allOrders", 20, signed),
         Call(trading.fills, "GET", "myTrades", "myTrades", 20, signed),

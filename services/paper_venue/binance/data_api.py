@@ -128,4 +128,4 @@ class DataApi:
 
 def _through(params: Params, end_ns: int | None) -> int:
     """The last nanosecond of the moment that an end names."""
-    return END_OF_TIME if end_ns is None else end_ns + params.unit.value - 1
+    return END_OF_TIME if end_ns is None else min(end_ns + params.unit.value - 1, END_OF_TIME)

@@ -52,7 +52,10 @@ class Pair:
 
     def check_notional(self, price: int, quantity: int, market: bool) -> None:
         """Refuse a value beyond NOTIONAL; its upper bound is not for orders to MARKET."""
-        value = notional_nanos(price, quantity)
+        self.check_value(notional_nanos(price, quantity), market)
+
+    def check_value(self, value: int, market: bool) -> None:
+        """Refuse a sum of money beyond NOTIONAL."""
         if value < _LEAST_NOTIONAL or (value > _MOST_NOTIONAL and not market):
             raise filter_failure("NOTIONAL")
 

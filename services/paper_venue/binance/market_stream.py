@@ -102,7 +102,7 @@ class _Customer:
             due = [s for s in self._subscriptions.streams() if s.every_ms and beat * _PULSE_MS % s.every_ms == 0]
             texts = [self._wrapped(stream.name, text) for stream in due if (text := self._timed(stream)) is not None]
             if texts:
-                self._connection.offer(*texts)
+                await self._connection.put(*texts)
 
     def _timed(self, stream: Stream) -> str | None:
         now_ns, framer = self._streams.clock.now_ns(), self._streams.framer

@@ -14,6 +14,8 @@ from trading.money import parse_nanos
 WordT = TypeVar("WordT")
 _DECIMAL = re.compile(r"[0-9]{1,20}(\.[0-9]{1,20})?")
 _CLIENT_ID = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}")
+_LONGEST_NUMBER = 19
+_LATEST_NS = 2**63 - 1
 _SYMBOLS = re.compile(r'"([A-Z0-9-_.]{1,20})"')
 
 
@@ -55,7 +57,7 @@ class Params:
             return default
         if not found.isascii() or not found.isdecimal():
             raise _illegal(name, "^[0-9]+$")
-        if not least <= int(found) <= most:
+        if len(found) > _LONGEST_NUMBER or not least <= int(found) <= most:
             raise ApiError(BAD_PARAMETER, f"Data sent for parameter '{name}' is not valid.")
         return int(found)
 
@@ -64,11 +66,11 @@ class Params:
         return min(self.whole("limit", default), most)
 
     def time_ns(self, name: str) -> int | None:
-        """A time in ms, or in µs when it is too big for ms; in ns, None when it is missing."""
+        """A time in ms, or in µs when it is too big for ms; in ns (at most int64), None when it is missing."""
         if self.get(name) is None:
             return None
         stated = self.whole(name, least=0, most=10**17)
-        return stated * (1_000 if stated >= 10**15 else 1_000_000)
+        return min(stated * (1_000 if stated >= 10**15 else 1_000_000), _LATEST_NS)
 
     def amount_of_ms(self, name: str, default: int, most: int) -> float:
         """A duration in ms with up to three decimals."""

@@ -41,10 +41,10 @@ class Door:
         return serve
 
     async def _handle(self, request: Request, call: Call) -> object:
-        self._limits.take_weight(call.weight)
         query, body = request.url.query, (await request.body()).decode(errors="replace")
         unit = TimeUnit.called(request.headers.get("x-mbx-time-unit"))
         params = Params.of_http(query, body, unit)
+        self._limits.take_weight(call.cost(params))
         if call.access is Access.SIGNED:
             self._check(request, params, query, body)
         return call.handler(params)

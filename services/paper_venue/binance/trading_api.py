@@ -4,8 +4,10 @@ from dataclasses import replace
 
 from services.paper_venue.binance.auth import new_client_id
 from services.paper_venue.binance.errors import (
+    BAD_PARAMETER,
     CANCEL_REJECTED,
     CANCEL_REPLACE_FAILED,
+    CANCEL_REPLACE_HALF_DONE,
     NEW_ORDER_REJECTED,
     NO_SUCH_ORDER,
     ApiError,
@@ -28,6 +30,7 @@ from trading.money import ONE
 from trading.order import Side
 
 _USUAL_ROWS, _MOST_ROWS = 500, 1_000
+_MODES = {"STOP_ON_FAILURE": False, "ALLOW_FAILURE": True}
 _BASIS_POINT = ONE // 10_000
 
 
@@ -71,16 +74,21 @@ class TradingApi:
         """Cancel one order, then place another; `cancelReplaceMode` says whether a failure of the first ends it."""
         pair, unit = self._pair(params), params.unit
         asked = new_order(params, pair)
-        goes_on = params.text("cancelReplaceMode") == "ALLOW_FAILURE"
+        goes_on = params.word("cancelReplaceMode", _MODES, BAD_PARAMETER, "Invalid cancelReplaceMode.")
+        self._limits.take_order()
         try:
             canceled = self.payloads.canceled(self._cancel_for(params, pair), pair, unit)
         except ApiError as error:
             if not goes_on:
                 raise ApiError(CANCEL_REPLACE_FAILED, "Order cancel-replace failed.") from error
             canceled = error.body
-        self._limits.take_order()
-        placed = self._answer(asked, self._submit(asked, pair), pair, params)
         done = "FAILURE" if "code" in canceled else "SUCCESS"
+        try:
+            placed = self._answer(asked, self._submit(asked, pair), pair, params)
+        except ApiError as error:
+            if done == "FAILURE":
+                raise ApiError(CANCEL_REPLACE_FAILED, "Order cancel-replace failed.") from error
+            raise ApiError(CANCEL_REPLACE_HALF_DONE, "Order cancel-replace partially failed.", 409) from error
         return {
             "cancelResult": done,
             "newOrderResult": "SUCCESS",
@@ -212,7 +220,9 @@ class TradingApi:
         """What needs the book and the other orders: the value, their number, the name, and who would take."""
         request, touch = asked.request, self._exchange.touch(pair.symbol)
         price = request.limit_nanos or request.stop_nanos or touch.opposite(request.side)[0]
-        if request.quantity_nanos and price:
+        if request.notional_nanos is not None:
+            pair.check_value(request.notional_nanos, market=True)
+        elif price:
             pair.check_notional(price, request.quantity_nanos, market=asked.kind == "MARKET")
         own = self._open(pair)
         pair.check_count(len(own), sum(order.waits_for_trigger for order in own), asked.is_stop)

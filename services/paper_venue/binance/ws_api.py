@@ -94,7 +94,7 @@ class _Session:
         call = self._api.calls.get(method)
         if call is None:
             raise ApiError(UNKNOWN_METHOD, "Unknown method.")
-        self._api.limits.take_weight(call.weight)
+        self._api.limits.take_weight(call.cost(params))
         if call.access is Access.SIGNED:
             self._authorize(params)
         return call.handler(params)

@@ -1,0 +1,259 @@
+"""Orders as Binance's customers know them: numbers, names, statuses, refusals, reports."""
+
+import json
+from typing import Any
+
+import pytest
+from builders.paper_venue import BTC, INSTRUMENTS, ExchangeDriver, a_request
+
+from services.paper_venue.binance.errors import ApiError
+from services.paper_venue.binance.ledger import Ledger
+from services.paper_venue.binance.limits import LimitRules, Limits
+from services.paper_venue.binance.listing import Listing
+from services.paper_venue.binance.params import Params
+from services.paper_venue.binance.texts import TimeUnit
+from services.paper_venue.binance.trading_api import TradingApi
+from services.paper_venue.binance.user_data import Subscriber, UserData
+from trading.clock import ManualClock
+
+SYMBOL = BTC.symbol
+
+
+class Desk:
+    """One customer's calls, and the user data that it hears."""
+
+    def __init__(self) -> None:
+        self.driver = ExchangeDriver()
+        self.clock = ManualClock(10**18)
+        exchange, listing = self.driver.exchange, Listing(INSTRUMENTS)
+        ledger = Ledger(exchange, 1_000)
+        self.api = TradingApi(exchange, listing, ledger, Limits(LimitRules()), self.clock)
+        self.user_data = UserData(self.api.payloads, exchange.account, listing, self.clock)
+        self.heard: list[dict[str, Any]] = []
+        subscriber = Subscriber(lambda text: self.heard.append(json.loads(text)["event"]), TimeUnit.MILLISECOND)
+        subscriber.subscribe()
+        self.user_data.subscribers.append(subscriber)
+        exchange.listen(ledger.take)
+        exchange.listen(self.user_data.tell)
+        self.driver.quote(100, 5, 101, 5, SYMBOL)
+
+    def call(self, handler: Any, **values: object) -> Any:
+        self.clock.advance(10**6)
+        return handler(Params({name: str(value) for name, value in ({"symbol": "BTCUSDT"} | values).items()}))
+
+    def place(self, side: str = "BUY", kind: str = "LIMIT", **values: object) -> Any:
+        usual: dict[str, object] = {"quantity": 1}
+        if kind == "LIMIT":
+            usual |= {"timeInForce": "GTC", "price": 90}
+        return self.call(self.api.place, side=side, type=kind, **(usual | values))
+
+    @property
+    def reports(self) -> list[dict[str, Any]]:
+        return [event for event in self.heard if event["e"] == "executionReport"]
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def refused(desk: Desk, handler: Any, **values: object) -> tuple[int, str]:
+    with pytest.raises(ApiError) as error:
+        desk.call(handler, **values)
+    return error.value.code, str(error.value)
+
+
+def test_an_order_rests_is_found_by_both_its_names_and_is_cancelled(desk: Desk) -> None:
+    placed = desk.place(newClientOrderId="mine")
+    by_number = desk.call(desk.api.status, orderId=placed["orderId"])
+    by_name = desk.call(desk.api.status, origClientOrderId="mine")
+    canceled = desk.call(desk.api.cancel, orderId=placed["orderId"], newClientOrderId="away")
+
+    assert placed["status"] == "NEW"
+    assert placed["fills"] == []
+    assert by_number == by_name
+    assert by_number["isWorking"] is True
+    assert (canceled["status"], canceled["clientOrderId"], canceled["origClientOrderId"]) == (
+        "CANCELED",
+        "away",
+        "mine",
+    )
+    assert desk.call(desk.api.open_orders) == []
+
+
+def test_a_market_order_tells_its_fills(desk: Desk) -> None:
+    bought = desk.place(kind="MARKET", quantity=7)
+
+    assert (bought["status"], bought["timeInForce"], bought["type"]) == ("FILLED", "GTC", "MARKET")
+    assert [(fill["price"], fill["qty"], fill["tradeId"]) for fill in bought["fills"]] == [
+        ("101.00000000", "5.00000000", 1),
+        ("101.01000000", "2.00000000", 2),
+    ]
+    assert bought["cummulativeQuoteQty"] == "707.02000000"
+    assert [fill["id"] for fill in desk.call(desk.api.fills, fromId=2)] == [2]
+    assert [fill["isMaker"] for fill in desk.call(desk.api.fills)] == [False, False]
+
+
+def test_a_sum_of_money_buys_at_the_touch(desk: Desk) -> None:
+    bought = desk.call(desk.api.place, side="BUY", type="MARKET", quoteOrderQty=202)
+    assert (bought["executedQty"], bought["origQuoteOrderQty"]) == ("2.00000000", "202.00000000")
+
+
+def test_a_resting_order_is_filled_as_a_maker(desk: Desk) -> None:
+    placed = desk.place(price=99)
+    desk.driver.now_ns = desk.clock.now_ns() + 1
+    desk.driver.quote(98, 5, 99, 5, SYMBOL)
+
+    assert desk.call(desk.api.status, orderId=placed["orderId"])["status"] == "FILLED"
+    assert desk.call(desk.api.fills)[0]["isMaker"] is True
+    assert desk.reports[-1]["m"] is True
+
+
+@pytest.mark.parametrize("in_force", ["IOC", "FOK"])
+def test_what_may_not_rest_expires(desk: Desk, in_force: str) -> None:
+    assert desk.place(timeInForce=in_force, price=90)["status"] == "EXPIRED"
+    assert [(report["x"], report["X"]) for report in desk.reports] == [("NEW", "NEW"), ("EXPIRED", "EXPIRED")]
+
+
+def test_reports_tell_the_life_of_an_order(desk: Desk) -> None:
+    placed = desk.place(newClientOrderId="mine")
+    desk.call(desk.api.cancel, orderId=placed["orderId"], newClientOrderId="away")
+    new, gone = desk.reports
+
+    assert (new["c"], new["C"], new["x"], new["w"], new["t"]) == ("mine", "", "NEW", True, -1)
+    assert (gone["c"], gone["C"], gone["x"], gone["X"]) == ("away", "mine", "CANCELED", "CANCELED")
+    assert new["i"] == gone["i"] == placed["orderId"]
+
+
+def test_balances_follow_what_an_order_holds_and_spends(desk: Desk) -> None:
+    desk.place(price=90)
+    desk.place(kind="MARKET", quantity=2)
+    held, _, spent = (event["B"] for event in desk.heard if event["e"] == "outboundAccountPosition")
+
+    assert held[0] == {"a": "USDT", "f": "999910.00000000", "l": "90.00000000"}
+    assert spent[0] == {"a": "USDT", "f": "999708.00000000", "l": "90.00000000"}
+    assert spent[1] == {"a": "BTC", "f": "2.00000000", "l": "0.00000000"}
+    assert {"asset": "BTC", "free": "2.00000000", "locked": "0.00000000"} in desk.call(desk.api.account)["balances"]
+
+
+def test_a_name_is_unique_among_open_orders_only(desk: Desk) -> None:
+    first = desk.place(newClientOrderId="mine")
+    assert refused(desk, desk.api.place, side="BUY", type="MARKET", quantity=1, newClientOrderId="mine") == (
+        -2010,
+        "Duplicate order sent.",
+    )
+    desk.call(desk.api.cancel, orderId=first["orderId"])
+    second = desk.place(newClientOrderId="mine")
+    third_place = desk.call(desk.api.cancel, origClientOrderId="mine")
+    third = desk.place(newClientOrderId="mine")
+
+    assert third_place["orderId"] == second["orderId"] != first["orderId"]
+    assert second["clientOrderId"] == third["clientOrderId"] == "mine"
+    assert desk.call(desk.api.status, origClientOrderId="mine")["orderId"] == third["orderId"]
+
+
+@pytest.mark.parametrize(
+    ("values", "code"),
+    [
+        ({"symbol": "NOPE"}, -1121),
+        ({"symbol": "AAPL"}, -1121),
+        ({"side": "UP"}, -1117),
+        ({"type": "TAKE_PROFIT"}, -1116),
+        ({"timeInForce": "DAY"}, -1115),
+        ({"price": ""}, -1102),
+        ({"quantity": ""}, -1102),
+        ({"stopPrice": 90}, -1106),
+        ({"quoteOrderQty": 90}, -1106),
+        ({"icebergQty": 1}, -1106),
+        ({"price": "90.001"}, -1013),
+        ({"quantity": "0.00001"}, -1013),
+        ({"quantity": "0.01"}, -1013),
+        ({"quantity": "-1"}, -1100),
+        ({"quantity": "9000", "price": "101000"}, -1013),
+        ({"newClientOrderId": "not allowed~"}, -1100),
+        ({"newOrderRespType": "ALL"}, -1130),
+        ({"side": "SELL"}, -2010),
+        ({"quantity": "9000", "price": "999"}, -2010),
+    ],
+)
+def test_each_bad_order_has_its_code(desk: Desk, values: dict[str, object], code: int) -> None:
+    order: dict[str, object] = {"side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": 1, "price": 90}
+    assert refused(desk, desk.api.place, **(order | values))[0] == code
+    assert desk.driver.exchange.open_orders() == []
+
+
+def test_unknown_orders_have_two_codes(desk: Desk) -> None:
+    closed = desk.place(kind="MARKET")
+    assert refused(desk, desk.api.status, orderId=99) == (-2013, "Order does not exist.")
+    assert refused(desk, desk.api.cancel, orderId=99) == (-2011, "Unknown order sent.")
+    assert refused(desk, desk.api.cancel, orderId=closed["orderId"])[0] == -2011
+    assert refused(desk, desk.api.cancel_all)[0] == -2011
+    assert refused(desk, desk.api.status)[0] == -1102
+
+
+def test_a_maker_does_not_take(desk: Desk) -> None:
+    rests = desk.place(kind="LIMIT_MAKER", price=100, newOrderRespType="RESULT")
+
+    assert (rests["status"], rests["type"]) == ("NEW", "LIMIT_MAKER")
+    code, words = refused(desk, desk.api.place, side="BUY", type="LIMIT_MAKER", quantity=1, price=101)
+    assert (code, words) == (-2010, "Order would immediately match and take.")
+
+
+def test_a_stop_waits_and_then_takes(desk: Desk) -> None:
+    desk.place(kind="MARKET", quantity=1)
+    stop = desk.place(side="SELL", kind="STOP_LOSS", stopPrice=95)
+    waiting = desk.call(desk.api.status, orderId=stop["orderId"])
+    desk.driver.trade(95, symbol=SYMBOL)
+
+    assert set(stop) == {"symbol", "orderId", "orderListId", "clientOrderId", "transactTime"}
+    assert (waiting["isWorking"], waiting["type"], waiting["stopPrice"]) == (False, "STOP_LOSS", "95.00000000")
+    assert desk.call(desk.api.status, orderId=stop["orderId"])["status"] == "FILLED"
+
+
+def test_all_orders_are_paged_by_their_number(desk: Desk) -> None:
+    numbers = [desk.place(price=90 + step)["orderId"] for step in range(5)]
+
+    assert [order["orderId"] for order in desk.call(desk.api.all_orders, limit=2)] == numbers[-2:]
+    assert [order["orderId"] for order in desk.call(desk.api.all_orders, orderId=numbers[1], limit=2)] == numbers[1:3]
+    assert len(desk.call(desk.api.cancel_all)) == 5
+
+
+def test_replacing_cancels_then_places(desk: Desk) -> None:
+    old = desk.place(newClientOrderId="old")
+    order: dict[str, object] = {"side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": 1, "price": 91}
+    done = desk.call(
+        desk.api.cancel_replace, cancelReplaceMode="STOP_ON_FAILURE", cancelOrderId=old["orderId"], **order
+    )
+    again = {"cancelOrderId": old["orderId"], **order}
+
+    assert (done["cancelResult"], done["newOrderResponse"]["status"]) == ("SUCCESS", "NEW")
+    assert refused(desk, desk.api.cancel_replace, cancelReplaceMode="STOP_ON_FAILURE", **again)[0] == -2022
+    half = desk.call(desk.api.cancel_replace, cancelReplaceMode="ALLOW_FAILURE", **again)
+    assert (half["cancelResult"], half["cancelResponse"]["code"]) == ("FAILURE", -2011)
+
+
+def test_a_test_order_is_only_checked(desk: Desk) -> None:
+    assert desk.call(desk.api.test, side="BUY", type="MARKET", quantity=1) == {}
+    assert refused(desk, desk.api.test, side="BUY", type="MARKET", quantity="0.00001")[0] == -1013
+    assert list(desk.driver.exchange.orders()) == []
+
+
+def test_shares_are_not_told_on_this_protocol(desk: Desk) -> None:
+    desk.driver.quote(10, 100, 10.02, 100)
+    desk.driver.submit(a_request())
+
+    assert desk.heard == []
+    assert desk.call(desk.api.fills) == []
+
+
+def test_a_connection_subscribes_once_and_numbers_go_on(desk: Desk) -> None:
+    said: list[str] = []
+    subscriber = Subscriber(said.append, TimeUnit.MILLISECOND)
+
+    assert subscriber.subscribe() == 0
+    with pytest.raises(ApiError) as again:
+        subscriber.subscribe()
+    assert again.value.code == -2035
+    desk.user_data.end(subscriber)
+    assert json.loads(said[0])["event"]["e"] == "eventStreamTerminated"
+    assert subscriber.subscribe() == 1
