@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from fleet import bus, channels, subjects
 from fleet.database import Database, open_database
@@ -243,8 +244,11 @@ def _export(runtime: Runtime, stories: _Stories) -> None:
     """Let the gauges read what they show."""
     runtime.metrics.outbox_depth.set_function(lambda: stories.relay.depth)
     for name in stories.accounts.names:
-        gauge = runtime.metrics.kill_switch_state.labels(name)
-        gauge.set_function(lambda name=name: _KILL_SWITCH.index(stories.accounts.trading_state(name)))
+        runtime.metrics.kill_switch_state.labels(name).set_function(partial(_kill_switch, stories.accounts, name))
+
+
+def _kill_switch(accounts: Accounts, name: AccountId) -> int:
+    return _KILL_SWITCH.index(accounts.trading_state(name))
 
 
 _KILL_SWITCH = (TradingState.ACTIVE, TradingState.REDUCING, TradingState.HALTED)

@@ -113,7 +113,7 @@ class PostgresAppender:
                     raise Unavailable("The order log has no connection.", retry_after_s=1)
                 try:
                     await self._write(driver, append)
-                except BaseException:
+                except BaseException:  # a cancel too leaves the connection in an unknown state
                     await connection.invalidate()
                     raise
         except (OSError, TimeoutError, *_GONE) as error:
