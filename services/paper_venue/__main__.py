@@ -12,7 +12,7 @@ from pathlib import Path
 from services.paper_venue.binance.routes import addresses as binance_addresses
 from services.paper_venue.cli import UsageError, parse
 from services.paper_venue.server import bind, serve
-from services.paper_venue.settings import PaperVenueSettings
+from services.paper_venue.settings import Settings
 from services.paper_venue.wiring import Venue, simulated, wire
 from trading.errors import TradingError
 
@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
         return 2
 
 
-def _serve(settings: PaperVenueSettings, as_json: bool) -> int:
+def _serve(settings: Settings, as_json: bool) -> int:
     from fleet.telemetry import configure_logging
 
     configure_logging("paper_venue", settings.log_level)
@@ -43,14 +43,14 @@ def _serve(settings: PaperVenueSettings, as_json: bool) -> int:
     return 0
 
 
-def _bind(settings: PaperVenueSettings) -> socket.socket:
+def _bind(settings: Settings) -> socket.socket:
     try:
         return bind(settings.host, settings.port)
     except OSError as error:
         raise UsageError(f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}") from error
 
 
-def _addresses(venue: Venue, settings: PaperVenueSettings, listener: socket.socket) -> dict[str, dict[str, str] | None]:
+def _addresses(venue: Venue, settings: Settings, listener: socket.socket) -> dict[str, dict[str, str] | None]:
     host = settings.public_host or settings.host
     place = f"[{host}]" if ":" in host else host
     authority = f"{place}:{listener.getsockname()[1]}"
@@ -71,7 +71,7 @@ def _addresses(venue: Venue, settings: PaperVenueSettings, listener: socket.sock
     }
 
 
-def _readable(addresses: dict[str, dict[str, str] | None], settings: PaperVenueSettings) -> str:
+def _readable(addresses: dict[str, dict[str, str] | None], settings: Settings) -> str:
     """For a person, and for logs: a secret that was given is known, only one that was drawn here is shown."""
     hidden = ("secret", "ed25519_key") if settings.secret_key.get_secret_value() else ()
     shown = {
@@ -89,7 +89,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-def _export(settings: PaperVenueSettings, said: argparse.Namespace) -> int:
+def _export(settings: Settings, said: argparse.Namespace) -> int:
     """Write a simulated market: quotes into the file, trades into its twin `<name>-trades`."""
     from services.paper_venue.adapters.market_files import save_ticks
     from services.paper_venue.domain.ticks import Kind, Ticks

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from fleet.settings import variable_name
-from services.paper_venue.settings import PaperVenueSettings
+from services.paper_venue.settings import Settings
 
 _PROGRAM = "python -m services.paper_venue"
 
@@ -18,12 +18,12 @@ class UsageError(Exception):
     """Words on the command line, or settings, that cannot be used; the message is one line."""
 
 
-def parse(argv: Sequence[str]) -> tuple[PaperVenueSettings, argparse.Namespace]:
+def parse(argv: Sequence[str]) -> tuple[Settings, argparse.Namespace]:
     """The settings, and what else was said (`command`, `json`, `seconds`, `out`); raises UsageError."""
     said = _parser().parse_args(argv)
-    flags = {name: value for name, value in vars(said).items() if name in PaperVenueSettings.model_fields}
+    flags = {name: value for name, value in vars(said).items() if name in Settings.model_fields}
     try:
-        return PaperVenueSettings(**{name: value for name, value in flags.items() if value is not None}), said
+        return Settings(**{name: value for name, value in flags.items() if value is not None}), said
     except ValidationError as error:
         raise UsageError("; ".join(_complaint(detail) for detail in error.errors())) from error
 
@@ -44,7 +44,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog=_PROGRAM,
-        description=PaperVenueSettings.__doc__,
+        description=Settings.__doc__,
         epilog="Also: export --seconds S --out FILE writes simulated quotes to FILE and trades to FILE's -trades twin.",
     )
     parser.add_argument("command", nargs="?", choices=("serve", "export"), default="serve", help="default: serve")
@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--start-ns", type=int, default=1_704_205_800_000_000_000, metavar="NS", help="export: time of the first tick"
     )
-    for name, field in PaperVenueSettings.model_fields.items():
+    for name, field in Settings.model_fields.items():
         _add(parser, name, field)
     return parser
 

@@ -11,7 +11,7 @@ from services.paper_venue.domain.sessions import SessionRule
 from trading.instruments import DEFAULT_SYMBOLS
 
 
-class PaperVenueSettings(BaseSettings):
+class Settings(BaseSettings):
     """A local exchange: it replays or simulates markets, matches orders and speaks the Alpaca protocol."""
 
     model_config = SettingsConfigDict(

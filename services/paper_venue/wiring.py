@@ -32,7 +32,7 @@ from services.paper_venue.domain.ticks import Ticks
 from services.paper_venue.domain.touch import Slippage
 from services.paper_venue.feed import Feed
 from services.paper_venue.pump import Pump, PumpRules
-from services.paper_venue.settings import PaperVenueSettings
+from services.paper_venue.settings import Settings
 from services.paper_venue.stats import StatsPage
 from trading.clock import Clock, SystemClock
 from trading.ids import new_id
@@ -65,7 +65,7 @@ class Venue:
     clock: Clock
 
 
-def wire(settings: PaperVenueSettings) -> Venue:
+def wire(settings: Settings) -> Venue:
     """Build the venue; raises UnknownSymbol or MarketFileError for a market that cannot be had."""
     clock = SystemClock()
     source = recorded(settings) if settings.files else simulated(settings, clock.now_ns())
@@ -83,7 +83,7 @@ def wire(settings: PaperVenueSettings) -> Venue:
     return Venue(credentials, keys, routes, market, sessions, pump, clock)
 
 
-def recorded(settings: PaperVenueSettings) -> Source:
+def recorded(settings: Settings) -> Source:
     """A market that replays files."""
     # Polars costs 60 MB and half a second, which a simulated market does not need.
     from services.paper_venue.adapters.market_files import load_recording
@@ -99,7 +99,7 @@ def recorded(settings: PaperVenueSettings) -> Source:
     )
 
 
-def simulated(settings: PaperVenueSettings, start_ns: int) -> Source:
+def simulated(settings: Settings, start_ns: int) -> Source:
     """A market that is drawn by lot."""
     catalogue = Instruments(CATALOGUE)
     instruments = tuple({i.symbol: i for i in map(catalogue.get, settings.simulated_symbols)}.values())
@@ -127,7 +127,7 @@ def _open_part(chunk: Ticks, crypto: list[int], sessions: Sessions) -> Ticks:
     return chunk[(chunk.time_ns < closes_ns) | np.isin(chunk.instrument, crypto)]
 
 
-def _market(settings: PaperVenueSettings, source: Source) -> Market:
+def _market(settings: Settings, source: Source) -> Market:
     account = AccountRules(settings.cash * ONE, settings.multiplier, settings.fee_bps, settings.position_flips)
     rules = ExchangeRules(Slippage(settings.slippage_ticks), account, settings.orders_kept)
     exchange = Exchange(source.instruments, rules, new_id)
@@ -136,19 +136,19 @@ def _market(settings: PaperVenueSettings, source: Source) -> Market:
     return Market(exchange, tape, Charts(source.instruments, history, settings.bars_kept))
 
 
-def _pump_rules(settings: PaperVenueSettings) -> PumpRules:
+def _pump_rules(settings: Settings) -> PumpRules:
     """A recording waits for its audience and loses nothing; so does a simulation at full speed."""
     waits = bool(settings.files) or settings.speed_factor is None
     return PumpRules(settings.speed_factor, waits, waits, settings.frame_ticks, settings.repeat_s)
 
 
-def _credentials(settings: PaperVenueSettings) -> Credentials:
+def _credentials(settings: Settings) -> Credentials:
     key = settings.key_id or f"PK{secrets.token_hex(9).upper()}"
     return Credentials(key, settings.secret_key.get_secret_value() or secrets.token_urlsafe(30))
 
 
 def _alpaca_routes(
-    settings: PaperVenueSettings,
+    settings: Settings,
     market: Market,
     sessions: Sessions,
     feed: Feed,
@@ -179,7 +179,7 @@ def _alpaca_routes(
 
 
 def _binance_routes(
-    settings: PaperVenueSettings, market: Market, feed: Feed, keys: Keys, clock: Clock
+    settings: Settings, market: Market, feed: Feed, keys: Keys, clock: Clock
 ) -> list[BaseRoute]:
     """One kind of rules for the streams, another for the WebSocket API, where weight bounds the messages instead."""
     streams = SocketRules(settings.outbox_frames, settings.connections, life_s=settings.socket_life_s)

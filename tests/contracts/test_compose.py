@@ -49,7 +49,7 @@ def environment(name: str) -> dict[str, str]:
 def settings_of(name: str) -> type[BaseSettings]:
     """The settings class of a process."""
     module = importlib.import_module(f"services.{name}.settings")
-    found: type[BaseSettings] = module.PaperVenueSettings if name == "paper_venue" else module.Settings
+    found: type[BaseSettings] = module.Settings
     return found
 
 

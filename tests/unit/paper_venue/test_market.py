@@ -18,7 +18,7 @@ from services.paper_venue.domain.tape import Tape
 from services.paper_venue.domain.ticks import Kind, Ticks
 from services.paper_venue.feed import Feed, Outbox
 from services.paper_venue.pump import Pump, PumpRules, State, keep_sessions
-from services.paper_venue.settings import PaperVenueSettings
+from services.paper_venue.settings import Settings
 from services.paper_venue.wiring import simulated
 from trading.clock import DAY_NS, MINUTE_NS, ManualClock, SystemClock
 from trading.ids import new_id
@@ -241,7 +241,7 @@ async def test_where_the_market_closes_orders_wait_for_its_next_quotes() -> None
     [("2026-03-04T20:59:58", True, False), ("2026-03-04T15:00:00", True, True), ("2026-03-07T15:00:00", False, False)],
 )
 def test_shares_are_quoted_within_their_session_and_coins_always(start: str, first: bool, last: bool) -> None:
-    settings = PaperVenueSettings(sessions=SessionRule.NYSE, symbols=("AAPL", "BTC-USDT"))
+    settings = Settings(sessions=SessionRule.NYSE, symbols=("AAPL", "BTC-USDT"))
     begins_ns = int(np.datetime64(start, "ns").astype(np.int64))
     source = simulated(settings, begins_ns)
     chunk = next(source.chunks)
