@@ -15,7 +15,7 @@ SERVICE_LOCKS := market_data execution portfolio gateway paper_venue
 unexport SECONDS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo up down status logs test test-quick check format proto proto-check bench profile model compose-smoke clean
+.PHONY: help setup lock demo up down status logs test test-quick conformance check format proto proto-check bench profile model compose-smoke clean
 
 help:  ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36mmake %-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ test: setup  ## Run every test, with coverage of all hand-written Python (≤ 15
 test-quick: setup  ## Run the tests that take no servers and no fleet
 	$(BIN)/python -m pytest -q tests/unit tests/contracts tests/architecture -m "not slow"
 
+conformance: setup  ## Run the venues' official clients against the paper venue, each in an environment of its own
+	NT_CONFORMANCE=1 $(BIN)/python -m pytest -q tests/conformance
+
 check: setup  ## Lint, format, types, layers, contracts
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
@@ -98,8 +101,12 @@ bench: setup  ## Measure (ONLY=area): build/bench/<name>.json each, and a table
 profile: setup  ## Sample where the time of a service goes: make profile SERVICE=execution (needs a running fleet)
 	$(BIN)/python -m tests.bench.profile $(or $(SERVICE),execution)
 
-model: setup  ## Make the starter model again from a simulated market
-	$(BIN)/python -m services.inference.starter
+model: setup  ## Make the starter model again, byte for byte, from two simulated markets (2 minutes)
+	mkdir -p build/model
+	$(BIN)/python -m services.paper_venue export --seed 1 --seconds 7200 --out build/model/bursts.parquet
+	$(BIN)/python -m services.paper_venue export --seed 2 --seconds 7200 --no-edge --out build/model/calm.parquet
+	$(BIN)/python -m services.inference.starter --market build/model/bursts.parquet --market build/model/calm.parquet \
+		--out services/inference/models/momentum-v1/1
 
 compose-smoke:  ## Prove docker compose where ../shared/tools has compose-smoke (needs root)
 	../shared/tools/compose-smoke/compose-smoke -f docker-compose.yml -u http://127.0.0.1:8080/readyz -x tests/e2e/compose_order.sh

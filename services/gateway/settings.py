@@ -29,6 +29,5 @@ class Settings(CacheSettings, FleetSettings):
     stream_auth_seconds: float = Field(10.0, gt=0, description="How long a WebSocket client may stay nameless.")
     stream_heartbeat_seconds: float = Field(15.0, gt=0, description="Pause between heartbeats.")
     stream_account_seconds: float = Field(1.0, gt=0, description="Pause between two looks at followed accounts.")
-    stream_replay_max: int = Field(100_000, ge=1, description="Events that one resumed channel may be behind.")
     build_date: str = Field("", description="When the image was built, ISO 8601; empty means found out.")
     commit: str = Field("", description="Commit of the code; empty means found out.")
