@@ -22,6 +22,7 @@ from fleet.telemetry import span
 from trading.errors import InvalidArgument, Kind, TradingError, Unauthenticated, Unavailable
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+MAX_CONCURRENT_CALLS = 4_096
 READY = "ready"
 _OPEN_PREFIXES = ("/grpc.health.", "/grpc.reflection.")
 _OPTIONS = (
@@ -55,7 +56,9 @@ class GrpcServer:
         boundary: "Boundary",
     ) -> None:
         self._address = address
-        self._server = grpc.aio.server(interceptors=(boundary,), options=_OPTIONS)
+        self._server = grpc.aio.server(
+            interceptors=(boundary,), options=_OPTIONS, maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS
+        )
         self._health = HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         for add in register:

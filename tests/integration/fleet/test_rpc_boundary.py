@@ -20,7 +20,7 @@ from fleet.rpc import READY, Boundary, GrpcServer
 from fleet.telemetry import current_traceparent, span
 from neuraltrader.portfolio.v1 import portfolio_service_pb2 as portfolio
 from neuraltrader.portfolio.v1 import portfolio_service_pb2_grpc as portfolio_grpc
-from trading.errors import DeadlineExceeded, Kind, Unauthenticated, Unavailable
+from trading.errors import DeadlineExceeded, Kind, ResourceExhausted, Unauthenticated, Unavailable
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 SERVICE = "neuraltrader.portfolio.v1.PortfolioService"
@@ -128,6 +128,27 @@ async def test_a_message_above_the_bound_is_refused(serve: Serve, plain: Plain) 
     served = await serve(ScriptedPortfolio.naming("main").register)
     failure = await foreign_failure(plain(served.address), LIST_ACCOUNTS, bytes(17 * 1024 * 1024))
     assert failure.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_more_calls_at_once_than_the_bound_are_turned_away(
+    serve: Serve, list_accounts: ListAccounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fleet.rpc.MAX_CONCURRENT_CALLS", 2)
+    entered, released = asyncio.Semaphore(0), asyncio.Event()
+
+    async def wait(_context: Context) -> portfolio.ListAccountsResponse:
+        entered.release()
+        await released.wait()
+        return portfolio.ListAccountsResponse()
+
+    served = await serve(ScriptedPortfolio(wait).register)
+    running = [asyncio.create_task(list_accounts(served.address)) for _ in range(2)]
+    for _ in running:
+        await entered.acquire()
+    with pytest.raises(ResourceExhausted):
+        await list_accounts(served.address)
+    released.set()
+    await asyncio.gather(*running)
 
 
 async def test_a_taken_port_is_one_clear_refusal(serve: Serve) -> None:
