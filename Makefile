@@ -15,7 +15,7 @@ SERVICE_LOCKS := market_data execution portfolio gateway paper_venue
 unexport SECONDS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo up down status logs test test-quick conformance check format proto proto-check bench profile model compose-smoke clean
+.PHONY: help setup lock demo up down status logs test test-slow test-quick conformance check format proto proto-check bench profile model compose-smoke clean
 
 help:  ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36mmake %-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,11 +52,14 @@ status: setup  ## Say what runs
 logs:  ## Follow the log of a detached fleet
 	tail -n 100 -F .data/fleet.log
 
-test: setup  ## Run every test, with coverage of all hand-written Python (≤ 15 minutes)
+test: setup  ## Run the tests on real servers, with coverage of all hand-written Python (≤ 15 minutes)
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q
+	$(BIN)/coverage run -m pytest -q -m "not slow" --durations=15
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --skip-covered --sort=cover | tail -n 40
+
+test-slow: setup  ## Run the slow tests: kill -9 of every part, the supervisor, the demo, whole recorded days
+	$(BIN)/python -m pytest -q -m slow --durations=15
 
 test-quick: setup  ## Run the tests that take no servers and no fleet
 	$(BIN)/python -m pytest -q tests/unit tests/contracts tests/architecture -m "not slow"

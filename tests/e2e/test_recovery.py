@@ -10,7 +10,7 @@ import pytest
 from e2e.conftest import Fleet
 from servers import wait_until
 
-pytestmark = [pytest.mark.fleet, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.fleet, pytest.mark.slow, pytest.mark.timeout(240)]
 
 
 def is_ready(fleet: Fleet) -> bool:

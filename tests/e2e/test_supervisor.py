@@ -14,7 +14,7 @@ import pytest
 from e2e.conftest import NTRADER, down, up
 from servers import accepts, wait_until
 
-pytestmark = [pytest.mark.fleet, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.fleet, pytest.mark.slow, pytest.mark.timeout(240)]
 
 
 def processes_of(data_dir: Path) -> list[psutil.Process]:
