@@ -3,8 +3,8 @@
 import asyncio
 import hmac
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager, aclosing
 from typing import TYPE_CHECKING, Any, cast
 
 import grpc
@@ -161,15 +161,13 @@ class Boundary(grpc.aio.ServerInterceptor):
             histogram = self._seconds[method, code] = self._metrics.rpc_seconds.labels(method, code)
         histogram.observe(seconds)
 
-    @contextmanager
-    def _entered(self, method: str, request: Any, context: Context) -> Iterator[None]:
+    def _entered(self, method: str, request: Any, context: Context) -> AbstractContextManager[None]:
         metadata = dict(context.invocation_metadata() or ())
         self._authenticate(metadata.get("authorization", ""))
         if request is _MALFORMED:
             raise _not_a_message()
         deadline.begin(context.time_remaining())
-        with span(method, str(metadata.get("traceparent") or "") or None):
-            yield
+        return span(method, str(metadata.get("traceparent") or "") or None)
 
     def _authenticate(self, authorization: str | bytes) -> None:
         shown = authorization.encode() if isinstance(authorization, str) else authorization

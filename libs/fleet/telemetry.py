@@ -15,6 +15,7 @@ from structlog.typing import EventDict, Processor
 EXPORT_TIMEOUT_S = 2
 _incoming: ContextVar[str | None] = ContextVar("traceparent", default=None)
 _tracer: ContextVar[trace.Tracer | None] = ContextVar("tracer", default=None)
+_NO_TRACE = contextlib.nullcontext()
 _PROPAGATOR = TraceContextTextMapPropagator()
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
@@ -93,18 +94,26 @@ def current_traceparent() -> str | None:
     return _incoming.get()
 
 
-@contextlib.contextmanager
-def span(name: str, traceparent: str | None = None) -> Iterator[None]:
+def span(name: str, traceparent: str | None = None) -> contextlib.AbstractContextManager[None]:
     """Run the block as one step of the trace that `traceparent` began; what is no traceparent is ignored."""
     if traceparent is not None and not _TRACEPARENT.fullmatch(traceparent):
         traceparent = None
     tracer = _tracer.get()
     if tracer:
-        context = _PROPAGATOR.extract({"traceparent": traceparent}) if traceparent else None
-        with tracer.start_as_current_span(name, context):
-            yield
-        return
-    token = _incoming.set(traceparent or _incoming.get())
+        return _recorded(tracer, name, traceparent)
+    return _followed(traceparent) if traceparent else _NO_TRACE
+
+
+@contextlib.contextmanager
+def _recorded(tracer: trace.Tracer, name: str, traceparent: str | None) -> Iterator[None]:
+    context = _PROPAGATOR.extract({"traceparent": traceparent}) if traceparent else None
+    with tracer.start_as_current_span(name, context):
+        yield
+
+
+@contextlib.contextmanager
+def _followed(traceparent: str) -> Iterator[None]:
+    token = _incoming.set(traceparent)
     try:
         yield
     finally:
