@@ -178,9 +178,7 @@ def _alpaca_routes(
     return [*streams, *rest]
 
 
-def _binance_routes(
-    settings: Settings, market: Market, feed: Feed, keys: Keys, clock: Clock
-) -> list[BaseRoute]:
+def _binance_routes(settings: Settings, market: Market, feed: Feed, keys: Keys, clock: Clock) -> list[BaseRoute]:
     """One kind of rules for the streams, another for the WebSocket API, where weight bounds the messages instead."""
     streams = SocketRules(settings.outbox_frames, settings.connections, life_s=settings.socket_life_s)
     api = SocketRules(settings.outbox_updates, settings.connections, settings.weight_limit, settings.socket_life_s)
