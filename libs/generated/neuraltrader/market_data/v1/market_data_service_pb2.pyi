@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from neuraltrader.market_data.v1 import market_data_pb2 as _market_data_pb2
 import builtins as _builtins
 import sys
@@ -18,6 +19,58 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _HistoryKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HistoryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HistoryKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    HISTORY_KIND_UNSPECIFIED: _HistoryKind.ValueType  # 0
+    """Bars."""
+    HISTORY_KIND_BARS: _HistoryKind.ValueType  # 1
+    """Time bars, with a column `returns` beside them."""
+    HISTORY_KIND_QUOTES: _HistoryKind.ValueType  # 2
+    """Recorded quotes."""
+    HISTORY_KIND_TRADES: _HistoryKind.ValueType  # 3
+    """Recorded trades."""
+
+class HistoryKind(_HistoryKind, metaclass=_HistoryKindEnumTypeWrapper):
+    """What the history holds."""
+
+HISTORY_KIND_UNSPECIFIED: HistoryKind.ValueType  # 0
+"""Bars."""
+HISTORY_KIND_BARS: HistoryKind.ValueType  # 1
+"""Time bars, with a column `returns` beside them."""
+HISTORY_KIND_QUOTES: HistoryKind.ValueType  # 2
+"""Recorded quotes."""
+HISTORY_KIND_TRADES: HistoryKind.ValueType  # 3
+"""Recorded trades."""
+Global___HistoryKind: _TypeAlias = HistoryKind  # noqa: Y015
+
+class _HistoryFormat:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HistoryFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HistoryFormat.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    HISTORY_FORMAT_UNSPECIFIED: _HistoryFormat.ValueType  # 0
+    """Arrow."""
+    HISTORY_FORMAT_ARROW: _HistoryFormat.ValueType  # 1
+    """An Arrow IPC stream of one uncompressed record batch."""
+    HISTORY_FORMAT_JSON: _HistoryFormat.ValueType  # 2
+    """`{"columns": {name: [values]}, "rows": n, "truncated": bool}`; whole numbers of 64 bits as strings."""
+
+class HistoryFormat(_HistoryFormat, metaclass=_HistoryFormatEnumTypeWrapper):
+    """How a table is written."""
+
+HISTORY_FORMAT_UNSPECIFIED: HistoryFormat.ValueType  # 0
+"""Arrow."""
+HISTORY_FORMAT_ARROW: HistoryFormat.ValueType  # 1
+"""An Arrow IPC stream of one uncompressed record batch."""
+HISTORY_FORMAT_JSON: HistoryFormat.ValueType  # 2
+"""`{"columns": {name: [values]}, "rows": n, "truncated": bool}`; whole numbers of 64 bits as strings."""
+Global___HistoryFormat: _TypeAlias = HistoryFormat  # noqa: Y015
 
 @_typing.final
 class GetQuoteRequest(_message.Message):
@@ -184,6 +237,201 @@ class ListBarsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListBarsResponse: _TypeAlias = ListBarsResponse  # noqa: Y015
+
+@_typing.final
+class HistoryAggregate(_message.Message):
+    """One column of a grouped answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLUMN_FIELD_NUMBER: _builtins.int
+    FUNCTION_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    column: _builtins.str
+    """The column to fold; `*` with `count` counts rows."""
+    function: _builtins.str
+    """sum, mean, min, max, first, last, count, std, var or median."""
+    name: _builtins.str
+    """Name of the result; empty means `<column>_<function>`."""
+    def __init__(
+        self,
+        *,
+        column: _builtins.str = ...,
+        function: _builtins.str = ...,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "function", b"function", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HistoryAggregate: _TypeAlias = HistoryAggregate  # noqa: Y015
+
+@_typing.final
+class GetHistoricalRequest(_message.Message):
+    """Asks for a table of the past."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYMBOLS_FIELD_NUMBER: _builtins.int
+    START_TIME_NS_FIELD_NUMBER: _builtins.int
+    END_TIME_NS_FIELD_NUMBER: _builtins.int
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    GROUP_BY_FIELD_NUMBER: _builtins.int
+    AGGREGATES_FIELD_NUMBER: _builtins.int
+    ROW_LIMIT_FIELD_NUMBER: _builtins.int
+    VENUE_FIELD_NUMBER: _builtins.int
+    start_time_ns: _builtins.int
+    """First time, ns UTC, inclusive; 0 means one day before `end_time_ns`."""
+    end_time_ns: _builtins.int
+    """Last time, ns UTC, exclusive; 0 means now."""
+    interval: _builtins.str
+    """1m, 5m, 1h or 1d; empty means 1m. Only for bars."""
+    kind: Global___HistoryKind.ValueType
+    """Bars when not said."""
+    filter: _builtins.str
+    """Rows to keep: comparisons of columns, numbers and texts, joined by and, or, not and parentheses;
+    `close > 100 and volume >= 1e6`. Empty means all.
+    """
+    row_limit: _builtins.int
+    """Most rows; 0 means the service's limit."""
+    venue: _builtins.str
+    """Venue whose data to read; empty means every venue for quotes and trades, the feed's own venue for bars."""
+    @_builtins.property
+    def symbols(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Any spellings; at least one."""
+
+    @_builtins.property
+    def columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Columns in the wanted order; empty means all. `covariance` asks for the frame's covariance beside them."""
+
+    @_builtins.property
+    def group_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Columns to group by; sorted by them. Empty means ungrouped."""
+
+    @_builtins.property
+    def aggregates(self) -> _containers.RepeatedCompositeFieldContainer[Global___HistoryAggregate]:
+        """What to compute for each group; needed when grouped; without `group_by` one row for all."""
+
+    def __init__(
+        self,
+        *,
+        symbols: _abc.Iterable[_builtins.str] | None = ...,
+        start_time_ns: _builtins.int = ...,
+        end_time_ns: _builtins.int = ...,
+        interval: _builtins.str = ...,
+        kind: Global___HistoryKind.ValueType = ...,
+        columns: _abc.Iterable[_builtins.str] | None = ...,
+        filter: _builtins.str = ...,
+        group_by: _abc.Iterable[_builtins.str] | None = ...,
+        aggregates: _abc.Iterable[Global___HistoryAggregate] | None = ...,
+        row_limit: _builtins.int = ...,
+        venue: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aggregates", b"aggregates", "columns", b"columns", "end_time_ns", b"end_time_ns", "filter", b"filter", "group_by", b"group_by", "interval", b"interval", "kind", b"kind", "row_limit", b"row_limit", "start_time_ns", b"start_time_ns", "symbols", b"symbols", "venue", b"venue"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetHistoricalRequest: _TypeAlias = GetHistoricalRequest  # noqa: Y015
+
+@_typing.final
+class GetHistoricalResponse(_message.Message):
+    """Carries a slice of the table."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    TRUNCATED_FIELD_NUMBER: _builtins.int
+    data: _builtins.bytes
+    """The next bytes of the Arrow IPC stream, at most 1 MiB. The schema's metadata says `truncated`, and for
+    ungrouped bars `covariance` (base64 of N×N little-endian float64, row-major: the sample covariance of `returns`
+    per bar over the times that all symbols share) with `covariance_symbols` (JSON, in the order of the request).
+    """
+    rows: _builtins.int
+    """Rows of the whole table; in the first slice."""
+    truncated: _builtins.bool
+    """The limit cut rows off; in the first slice."""
+    def __init__(
+        self,
+        *,
+        data: _builtins.bytes = ...,
+        rows: _builtins.int = ...,
+        truncated: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "rows", b"rows", "truncated", b"truncated"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetHistoricalResponse: _TypeAlias = GetHistoricalResponse  # noqa: Y015
+
+@_typing.final
+class QueryHistoryRequest(_message.Message):
+    """Asks a question in SQL."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SQL_FIELD_NUMBER: _builtins.int
+    ROW_LIMIT_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    sql: _builtins.str
+    """One SELECT, at most 16 KiB."""
+    row_limit: _builtins.int
+    """Most rows; 0 means the service's limit."""
+    format: Global___HistoryFormat.ValueType
+    """Arrow when not said."""
+    def __init__(
+        self,
+        *,
+        sql: _builtins.str = ...,
+        row_limit: _builtins.int = ...,
+        format: Global___HistoryFormat.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format", "row_limit", b"row_limit", "sql", b"sql"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QueryHistoryRequest: _TypeAlias = QueryHistoryRequest  # noqa: Y015
+
+@_typing.final
+class QueryHistoryResponse(_message.Message):
+    """Carries a slice of the answer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    TRUNCATED_FIELD_NUMBER: _builtins.int
+    data: _builtins.bytes
+    """The next bytes of the answer, at most 1 MiB."""
+    rows: _builtins.int
+    """Rows of the whole answer; in the first slice."""
+    truncated: _builtins.bool
+    """The limit cut rows off; in the first slice."""
+    def __init__(
+        self,
+        *,
+        data: _builtins.bytes = ...,
+        rows: _builtins.int = ...,
+        truncated: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "rows", b"rows", "truncated", b"truncated"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QueryHistoryResponse: _TypeAlias = QueryHistoryResponse  # noqa: Y015
 
 @_typing.final
 class ListInstrumentsRequest(_message.Message):

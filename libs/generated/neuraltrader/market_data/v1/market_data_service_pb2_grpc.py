@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class MarketDataServiceStub:
-    """Live quotes, bars and instruments.
+    """Live quotes, bars, history and instruments.
     """
 
     def __init__(self, channel):
@@ -50,6 +50,16 @@ class MarketDataServiceStub:
                 request_serializer=neuraltrader_dot_market__data_dot_v1_dot_market__data__service__pb2.ListBarsRequest.SerializeToString,
                 response_deserializer=neuraltrader_dot_market__data_dot_v1_dot_market__data__service__pb2.ListBarsResponse.FromString,
                 _registered_method=True)
+        self.GetHistorical = channel.unary_stream(
+                '/neuraltrader.market_data.v1.MarketDataService/GetHistorical',
+                request_serializer=neuraltrader_dot_market__data_dot_v1_dot_market__data__service__pb2.GetHistoricalRequest.SerializeToString,
+                response_deserializer=neuraltrader_dot_market__data_dot_v1_dot_market__data__service__pb2.GetHistoricalResponse.FromString,
+                _registered_method=True)
+        self.QueryHistory = channel.unary_stream(
+                '/neuraltrader.market_data.v1.MarketDataService/QueryHistory',
+                request_serializer=neuraltrader_dot_market__data_dot_v1_dot_market__data__service__pb2.QueryHistoryRequest.SerializeToString,
+                response_deserializer=neuraltrader_dot_market__data_dot_v1_dot_market__data__service__pb2.QueryHistoryResponse.FromString,
+                _registered_method=True)
         self.ListInstruments = channel.unary_unary(
                 '/neuraltrader.market_data.v1.MarketDataService/ListInstruments',
                 request_serializer=neuraltrader_dot_market__data_dot_v1_dot_market__data__service__pb2.ListInstrumentsRequest.SerializeToString,
@@ -68,7 +78,7 @@ class MarketDataServiceStub:
 
 
 class MarketDataServiceServicer:
-    """Live quotes, bars and instruments.
+    """Live quotes, bars, history and instruments.
     """
 
     def GetQuote(self, request, context):
@@ -88,6 +98,23 @@ class MarketDataServiceServicer:
 
     def ListBars(self, request, context):
         """Time bars, oldest first, by symbol and then time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetHistorical(self, request, context):
+        """Bars, quotes or trades of the past as one Arrow table: chosen columns, filtered, grouped. The answer is an
+        Arrow IPC stream of one uncompressed record batch, cut into slices; put them together in order. Bars that the
+        store lacks are read from the venue first. INVALID_ARGUMENT names a wrong column, filter or range.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def QueryHistory(self, request, context):
+        """One SELECT over the tables `bars`, `quotes` and `trades` of the store. INVALID_ARGUMENT says why it cannot run,
+        DEADLINE_EXCEEDED and RESOURCE_EXHAUSTED that it took too long or too much memory.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -132,6 +159,16 @@ def add_MarketDataServiceServicer_to_server(servicer, server):
                     request_deserializer=neuraltrader_dot_market__data_dot_v1_dot_market__data__service__pb2.ListBarsRequest.FromString,
                     response_serializer=neuraltrader_dot_market__data_dot_v1_dot_market__data__service__pb2.ListBarsResponse.SerializeToString,
             ),
+            'GetHistorical': grpc.unary_stream_rpc_method_handler(
+                    servicer.GetHistorical,
+                    request_deserializer=neuraltrader_dot_market__data_dot_v1_dot_market__data__service__pb2.GetHistoricalRequest.FromString,
+                    response_serializer=neuraltrader_dot_market__data_dot_v1_dot_market__data__service__pb2.GetHistoricalResponse.SerializeToString,
+            ),
+            'QueryHistory': grpc.unary_stream_rpc_method_handler(
+                    servicer.QueryHistory,
+                    request_deserializer=neuraltrader_dot_market__data_dot_v1_dot_market__data__service__pb2.QueryHistoryRequest.FromString,
+                    response_serializer=neuraltrader_dot_market__data_dot_v1_dot_market__data__service__pb2.QueryHistoryResponse.SerializeToString,
+            ),
             'ListInstruments': grpc.unary_unary_rpc_method_handler(
                     servicer.ListInstruments,
                     request_deserializer=neuraltrader_dot_market__data_dot_v1_dot_market__data__service__pb2.ListInstrumentsRequest.FromString,
@@ -156,7 +193,7 @@ def add_MarketDataServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class MarketDataService:
-    """Live quotes, bars and instruments.
+    """Live quotes, bars, history and instruments.
     """
 
     @staticmethod
@@ -230,6 +267,60 @@ class MarketDataService:
             '/neuraltrader.market_data.v1.MarketDataService/ListBars',
             neuraltrader_dot_market__data_dot_v1_dot_market__data__service__pb2.ListBarsRequest.SerializeToString,
             neuraltrader_dot_market__data_dot_v1_dot_market__data__service__pb2.ListBarsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetHistorical(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/neuraltrader.market_data.v1.MarketDataService/GetHistorical',
+            neuraltrader_dot_market__data_dot_v1_dot_market__data__service__pb2.GetHistoricalRequest.SerializeToString,
+            neuraltrader_dot_market__data_dot_v1_dot_market__data__service__pb2.GetHistoricalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def QueryHistory(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/neuraltrader.market_data.v1.MarketDataService/QueryHistory',
+            neuraltrader_dot_market__data_dot_v1_dot_market__data__service__pb2.QueryHistoryRequest.SerializeToString,
+            neuraltrader_dot_market__data_dot_v1_dot_market__data__service__pb2.QueryHistoryResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -13,7 +13,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class MarketDataServiceStub:
-    """Live quotes, bars and instruments."""
+    """Live quotes, bars, history and instruments."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetQuote: _aio.UnaryUnaryMultiCallable[_market_data_service_pb2.GetQuoteRequest, _market_data_service_pb2.GetQuoteResponse]
@@ -24,6 +24,15 @@ class MarketDataServiceStub:
     """
     ListBars: _aio.UnaryUnaryMultiCallable[_market_data_service_pb2.ListBarsRequest, _market_data_service_pb2.ListBarsResponse]
     """Time bars, oldest first, by symbol and then time."""
+    GetHistorical: _aio.UnaryStreamMultiCallable[_market_data_service_pb2.GetHistoricalRequest, _market_data_service_pb2.GetHistoricalResponse]
+    """Bars, quotes or trades of the past as one Arrow table: chosen columns, filtered, grouped. The answer is an
+    Arrow IPC stream of one uncompressed record batch, cut into slices; put them together in order. Bars that the
+    store lacks are read from the venue first. INVALID_ARGUMENT names a wrong column, filter or range.
+    """
+    QueryHistory: _aio.UnaryStreamMultiCallable[_market_data_service_pb2.QueryHistoryRequest, _market_data_service_pb2.QueryHistoryResponse]
+    """One SELECT over the tables `bars`, `quotes` and `trades` of the store. INVALID_ARGUMENT says why it cannot run,
+    DEADLINE_EXCEEDED and RESOURCE_EXHAUSTED that it took too long or too much memory.
+    """
     ListInstruments: _aio.UnaryUnaryMultiCallable[_market_data_service_pb2.ListInstrumentsRequest, _market_data_service_pb2.ListInstrumentsResponse]
     """Every instrument that the fleet knows."""
     GetInstrument: _aio.UnaryUnaryMultiCallable[_market_data_service_pb2.GetInstrumentRequest, _market_data_service_pb2.GetInstrumentResponse]
@@ -32,7 +41,7 @@ class MarketDataServiceStub:
     """Counters of the feeds since the service's start."""
 
 class MarketDataServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Live quotes, bars and instruments."""
+    """Live quotes, bars, history and instruments."""
 
     @_abc_1.abstractmethod
     def GetQuote(
@@ -59,6 +68,27 @@ class MarketDataServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_market_data_service_pb2.ListBarsRequest, _abc.Awaitable[_market_data_service_pb2.ListBarsResponse]],
     ) -> _abc.Awaitable[_market_data_service_pb2.ListBarsResponse]:
         """Time bars, oldest first, by symbol and then time."""
+
+    @_abc_1.abstractmethod
+    def GetHistorical(
+        self,
+        request: _market_data_service_pb2.GetHistoricalRequest,
+        context: _aio.ServicerContext[_market_data_service_pb2.GetHistoricalRequest, _abc.AsyncIterator[_market_data_service_pb2.GetHistoricalResponse]],
+    ) -> _abc.AsyncIterator[_market_data_service_pb2.GetHistoricalResponse]:
+        """Bars, quotes or trades of the past as one Arrow table: chosen columns, filtered, grouped. The answer is an
+        Arrow IPC stream of one uncompressed record batch, cut into slices; put them together in order. Bars that the
+        store lacks are read from the venue first. INVALID_ARGUMENT names a wrong column, filter or range.
+        """
+
+    @_abc_1.abstractmethod
+    def QueryHistory(
+        self,
+        request: _market_data_service_pb2.QueryHistoryRequest,
+        context: _aio.ServicerContext[_market_data_service_pb2.QueryHistoryRequest, _abc.AsyncIterator[_market_data_service_pb2.QueryHistoryResponse]],
+    ) -> _abc.AsyncIterator[_market_data_service_pb2.QueryHistoryResponse]:
+        """One SELECT over the tables `bars`, `quotes` and `trades` of the store. INVALID_ARGUMENT says why it cannot run,
+        DEADLINE_EXCEEDED and RESOURCE_EXHAUSTED that it took too long or too much memory.
+        """
 
     @_abc_1.abstractmethod
     def ListInstruments(
