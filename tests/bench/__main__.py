@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.bench.result import Result
 
-_NOT_AREAS = {"__init__", "__main__", "result", "profile"}
+_NOT_AREAS = {"__init__", "__main__", "result", "profile", "peers"}
 
 
 def main() -> int:
