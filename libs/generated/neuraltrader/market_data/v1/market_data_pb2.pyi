@@ -19,6 +19,42 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _SessionState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SessionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SessionState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SESSION_STATE_UNSPECIFIED: _SessionState.ValueType  # 0
+    """Not known: the exchange's hours have not been loaded yet."""
+    SESSION_STATE_OPEN: _SessionState.ValueType  # 1
+    """In regular trading hours."""
+    SESSION_STATE_CLOSED: _SessionState.ValueType  # 2
+    """Outside of regular trading hours."""
+    SESSION_STATE_HALTED: _SessionState.ValueType  # 3
+    """The venue has halted trading."""
+    SESSION_STATE_LIMIT_UP: _SessionState.ValueType  # 4
+    """The bid stands at the upper price band."""
+    SESSION_STATE_LIMIT_DOWN: _SessionState.ValueType  # 5
+    """The ask stands at the lower price band."""
+
+class SessionState(_SessionState, metaclass=_SessionStateEnumTypeWrapper):
+    """Whether an instrument can be traded now."""
+
+SESSION_STATE_UNSPECIFIED: SessionState.ValueType  # 0
+"""Not known: the exchange's hours have not been loaded yet."""
+SESSION_STATE_OPEN: SessionState.ValueType  # 1
+"""In regular trading hours."""
+SESSION_STATE_CLOSED: SessionState.ValueType  # 2
+"""Outside of regular trading hours."""
+SESSION_STATE_HALTED: SessionState.ValueType  # 3
+"""The venue has halted trading."""
+SESSION_STATE_LIMIT_UP: SessionState.ValueType  # 4
+"""The bid stands at the upper price band."""
+SESSION_STATE_LIMIT_DOWN: SessionState.ValueType  # 5
+"""The ask stands at the lower price band."""
+Global___SessionState: _TypeAlias = SessionState  # noqa: Y015
+
 class _VenueState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -240,7 +276,7 @@ Global___TradeBlock: _TypeAlias = TradeBlock  # noqa: Y015
 
 @_typing.final
 class Bar(_message.Message):
-    """One time bar."""
+    """One bar: of a length of time, of a number of trades, of a volume or of a value."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -255,12 +291,16 @@ class Bar(_message.Message):
     VWAP_NANOS_FIELD_NUMBER: _builtins.int
     TRADE_COUNT_FIELD_NUMBER: _builtins.int
     VENUE_FIELD_NUMBER: _builtins.int
+    REVISION_FIELD_NUMBER: _builtins.int
+    CLOSE_TIME_NS_FIELD_NUMBER: _builtins.int
     symbol: _builtins.str
     """Canonical symbol."""
     interval: _builtins.str
-    """Length of the bar: 1m, 5m, 1h or 1d."""
+    """What ends the bar: 1m, 5m, 1h or 1d of time (a day is the market's own day), or tick-N trades, volume-N units
+    or value-N of currency, whichever trade reaches it.
+    """
     timestamp_ns: _builtins.int
-    """Start of the bar, ns UTC."""
+    """Start of the bar, ns UTC; of a tick, volume or value bar the time of its first trade."""
     open_nanos: _builtins.int
     """First price in 10⁻⁹."""
     high_nanos: _builtins.int
@@ -277,6 +317,10 @@ class Bar(_message.Message):
     """Number of trades."""
     venue: _builtins.str
     """Venue whose trades made it."""
+    revision: _builtins.int
+    """How often it was published before: late trades and the venue's corrections make a bar be published again."""
+    close_time_ns: _builtins.int
+    """Time of its last tick, ns UTC; 0 when the venue that made the bar does not say."""
     def __init__(
         self,
         *,
@@ -291,10 +335,12 @@ class Bar(_message.Message):
         vwap_nanos: _builtins.int = ...,
         trade_count: _builtins.int = ...,
         venue: _builtins.str = ...,
+        revision: _builtins.int = ...,
+        close_time_ns: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["close_nanos", b"close_nanos", "high_nanos", b"high_nanos", "interval", b"interval", "low_nanos", b"low_nanos", "open_nanos", b"open_nanos", "symbol", b"symbol", "timestamp_ns", b"timestamp_ns", "trade_count", b"trade_count", "venue", b"venue", "volume", b"volume", "vwap_nanos", b"vwap_nanos"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["close_nanos", b"close_nanos", "close_time_ns", b"close_time_ns", "high_nanos", b"high_nanos", "interval", b"interval", "low_nanos", b"low_nanos", "open_nanos", b"open_nanos", "revision", b"revision", "symbol", b"symbol", "timestamp_ns", b"timestamp_ns", "trade_count", b"trade_count", "venue", b"venue", "volume", b"volume", "vwap_nanos", b"vwap_nanos"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -338,6 +384,10 @@ class Instrument(_message.Message):
     TRADABLE_FIELD_NUMBER: _builtins.int
     SHORTABLE_FIELD_NUMBER: _builtins.int
     VENUE_SYMBOLS_FIELD_NUMBER: _builtins.int
+    TRADING_HOURS_FIELD_NUMBER: _builtins.int
+    SESSION_STATE_FIELD_NUMBER: _builtins.int
+    SESSION_OPEN_NS_FIELD_NUMBER: _builtins.int
+    SESSION_CLOSE_NS_FIELD_NUMBER: _builtins.int
     symbol: _builtins.str
     """Canonical symbol."""
     asset_class: _builtins.str
@@ -360,6 +410,14 @@ class Instrument(_message.Message):
     """The venue takes orders for it."""
     shortable: _builtins.bool
     """The venue lets it be sold short."""
+    trading_hours: _builtins.str
+    """Trading hours: the exchange's market identifier code (XNYS), or 24/7."""
+    session_state: Global___SessionState.ValueType
+    """Whether it can be traded now."""
+    session_open_ns: _builtins.int
+    """Start of the regular session that is on, or else comes next, ns UTC; 0 when it never closes or is not known."""
+    session_close_ns: _builtins.int
+    """End of that session, ns UTC; 0 when it never closes or is not known."""
     @_builtins.property
     def venue_symbols(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """How each venue spells its symbol."""
@@ -379,10 +437,14 @@ class Instrument(_message.Message):
         tradable: _builtins.bool = ...,
         shortable: _builtins.bool = ...,
         venue_symbols: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        trading_hours: _builtins.str = ...,
+        session_state: Global___SessionState.ValueType = ...,
+        session_open_ns: _builtins.int = ...,
+        session_close_ns: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_class", b"asset_class", "currency", b"currency", "lot_nanos", b"lot_nanos", "max_quantity_nanos", b"max_quantity_nanos", "min_quantity_nanos", b"min_quantity_nanos", "name", b"name", "sector", b"sector", "shortable", b"shortable", "symbol", b"symbol", "tick_nanos", b"tick_nanos", "tradable", b"tradable", "venue_symbols", b"venue_symbols"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_class", b"asset_class", "currency", b"currency", "lot_nanos", b"lot_nanos", "max_quantity_nanos", b"max_quantity_nanos", "min_quantity_nanos", b"min_quantity_nanos", "name", b"name", "sector", b"sector", "session_close_ns", b"session_close_ns", "session_open_ns", b"session_open_ns", "session_state", b"session_state", "shortable", b"shortable", "symbol", b"symbol", "tick_nanos", b"tick_nanos", "tradable", b"tradable", "trading_hours", b"trading_hours", "venue_symbols", b"venue_symbols"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from neuraltrader.market_data.v1 import market_data_pb2 as neuraltrader_dot_market__data_dot_v1_dot_market__data__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n5neuraltrader/market_data/v1/market_data_service.proto\x12\x1bneuraltrader.market_data.v1\x1a-neuraltrader/market_data/v1/market_data.proto\"!\n\x0fGetQuoteRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\"E\n\x10GetQuoteResponse\x12\x31\n\x05quote\x18\x01 \x01(\x0b\x32\".neuraltrader.market_data.v1.Quote\"&\n\x13StreamQuotesRequest\x12\x0f\n\x07symbols\x18\x01 \x03(\t\"N\n\x14StreamQuotesResponse\x12\x36\n\x05\x62lock\x18\x01 \x01(\x0b\x32\'.neuraltrader.market_data.v1.QuoteBlock\"\x83\x01\n\x0fListBarsRequest\x12\x0f\n\x07symbols\x18\x01 \x03(\t\x12\x15\n\rstart_time_ns\x18\x02 \x01(\x03\x12\x13\n\x0b\x65nd_time_ns\x18\x03 \x01(\x03\x12\x10\n\x08interval\x18\x04 \x01(\t\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x06 \x01(\t\"W\n\x10ListBarsResponse\x12.\n\x04\x62\x61rs\x18\x01 \x03(\x0b\x32 .neuraltrader.market_data.v1.Bar\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"B\n\x10HistoryAggregate\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x10\n\x08\x66unction\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"\xb5\x02\n\x14GetHistoricalRequest\x12\x0f\n\x07symbols\x18\x01 \x03(\t\x12\x15\n\rstart_time_ns\x18\x02 \x01(\x03\x12\x13\n\x0b\x65nd_time_ns\x18\x03 \x01(\x03\x12\x10\n\x08interval\x18\x04 \x01(\t\x12\x36\n\x04kind\x18\x05 \x01(\x0e\x32(.neuraltrader.market_data.v1.HistoryKind\x12\x0f\n\x07\x63olumns\x18\x06 \x03(\t\x12\x0e\n\x06\x66ilter\x18\x07 \x01(\t\x12\x10\n\x08group_by\x18\x08 \x03(\t\x12\x41\n\naggregates\x18\t \x03(\x0b\x32-.neuraltrader.market_data.v1.HistoryAggregate\x12\x11\n\trow_limit\x18\n \x01(\x03\x12\r\n\x05venue\x18\x0b \x01(\t\"F\n\x15GetHistoricalResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0c\n\x04rows\x18\x02 \x01(\x03\x12\x11\n\ttruncated\x18\x03 \x01(\x08\"q\n\x13QueryHistoryRequest\x12\x0b\n\x03sql\x18\x01 \x01(\t\x12\x11\n\trow_limit\x18\x02 \x01(\x03\x12:\n\x06\x66ormat\x18\x03 \x01(\x0e\x32*.neuraltrader.market_data.v1.HistoryFormat\"E\n\x14QueryHistoryResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0c\n\x04rows\x18\x02 \x01(\x03\x12\x11\n\ttruncated\x18\x03 \x01(\x08\"\x18\n\x16ListInstrumentsRequest\"W\n\x17ListInstrumentsResponse\x12<\n\x0binstruments\x18\x01 \x03(\x0b\x32\'.neuraltrader.market_data.v1.Instrument\"&\n\x14GetInstrumentRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\"T\n\x15GetInstrumentResponse\x12;\n\ninstrument\x18\x01 \x01(\x0b\x32\'.neuraltrader.market_data.v1.Instrument\"\x11\n\x0fGetStatsRequest\"\xa8\x01\n\nVenueStats\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x0e\n\x06quotes\x18\x02 \x01(\x03\x12\x0e\n\x06trades\x18\x03 \x01(\x03\x12\x0e\n\x06\x62locks\x18\x04 \x01(\x03\x12\x0f\n\x07\x64ropped\x18\x05 \x01(\x03\x12\x12\n\nreconnects\x18\x06 \x01(\x03\x12\x36\n\x05state\x18\x07 \x01(\x0e\x32\'.neuraltrader.market_data.v1.VenueState\"K\n\x10GetStatsResponse\x12\x37\n\x06venues\x18\x01 \x03(\x0b\x32\'.neuraltrader.market_data.v1.VenueStats*t\n\x0bHistoryKind\x12\x1c\n\x18HISTORY_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11HISTORY_KIND_BARS\x10\x01\x12\x17\n\x13HISTORY_KIND_QUOTES\x10\x02\x12\x17\n\x13HISTORY_KIND_TRADES\x10\x03*b\n\rHistoryFormat\x12\x1e\n\x1aHISTORY_FORMAT_UNSPECIFIED\x10\x00\x12\x18\n\x14HISTORY_FORMAT_ARROW\x10\x01\x12\x17\n\x13HISTORY_FORMAT_JSON\x10\x02\x32\xac\x07\n\x11MarketDataService\x12g\n\x08GetQuote\x12,.neuraltrader.market_data.v1.GetQuoteRequest\x1a-.neuraltrader.market_data.v1.GetQuoteResponse\x12u\n\x0cStreamQuotes\x12\x30.neuraltrader.market_data.v1.StreamQuotesRequest\x1a\x31.neuraltrader.market_data.v1.StreamQuotesResponse0\x01\x12g\n\x08ListBars\x12,.neuraltrader.market_data.v1.ListBarsRequest\x1a-.neuraltrader.market_data.v1.ListBarsResponse\x12x\n\rGetHistorical\x12\x31.neuraltrader.market_data.v1.GetHistoricalRequest\x1a\x32.neuraltrader.market_data.v1.GetHistoricalResponse0\x01\x12u\n\x0cQueryHistory\x12\x30.neuraltrader.market_data.v1.QueryHistoryRequest\x1a\x31.neuraltrader.market_data.v1.QueryHistoryResponse0\x01\x12|\n\x0fListInstruments\x12\x33.neuraltrader.market_data.v1.ListInstrumentsRequest\x1a\x34.neuraltrader.market_data.v1.ListInstrumentsResponse\x12v\n\rGetInstrument\x12\x31.neuraltrader.market_data.v1.GetInstrumentRequest\x1a\x32.neuraltrader.market_data.v1.GetInstrumentResponse\x12g\n\x08GetStats\x12,.neuraltrader.market_data.v1.GetStatsRequest\x1a-.neuraltrader.market_data.v1.GetStatsResponseB\x94\x01\n\x1f\x63om.neuraltrader.market_data.v1P\x01ZRgithub.com/neural-trader/neural-trader/go/neuraltrader/market_data/v1;marketdatav1\xaa\x02\x1aNeuralTrader.MarketData.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n5neuraltrader/market_data/v1/market_data_service.proto\x12\x1bneuraltrader.market_data.v1\x1a-neuraltrader/market_data/v1/market_data.proto\"!\n\x0fGetQuoteRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\"E\n\x10GetQuoteResponse\x12\x31\n\x05quote\x18\x01 \x01(\x0b\x32\".neuraltrader.market_data.v1.Quote\"&\n\x13StreamQuotesRequest\x12\x0f\n\x07symbols\x18\x01 \x03(\t\"N\n\x14StreamQuotesResponse\x12\x36\n\x05\x62lock\x18\x01 \x01(\x0b\x32\'.neuraltrader.market_data.v1.QuoteBlock\"\x83\x01\n\x0fListBarsRequest\x12\x0f\n\x07symbols\x18\x01 \x03(\t\x12\x15\n\rstart_time_ns\x18\x02 \x01(\x03\x12\x13\n\x0b\x65nd_time_ns\x18\x03 \x01(\x03\x12\x10\n\x08interval\x18\x04 \x01(\t\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x0e\n\x06\x63ursor\x18\x06 \x01(\t\"W\n\x10ListBarsResponse\x12.\n\x04\x62\x61rs\x18\x01 \x03(\x0b\x32 .neuraltrader.market_data.v1.Bar\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"#\n\x11GetWindowsRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\"X\n\rRollingWindow\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x12\n\x05value\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\r\n\x05ticks\x18\x03 \x01(\x03\x12\x0c\n\x04warm\x18\x04 \x01(\x08\x42\x08\n\x06_value\"\x88\x01\n\x12GetWindowsResponse\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12;\n\x07windows\x18\x02 \x03(\x0b\x32*.neuraltrader.market_data.v1.RollingWindow\x12\x10\n\x08\x61s_of_ns\x18\x03 \x01(\x03\x12\x13\n\x0b\x66rom_quotes\x18\x04 \x01(\x08\"B\n\x10HistoryAggregate\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x10\n\x08\x66unction\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"\xb5\x02\n\x14GetHistoricalRequest\x12\x0f\n\x07symbols\x18\x01 \x03(\t\x12\x15\n\rstart_time_ns\x18\x02 \x01(\x03\x12\x13\n\x0b\x65nd_time_ns\x18\x03 \x01(\x03\x12\x10\n\x08interval\x18\x04 \x01(\t\x12\x36\n\x04kind\x18\x05 \x01(\x0e\x32(.neuraltrader.market_data.v1.HistoryKind\x12\x0f\n\x07\x63olumns\x18\x06 \x03(\t\x12\x0e\n\x06\x66ilter\x18\x07 \x01(\t\x12\x10\n\x08group_by\x18\x08 \x03(\t\x12\x41\n\naggregates\x18\t \x03(\x0b\x32-.neuraltrader.market_data.v1.HistoryAggregate\x12\x11\n\trow_limit\x18\n \x01(\x03\x12\r\n\x05venue\x18\x0b \x01(\t\"F\n\x15GetHistoricalResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0c\n\x04rows\x18\x02 \x01(\x03\x12\x11\n\ttruncated\x18\x03 \x01(\x08\"q\n\x13QueryHistoryRequest\x12\x0b\n\x03sql\x18\x01 \x01(\t\x12\x11\n\trow_limit\x18\x02 \x01(\x03\x12:\n\x06\x66ormat\x18\x03 \x01(\x0e\x32*.neuraltrader.market_data.v1.HistoryFormat\"E\n\x14QueryHistoryResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0c\n\x04rows\x18\x02 \x01(\x03\x12\x11\n\ttruncated\x18\x03 \x01(\x08\"\x18\n\x16ListInstrumentsRequest\"W\n\x17ListInstrumentsResponse\x12<\n\x0binstruments\x18\x01 \x03(\x0b\x32\'.neuraltrader.market_data.v1.Instrument\"&\n\x14GetInstrumentRequest\x12\x0e\n\x06symbol\x18\x01 \x01(\t\"T\n\x15GetInstrumentResponse\x12;\n\ninstrument\x18\x01 \x01(\x0b\x32\'.neuraltrader.market_data.v1.Instrument\"\x11\n\x0fGetStatsRequest\"\xa8\x01\n\nVenueStats\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x0e\n\x06quotes\x18\x02 \x01(\x03\x12\x0e\n\x06trades\x18\x03 \x01(\x03\x12\x0e\n\x06\x62locks\x18\x04 \x01(\x03\x12\x0f\n\x07\x64ropped\x18\x05 \x01(\x03\x12\x12\n\nreconnects\x18\x06 \x01(\x03\x12\x36\n\x05state\x18\x07 \x01(\x0e\x32\'.neuraltrader.market_data.v1.VenueState\"K\n\x10GetStatsResponse\x12\x37\n\x06venues\x18\x01 \x03(\x0b\x32\'.neuraltrader.market_data.v1.VenueStats*t\n\x0bHistoryKind\x12\x1c\n\x18HISTORY_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11HISTORY_KIND_BARS\x10\x01\x12\x17\n\x13HISTORY_KIND_QUOTES\x10\x02\x12\x17\n\x13HISTORY_KIND_TRADES\x10\x03*b\n\rHistoryFormat\x12\x1e\n\x1aHISTORY_FORMAT_UNSPECIFIED\x10\x00\x12\x18\n\x14HISTORY_FORMAT_ARROW\x10\x01\x12\x17\n\x13HISTORY_FORMAT_JSON\x10\x02\x32\x9b\x08\n\x11MarketDataService\x12g\n\x08GetQuote\x12,.neuraltrader.market_data.v1.GetQuoteRequest\x1a-.neuraltrader.market_data.v1.GetQuoteResponse\x12u\n\x0cStreamQuotes\x12\x30.neuraltrader.market_data.v1.StreamQuotesRequest\x1a\x31.neuraltrader.market_data.v1.StreamQuotesResponse0\x01\x12g\n\x08ListBars\x12,.neuraltrader.market_data.v1.ListBarsRequest\x1a-.neuraltrader.market_data.v1.ListBarsResponse\x12m\n\nGetWindows\x12..neuraltrader.market_data.v1.GetWindowsRequest\x1a/.neuraltrader.market_data.v1.GetWindowsResponse\x12x\n\rGetHistorical\x12\x31.neuraltrader.market_data.v1.GetHistoricalRequest\x1a\x32.neuraltrader.market_data.v1.GetHistoricalResponse0\x01\x12u\n\x0cQueryHistory\x12\x30.neuraltrader.market_data.v1.QueryHistoryRequest\x1a\x31.neuraltrader.market_data.v1.QueryHistoryResponse0\x01\x12|\n\x0fListInstruments\x12\x33.neuraltrader.market_data.v1.ListInstrumentsRequest\x1a\x34.neuraltrader.market_data.v1.ListInstrumentsResponse\x12v\n\rGetInstrument\x12\x31.neuraltrader.market_data.v1.GetInstrumentRequest\x1a\x32.neuraltrader.market_data.v1.GetInstrumentResponse\x12g\n\x08GetStats\x12,.neuraltrader.market_data.v1.GetStatsRequest\x1a-.neuraltrader.market_data.v1.GetStatsResponseB\x94\x01\n\x1f\x63om.neuraltrader.market_data.v1P\x01ZRgithub.com/neural-trader/neural-trader/go/neuraltrader/market_data/v1;marketdatav1\xaa\x02\x1aNeuralTrader.MarketData.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,10 +33,10 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'neuraltrader.market_data.v1
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\037com.neuraltrader.market_data.v1P\001ZRgithub.com/neural-trader/neural-trader/go/neuraltrader/market_data/v1;marketdatav1\252\002\032NeuralTrader.MarketData.V1'
-  _globals['_HISTORYKIND']._serialized_start=1728
-  _globals['_HISTORYKIND']._serialized_end=1844
-  _globals['_HISTORYFORMAT']._serialized_start=1846
-  _globals['_HISTORYFORMAT']._serialized_end=1944
+  _globals['_HISTORYKIND']._serialized_start=1994
+  _globals['_HISTORYKIND']._serialized_end=2110
+  _globals['_HISTORYFORMAT']._serialized_start=2112
+  _globals['_HISTORYFORMAT']._serialized_end=2210
   _globals['_GETQUOTEREQUEST']._serialized_start=133
   _globals['_GETQUOTEREQUEST']._serialized_end=166
   _globals['_GETQUOTERESPONSE']._serialized_start=168
@@ -49,30 +49,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTBARSREQUEST']._serialized_end=491
   _globals['_LISTBARSRESPONSE']._serialized_start=493
   _globals['_LISTBARSRESPONSE']._serialized_end=580
-  _globals['_HISTORYAGGREGATE']._serialized_start=582
-  _globals['_HISTORYAGGREGATE']._serialized_end=648
-  _globals['_GETHISTORICALREQUEST']._serialized_start=651
-  _globals['_GETHISTORICALREQUEST']._serialized_end=960
-  _globals['_GETHISTORICALRESPONSE']._serialized_start=962
-  _globals['_GETHISTORICALRESPONSE']._serialized_end=1032
-  _globals['_QUERYHISTORYREQUEST']._serialized_start=1034
-  _globals['_QUERYHISTORYREQUEST']._serialized_end=1147
-  _globals['_QUERYHISTORYRESPONSE']._serialized_start=1149
-  _globals['_QUERYHISTORYRESPONSE']._serialized_end=1218
-  _globals['_LISTINSTRUMENTSREQUEST']._serialized_start=1220
-  _globals['_LISTINSTRUMENTSREQUEST']._serialized_end=1244
-  _globals['_LISTINSTRUMENTSRESPONSE']._serialized_start=1246
-  _globals['_LISTINSTRUMENTSRESPONSE']._serialized_end=1333
-  _globals['_GETINSTRUMENTREQUEST']._serialized_start=1335
-  _globals['_GETINSTRUMENTREQUEST']._serialized_end=1373
-  _globals['_GETINSTRUMENTRESPONSE']._serialized_start=1375
-  _globals['_GETINSTRUMENTRESPONSE']._serialized_end=1459
-  _globals['_GETSTATSREQUEST']._serialized_start=1461
-  _globals['_GETSTATSREQUEST']._serialized_end=1478
-  _globals['_VENUESTATS']._serialized_start=1481
-  _globals['_VENUESTATS']._serialized_end=1649
-  _globals['_GETSTATSRESPONSE']._serialized_start=1651
-  _globals['_GETSTATSRESPONSE']._serialized_end=1726
-  _globals['_MARKETDATASERVICE']._serialized_start=1947
-  _globals['_MARKETDATASERVICE']._serialized_end=2887
+  _globals['_GETWINDOWSREQUEST']._serialized_start=582
+  _globals['_GETWINDOWSREQUEST']._serialized_end=617
+  _globals['_ROLLINGWINDOW']._serialized_start=619
+  _globals['_ROLLINGWINDOW']._serialized_end=707
+  _globals['_GETWINDOWSRESPONSE']._serialized_start=710
+  _globals['_GETWINDOWSRESPONSE']._serialized_end=846
+  _globals['_HISTORYAGGREGATE']._serialized_start=848
+  _globals['_HISTORYAGGREGATE']._serialized_end=914
+  _globals['_GETHISTORICALREQUEST']._serialized_start=917
+  _globals['_GETHISTORICALREQUEST']._serialized_end=1226
+  _globals['_GETHISTORICALRESPONSE']._serialized_start=1228
+  _globals['_GETHISTORICALRESPONSE']._serialized_end=1298
+  _globals['_QUERYHISTORYREQUEST']._serialized_start=1300
+  _globals['_QUERYHISTORYREQUEST']._serialized_end=1413
+  _globals['_QUERYHISTORYRESPONSE']._serialized_start=1415
+  _globals['_QUERYHISTORYRESPONSE']._serialized_end=1484
+  _globals['_LISTINSTRUMENTSREQUEST']._serialized_start=1486
+  _globals['_LISTINSTRUMENTSREQUEST']._serialized_end=1510
+  _globals['_LISTINSTRUMENTSRESPONSE']._serialized_start=1512
+  _globals['_LISTINSTRUMENTSRESPONSE']._serialized_end=1599
+  _globals['_GETINSTRUMENTREQUEST']._serialized_start=1601
+  _globals['_GETINSTRUMENTREQUEST']._serialized_end=1639
+  _globals['_GETINSTRUMENTRESPONSE']._serialized_start=1641
+  _globals['_GETINSTRUMENTRESPONSE']._serialized_end=1725
+  _globals['_GETSTATSREQUEST']._serialized_start=1727
+  _globals['_GETSTATSREQUEST']._serialized_end=1744
+  _globals['_VENUESTATS']._serialized_start=1747
+  _globals['_VENUESTATS']._serialized_end=1915
+  _globals['_GETSTATSRESPONSE']._serialized_start=1917
+  _globals['_GETSTATSRESPONSE']._serialized_end=1992
+  _globals['_MARKETDATASERVICE']._serialized_start=2213
+  _globals['_MARKETDATASERVICE']._serialized_end=3264
 # @@protoc_insertion_point(module_scope)

@@ -183,7 +183,9 @@ class ListBarsRequest(_message.Message):
     end_time_ns: _builtins.int
     """Last bar start, ns UTC, exclusive; 0 means now."""
     interval: _builtins.str
-    """1m, 5m, 1h or 1d; empty means 1m."""
+    """1m, 5m, 1h or 1d; empty means 1m. Also tick-N, volume-N and value-N as the service is set to make; these are
+    kept for this run only.
+    """
     page_size: _builtins.int
     """Most bars in one answer; 0 means 1,000, at most 10,000."""
     cursor: _builtins.str
@@ -237,6 +239,102 @@ class ListBarsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListBarsResponse: _TypeAlias = ListBarsResponse  # noqa: Y015
+
+@_typing.final
+class GetWindowsRequest(_message.Message):
+    """Asks for the rolling windows of one symbol."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYMBOL_FIELD_NUMBER: _builtins.int
+    symbol: _builtins.str
+    """Any spelling of the symbol."""
+    def __init__(
+        self,
+        *,
+        symbol: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["symbol", b"symbol"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetWindowsRequest: _TypeAlias = GetWindowsRequest  # noqa: Y015
+
+@_typing.final
+class RollingWindow(_message.Message):
+    """One rolling window as of the newest tick."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    TICKS_FIELD_NUMBER: _builtins.int
+    WARM_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """What it measures and over what: vwap:5m, ema:1m, volatility:500."""
+    value: _builtins.float
+    """Its value: a price for vwap and ema; for volatility the square root of the sum of squared log returns, not
+    annualised. Absent while there are not enough ticks.
+    """
+    ticks: _builtins.int
+    """Ticks in the window; for an ema all that went into it."""
+    warm: _builtins.bool
+    """The window is full: a time window has seen all of its length, a count window all of its ticks."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _builtins.float | None = ...,
+        ticks: _builtins.int = ...,
+        warm: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_value", b"_value", "value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_value", b"_value", "name", b"name", "ticks", b"ticks", "value", b"value", "warm", b"warm"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__value: _TypeAlias = _typing.Literal["value"]  # noqa: Y015
+    _WhichOneofArgType__value: _TypeAlias = _typing.Literal["_value", b"_value"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__value) -> _WhichOneofReturnType__value | None: ...
+
+Global___RollingWindow: _TypeAlias = RollingWindow  # noqa: Y015
+
+@_typing.final
+class GetWindowsResponse(_message.Message):
+    """Carries the rolling windows of one symbol."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYMBOL_FIELD_NUMBER: _builtins.int
+    WINDOWS_FIELD_NUMBER: _builtins.int
+    AS_OF_NS_FIELD_NUMBER: _builtins.int
+    FROM_QUOTES_FIELD_NUMBER: _builtins.int
+    symbol: _builtins.str
+    """Canonical symbol."""
+    as_of_ns: _builtins.int
+    """Time of the newest tick in them, ns UTC; 0 before the first."""
+    from_quotes: _builtins.bool
+    """Made of mid quotes, because this symbol has not traded in this run."""
+    @_builtins.property
+    def windows(self) -> _containers.RepeatedCompositeFieldContainer[Global___RollingWindow]:
+        """In the order of the service's setting."""
+
+    def __init__(
+        self,
+        *,
+        symbol: _builtins.str = ...,
+        windows: _abc.Iterable[Global___RollingWindow] | None = ...,
+        as_of_ns: _builtins.int = ...,
+        from_quotes: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of_ns", b"as_of_ns", "from_quotes", b"from_quotes", "symbol", b"symbol", "windows", b"windows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetWindowsResponse: _TypeAlias = GetWindowsResponse  # noqa: Y015
 
 @_typing.final
 class HistoryAggregate(_message.Message):

@@ -50,6 +50,11 @@ class MarketDataServiceStub:
                 request_serializer=neuraltrader_dot_market__data_dot_v1_dot_market__data__service__pb2.ListBarsRequest.SerializeToString,
                 response_deserializer=neuraltrader_dot_market__data_dot_v1_dot_market__data__service__pb2.ListBarsResponse.FromString,
                 _registered_method=True)
+        self.GetWindows = channel.unary_unary(
+                '/neuraltrader.market_data.v1.MarketDataService/GetWindows',
+                request_serializer=neuraltrader_dot_market__data_dot_v1_dot_market__data__service__pb2.GetWindowsRequest.SerializeToString,
+                response_deserializer=neuraltrader_dot_market__data_dot_v1_dot_market__data__service__pb2.GetWindowsResponse.FromString,
+                _registered_method=True)
         self.GetHistorical = channel.unary_stream(
                 '/neuraltrader.market_data.v1.MarketDataService/GetHistorical',
                 request_serializer=neuraltrader_dot_market__data_dot_v1_dot_market__data__service__pb2.GetHistoricalRequest.SerializeToString,
@@ -98,6 +103,13 @@ class MarketDataServiceServicer:
 
     def ListBars(self, request, context):
         """Time bars, oldest first, by symbol and then time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetWindows(self, request, context):
+        """Rolling windows over the newest ticks of one symbol. NOT_FOUND for an unknown symbol.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -158,6 +170,11 @@ def add_MarketDataServiceServicer_to_server(servicer, server):
                     servicer.ListBars,
                     request_deserializer=neuraltrader_dot_market__data_dot_v1_dot_market__data__service__pb2.ListBarsRequest.FromString,
                     response_serializer=neuraltrader_dot_market__data_dot_v1_dot_market__data__service__pb2.ListBarsResponse.SerializeToString,
+            ),
+            'GetWindows': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetWindows,
+                    request_deserializer=neuraltrader_dot_market__data_dot_v1_dot_market__data__service__pb2.GetWindowsRequest.FromString,
+                    response_serializer=neuraltrader_dot_market__data_dot_v1_dot_market__data__service__pb2.GetWindowsResponse.SerializeToString,
             ),
             'GetHistorical': grpc.unary_stream_rpc_method_handler(
                     servicer.GetHistorical,
@@ -267,6 +284,33 @@ class MarketDataService:
             '/neuraltrader.market_data.v1.MarketDataService/ListBars',
             neuraltrader_dot_market__data_dot_v1_dot_market__data__service__pb2.ListBarsRequest.SerializeToString,
             neuraltrader_dot_market__data_dot_v1_dot_market__data__service__pb2.ListBarsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetWindows(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/neuraltrader.market_data.v1.MarketDataService/GetWindows',
+            neuraltrader_dot_market__data_dot_v1_dot_market__data__service__pb2.GetWindowsRequest.SerializeToString,
+            neuraltrader_dot_market__data_dot_v1_dot_market__data__service__pb2.GetWindowsResponse.FromString,
             options,
             channel_credentials,
             insecure,

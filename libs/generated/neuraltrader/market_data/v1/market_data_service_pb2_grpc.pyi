@@ -24,6 +24,8 @@ class MarketDataServiceStub:
     """
     ListBars: _aio.UnaryUnaryMultiCallable[_market_data_service_pb2.ListBarsRequest, _market_data_service_pb2.ListBarsResponse]
     """Time bars, oldest first, by symbol and then time."""
+    GetWindows: _aio.UnaryUnaryMultiCallable[_market_data_service_pb2.GetWindowsRequest, _market_data_service_pb2.GetWindowsResponse]
+    """Rolling windows over the newest ticks of one symbol. NOT_FOUND for an unknown symbol."""
     GetHistorical: _aio.UnaryStreamMultiCallable[_market_data_service_pb2.GetHistoricalRequest, _market_data_service_pb2.GetHistoricalResponse]
     """Bars, quotes or trades of the past as one Arrow table: chosen columns, filtered, grouped. The answer is an
     Arrow IPC stream of one uncompressed record batch, cut into slices; put them together in order. Bars that the
@@ -68,6 +70,14 @@ class MarketDataServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_market_data_service_pb2.ListBarsRequest, _abc.Awaitable[_market_data_service_pb2.ListBarsResponse]],
     ) -> _abc.Awaitable[_market_data_service_pb2.ListBarsResponse]:
         """Time bars, oldest first, by symbol and then time."""
+
+    @_abc_1.abstractmethod
+    def GetWindows(
+        self,
+        request: _market_data_service_pb2.GetWindowsRequest,
+        context: _aio.ServicerContext[_market_data_service_pb2.GetWindowsRequest, _abc.Awaitable[_market_data_service_pb2.GetWindowsResponse]],
+    ) -> _abc.Awaitable[_market_data_service_pb2.GetWindowsResponse]:
+        """Rolling windows over the newest ticks of one symbol. NOT_FOUND for an unknown symbol."""
 
     @_abc_1.abstractmethod
     def GetHistorical(
