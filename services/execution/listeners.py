@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fleet import subjects
-from fleet.bus import Bus
+from fleet.bus import Bus, Message
 from services.execution import translate
 from services.execution.usecases.observe import Observer
 from services.execution.usecases.trade_signals import TradeSignals
@@ -25,15 +25,19 @@ class Listeners:
 
     async def quotes(self) -> None:
         """Take in every block of quotes."""
-        async for message in self._bus.listen(subjects.QUOTES_ALL):
-            self._offer_quotes(message.subject, message.payload)
+        await self._bus.listen(subjects.QUOTES_ALL, self._quotes)
 
     async def trade(self) -> None:
         """Take in every signal; one that cannot be read or taken is logged and forgotten, as signals are."""
-        async for message in self._bus.listen(subjects.SIGNALS_ALL):
-            try:
-                signal = translate.signal(message.payload)
-                self._observer.tally.signals += 1
-                self._signals.start(signal)
-            except TradingError as error:
-                self._log.warning("signal.refused", subject=message.subject, error=error.message)
+        await self._bus.listen(subjects.SIGNALS_ALL, self._signal)
+
+    async def _quotes(self, message: Message) -> None:
+        self._offer_quotes(message.subject, message.payload)
+
+    async def _signal(self, message: Message) -> None:
+        try:
+            signal = translate.signal(message.payload)
+            self._observer.tally.signals += 1
+            self._signals.start(signal)
+        except TradingError as error:
+            self._log.warning("signal.refused", subject=message.subject, error=error.message)

@@ -19,22 +19,26 @@ class Listeners:
 
     async def quotes(self) -> None:
         """Follow the quotes of every venue and symbol, for ever."""
-        async for message in self._bus.listen(subjects.QUOTES_ALL):
-            try:
-                block, first_sequence, feed_id = decode_quotes(message.payload)
-            except InvalidArgument as error:
-                self._refuse(message, error)
-                continue
-            await self._follow.quotes(block, first_sequence, feed_id)
+        await self._bus.listen(subjects.QUOTES_ALL, self._quotes)
 
     async def trades(self) -> None:
         """Follow the trades of every venue and symbol, for ever."""
-        async for message in self._bus.listen(subjects.TRADES_ALL):
-            try:
-                block, first_sequence, feed_id = decode_trades(message.payload)
-            except InvalidArgument as error:
-                self._refuse(message, error)
-                continue
+        await self._bus.listen(subjects.TRADES_ALL, self._trades)
+
+    async def _quotes(self, message: Message) -> None:
+        try:
+            block, first_sequence, feed_id = decode_quotes(message.payload)
+        except InvalidArgument as error:
+            self._refuse(message, error)
+        else:
+            await self._follow.quotes(block, first_sequence, feed_id)
+
+    async def _trades(self, message: Message) -> None:
+        try:
+            block, first_sequence, feed_id = decode_trades(message.payload)
+        except InvalidArgument as error:
+            self._refuse(message, error)
+        else:
             self._follow.trades(block, first_sequence, feed_id)
 
     def _refuse(self, message: Message, error: InvalidArgument) -> None:

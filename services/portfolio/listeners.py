@@ -51,10 +51,9 @@ class QuoteListener:
 
     async def run(self) -> None:
         """Listen for ever; what is no block is logged and left."""
-        async for message in self._bus.listen(subjects.QUOTES_ALL):
-            self.see(message)
+        await self._bus.listen(subjects.QUOTES_ALL, self.see)
 
-    def see(self, message: Message) -> None:
+    async def see(self, message: Message) -> None:
         """Mark a symbol at the newest quote of a block."""
         try:
             block = decode_quotes(message.payload).block

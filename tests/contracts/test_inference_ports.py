@@ -90,9 +90,12 @@ class TestNatsOpinions:
 
 
 async def _hear(bus: Bus, subject: str) -> Message:
-    async for message in bus.listen(subject):
-        return message
-    raise AssertionError("The subscription ended.")
+    heard: asyncio.Queue[Message] = asyncio.Queue()
+    listening = asyncio.create_task(bus.listen(subject, heard.put))
+    try:
+        return await heard.get()
+    finally:
+        listening.cancel()
 
 
 class InstrumentsContract:

@@ -22,7 +22,7 @@ from servers import REPOSITORY, free_port, nats_server, process, wait_until
 
 from fleet import channels, subjects
 from fleet.blocks import encode_quotes, encode_trades
-from fleet.bus import Bus, connect
+from fleet.bus import Bus, Message, connect
 from fleet.metrics import Metrics
 from neuraltrader.inference.v1 import inference_pb2
 from neuraltrader.inference.v1 import inference_service_pb2 as pb
@@ -120,14 +120,14 @@ class Ear:
 
     def __init__(self, bus: Bus, subject: str, kind: Any) -> None:
         self.heard: list[Any] = []
+        self._kind = kind
         self._grown = asyncio.Condition()
-        self._task = asyncio.create_task(self._listen(bus, subject, kind))
+        self._task = asyncio.create_task(bus.listen(subject, self._take))
 
-    async def _listen(self, bus: Bus, subject: str, kind: Any) -> None:
-        async for message in bus.listen(subject):
-            async with self._grown:
-                self.heard.append(kind.FromString(message.payload))
-                self._grown.notify_all()
+    async def _take(self, message: Message) -> None:
+        async with self._grown:
+            self.heard.append(self._kind.FromString(message.payload))
+            self._grown.notify_all()
 
     async def at_least(self, count: int) -> Sequence[Any]:
         """What was heard, once it is that much."""
