@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from fleet import subjects
-from fleet.bus import Bus
+from fleet.bus import Bus, Message
 from services.gateway.websocket.market import Market
 from trading.errors import InvalidArgument
 
@@ -27,8 +27,10 @@ def market_loops(bus: Bus, market: Market, log: Any) -> Mapping[str, Loop]:
 
 
 async def _listen(bus: Bus, subject: str, handle: Handle, log: Any) -> None:
-    async for message in bus.listen(subject):
+    async def take(message: Message) -> None:
         try:
             handle(message.payload)
         except InvalidArgument as error:
             log.warning("stream.message.refused", subject=message.subject, error=error.message)
+
+    await bus.listen(subject, take)
