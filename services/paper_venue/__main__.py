@@ -11,6 +11,7 @@ from pathlib import Path
 
 from services.paper_venue.binance.routes import addresses as binance_addresses
 from services.paper_venue.cli import UsageError, parse
+from services.paper_venue.polygon.routes import addresses as polygon_addresses
 from services.paper_venue.server import bind, serve
 from services.paper_venue.settings import Settings
 from services.paper_venue.wiring import Venue, simulated, wire
@@ -65,7 +66,7 @@ def _addresses(venue: Venue, settings: Settings, listener: socket.socket) -> dic
     }
     return {
         "alpaca": alpaca,
-        "polygon": None,
+        "polygon": polygon_addresses(authority, venue.polygon_key),
         "binance": binance_addresses(authority, venue.binance_keys),
         "admin": None,
     }

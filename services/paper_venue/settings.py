@@ -12,7 +12,7 @@ from trading.instruments import DEFAULT_SYMBOLS
 
 
 class Settings(BaseSettings):
-    """A local exchange: it replays or simulates markets, matches orders and speaks the Alpaca protocol."""
+    """A local exchange: it replays or simulates markets, matches orders and speaks three venues' protocols."""
 
     model_config = SettingsConfigDict(
         env_prefix="NT_PAPER_",
@@ -60,11 +60,16 @@ class Settings(BaseSettings):
     tape_rows: int = Field(500_000, ge=1_000, description="Simulated ticks kept for history requests.")
     bars_kept: int = Field(50_000, ge=60, description="Live minute bars kept per symbol.")
     orders_kept: int = Field(100_000, ge=100, description="Closed orders and fills kept, each.")
-    rate_limit: int = Field(1_000_000, ge=1, description="REST calls per minute; Alpaca itself allows 200.")
+    rate_limit: int = Field(
+        1_000_000, ge=1, description="REST calls per minute, on Alpaca's and Polygon's protocol each."
+    )
     weight_limit: int = Field(6_000, ge=1, description="Request weight per minute on the Binance protocol.")
     order_limit: int = Field(100, ge=1, description="New orders per ten seconds on the Binance protocol.")
     socket_life_s: float = Field(86_400.0, gt=0, description="Seconds until a Binance connection is ended.")
     connections: int = Field(64, ge=1, description="Most connections per market-data stream.")
+    polygon_connections: int = Field(
+        1, ge=1, description="Connections of a key per market on the Polygon protocol; one more ends the oldest."
+    )
     auth_timeout_s: float = Field(10.0, gt=0, le=300, description="Seconds a stream waits for authentication.")
 
     @classmethod

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from services.paper_venue.alpaca.market_stream import SentCounts
+from services.paper_venue.counts import SentCounts
 from services.paper_venue.domain.market import Market
 from services.paper_venue.domain.ticks import Int64, Kind
 from services.paper_venue.feed import Feed

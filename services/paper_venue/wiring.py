@@ -10,14 +10,15 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from services.paper_venue.alpaca.auth import Credentials
 from services.paper_venue.alpaca.data_rest import DataApi
 from services.paper_venue.alpaca.listing import Listing
-from services.paper_venue.alpaca.market_stream import MarketStream, SentCounts, StreamRules
-from services.paper_venue.alpaca.rest import RateLimit, data_door, trading_door
+from services.paper_venue.alpaca.market_stream import MarketStream, StreamRules
+from services.paper_venue.alpaca.rest import data_door, trading_door
 from services.paper_venue.alpaca.trading_rest import TradingApi
 from services.paper_venue.alpaca.trading_stream import TradingStream
 from services.paper_venue.binance.auth import Keys
 from services.paper_venue.binance.connection import SocketRules
 from services.paper_venue.binance.limits import LimitRules
 from services.paper_venue.binance.routes import routes as binance_routes
+from services.paper_venue.counts import SentCounts
 from services.paper_venue.domain.account import AccountRules
 from services.paper_venue.domain.bursts import BurstRules
 from services.paper_venue.domain.charts import Charts
@@ -31,7 +32,11 @@ from services.paper_venue.domain.tape import Tape
 from services.paper_venue.domain.ticks import Ticks
 from services.paper_venue.domain.touch import Slippage
 from services.paper_venue.feed import Feed
+from services.paper_venue.polygon.auth import ApiKey
+from services.paper_venue.polygon.routes import routes as polygon_routes
+from services.paper_venue.polygon.stream import StreamRules as PolygonRules
 from services.paper_venue.pump import Pump, PumpRules
+from services.paper_venue.rate_limit import RateLimit
 from services.paper_venue.settings import Settings
 from services.paper_venue.stats import StatsPage
 from trading.clock import Clock, SystemClock
@@ -58,6 +63,7 @@ class Venue:
 
     credentials: Credentials
     binance_keys: Keys
+    polygon_key: ApiKey
     routes: list[BaseRoute]
     market: Market
     sessions: Sessions
@@ -80,7 +86,9 @@ def wire(settings: Settings) -> Venue:
     routes = [*_alpaca_routes(settings, market, sessions, feed, counts, credentials, clock), *stats.routes()]
     keys = Keys.of(credentials.key, credentials.secret)
     routes += _binance_routes(settings, market, feed, keys, clock)
-    return Venue(credentials, keys, routes, market, sessions, pump, clock)
+    api_key = ApiKey(credentials.key)
+    routes += _polygon_routes(settings, market, sessions, feed, counts, api_key, clock)
+    return Venue(credentials, keys, api_key, routes, market, sessions, pump, clock)
 
 
 def recorded(settings: Settings) -> Source:
@@ -185,3 +193,16 @@ def _binance_routes(settings: Settings, market: Market, feed: Feed, keys: Keys, 
     limits = LimitRules(settings.weight_limit, settings.order_limit)
     slippage = Slippage(settings.slippage_ticks)
     return binance_routes(market, feed, keys, slippage, settings.orders_kept, limits, streams, api, clock)
+
+
+def _polygon_routes(
+    settings: Settings,
+    market: Market,
+    sessions: Sessions,
+    feed: Feed,
+    counts: SentCounts,
+    key: ApiKey,
+    clock: Clock,
+) -> list[BaseRoute]:
+    rules = PolygonRules(settings.auth_timeout_s, settings.outbox_frames, settings.polygon_connections)
+    return polygon_routes(market, sessions, feed, counts, key, RateLimit(settings.rate_limit), rules, clock)

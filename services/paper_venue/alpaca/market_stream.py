@@ -15,6 +15,7 @@ from services.paper_venue.alpaca.auth import Credentials
 from services.paper_venue.alpaca.frames import Codec, Framer
 from services.paper_venue.alpaca.listing import Listing
 from services.paper_venue.alpaca.subscriptions import CHANNELS, QUIET_CHANNELS, Subscriptions
+from services.paper_venue.counts import SentCounts
 from services.paper_venue.domain.market import Batch
 from services.paper_venue.domain.ticks import Int64, Kind
 from services.paper_venue.feed import Feed, Outbox
@@ -36,21 +37,6 @@ class StreamRules:
     auth_timeout_s: float = 10.0
     outbox_frames: int = 32
     connections_most: int = 64
-
-
-class SentCounts:
-    """How many messages of each channel and instrument have gone out, over all connections."""
-
-    def __init__(self, symbols: Iterable[str]) -> None:
-        self.symbols = tuple(symbols)
-        self.rows = np.zeros((len(Kind), len(self.symbols)), np.int64)
-        self.repeated = 0
-
-    def add(self, rows: Int64, repeated: bool) -> None:
-        """Count one frame by kind and instrument."""
-        self.rows += rows
-        if repeated:
-            self.repeated += int(rows.sum())
 
 
 @dataclass(frozen=True, slots=True)

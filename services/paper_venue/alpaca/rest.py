@@ -1,6 +1,5 @@
 """How an HTTP call reaches a handler: key check, rate limit, body, and refusals in Alpaca's words."""
 
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -11,10 +10,10 @@ from starlette.responses import Response
 
 from services.paper_venue.alpaca.auth import Credentials
 from services.paper_venue.alpaca.errors import FIELD, MALFORMED, RATE_LIMITED, UNAUTHORIZED, ApiError, refusal
+from services.paper_venue.rate_limit import RateLimit
 from trading.errors import TradingError
 
 BodyT = TypeVar("BodyT")
-_WINDOW_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,32 +58,6 @@ class Answer:
 Handler = Callable[[Call], Answer]
 
 
-class RateLimit:
-    """So many calls per minute for the one customer; told in headers on every answer."""
-
-    def __init__(self, per_minute: int, now_s: Callable[[], float] = time.time) -> None:
-        self._per_minute = per_minute
-        self._now_s = now_s
-        self._window = 0
-        self._used = 0
-
-    def take(self) -> bool:
-        """Count one call; says whether it was within the limit."""
-        window = int(self._now_s()) // _WINDOW_S
-        if window != self._window:
-            self._window, self._used = window, 0
-        self._used += 1
-        return self._used <= self._per_minute
-
-    def headers(self) -> dict[str, str]:
-        """Limit, what is left of it, and when it is whole again (unix seconds)."""
-        return {
-            "X-RateLimit-Limit": str(self._per_minute),
-            "X-RateLimit-Remaining": str(max(0, self._per_minute - self._used)),
-            "X-RateLimit-Reset": str((self._window + 1) * _WINDOW_S),
-        }
-
-
 class Door:
     """Makes Starlette endpoints of handlers; `unauthorized` is what a stranger is told."""
 
@@ -117,11 +90,20 @@ class Door:
         return handler(Call(request.path_params, request.query_params, body))
 
     def _respond(self, answer: Answer) -> Response:
-        headers = self._limit.headers()
+        headers = _limit_headers(self._limit)
         if answer.payload is None:
             return Response(status_code=answer.status, headers=headers)
         content = msgspec.json.encode(answer.payload)
         return Response(content, answer.status, headers, media_type="application/json")
+
+
+def _limit_headers(limit: RateLimit) -> dict[str, str]:
+    """Limit, what is left of it, and when it is whole again (unix seconds)."""
+    return {
+        "X-RateLimit-Limit": str(limit.per_minute),
+        "X-RateLimit-Remaining": str(limit.left),
+        "X-RateLimit-Reset": str(limit.ends_s),
+    }
 
 
 def trading_door(credentials: Credentials, limit: RateLimit) -> Door:

@@ -1,4 +1,4 @@
-"""Bars: tables of them, coarser ones from finer ones, and minute bars built as the market moves."""
+"""Bars: tables of them, coarser ones from finer ones, and bars built as the market moves."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -105,44 +105,53 @@ class _Running:
             self.traded += float((prices * sizes).sum())
 
 
-class MinuteBars:
-    """Builds the minute bars of one instrument: from trades, or from mids (volume 0) in a minute without any."""
+class RunningBars:
+    """Builds the bars of one instrument as it moves: from trades, or from mids (volume 0) in a bar without any.
 
-    def __init__(self, symbol: str) -> None:
+    `length_ns` is how long a bar is, `interval` its name; without `quoted` a bar without trades is left out.
+    """
+
+    def __init__(self, symbol: str, length_ns: int = MINUTE_NS, interval: str = "1m", quoted: bool = True) -> None:
         self._symbol = symbol
-        self._minute = -1
+        self._length_ns = length_ns
+        self._interval = interval
+        self._quoted = quoted
+        self._number = -1
         self._trades = _Running()
         self._mids = _Running()
 
     def take(self, ticks: Ticks) -> list[Bar]:
         """Take in rows of this instrument by time; returns the bars that they close."""
-        first, last = int(ticks.time_ns[0]) // MINUTE_NS, int(ticks.time_ns[-1]) // MINUTE_NS
+        first, last = int(ticks.time_ns[0]) // self._length_ns, int(ticks.time_ns[-1]) // self._length_ns
         if first == last:
-            return self._take_minute(first, ticks)
-        minutes = ticks.time_ns // MINUTE_NS
-        edges = [0, *(np.flatnonzero(minutes[1:] != minutes[:-1]) + 1).tolist(), len(minutes)]
-        pieces = [self._take_minute(int(minutes[start]), ticks[start:end]) for start, end in pairwise(edges)]
+            return self._take_piece(first, ticks)
+        numbers = ticks.time_ns // self._length_ns
+        edges = [0, *(np.flatnonzero(numbers[1:] != numbers[:-1]) + 1).tolist(), len(numbers)]
+        pieces = [self._take_piece(int(numbers[start]), ticks[start:end]) for start, end in pairwise(edges)]
         return [bar for closed in pieces for bar in closed]
-
-    def _take_minute(self, minute: int, ticks: Ticks) -> list[Bar]:
-        closed = []
-        if minute != self._minute:
-            closed, self._minute = self._close(), minute
-        self._add(ticks)
-        return closed
 
     def finish(self) -> list[Bar]:
         """Close the bar in the making: the market has ended."""
-        closed, self._minute = self._close(), -1
+        closed, self._number = self._close(), -1
+        return closed
+
+    def _take_piece(self, number: int, ticks: Ticks) -> list[Bar]:
+        """Take in rows that all belong to the bar of that number."""
+        closed = []
+        if number != self._number:
+            closed, self._number = self._close(), number
+        self._add(ticks)
         return closed
 
     def _add(self, ticks: Ticks) -> None:
-        prices = price_column(ticks)
-        traded, quoted = ticks.kind == _TRADE, (ticks.kind == _QUOTE) & (prices > 0)
+        traded = ticks.kind == _TRADE
         if traded.any():
-            self._trades.take(prices[traded], ticks.b[traded] / 1e9)
-        if quoted.any():
-            self._mids.take(prices[quoted], None)
+            self._trades.take(ticks.a[traded], ticks.b[traded] / 1e9)
+        if self._quoted:
+            prices = price_column(ticks)
+            mids = (ticks.kind == _QUOTE) & (prices > 0)
+            if mids.any():
+                self._mids.take(prices[mids], None)
 
     def _close(self) -> list[Bar]:
         made = self._trades if self._trades.count else self._mids
@@ -153,7 +162,7 @@ class MinuteBars:
         vwap = round(made.traded / made.volume) if made.volume else made.close
         return [
             Bar(
-                self._symbol, "1m", self._minute * MINUTE_NS,
+                self._symbol, self._interval, self._number * self._length_ns,
                 made.open, made.high, made.low, made.close, made.volume, vwap, trades, VENUE,
             )
         ]  # fmt: skip

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from services.paper_venue.domain.bars import MinuteBars, extended, recorded_bars
+from services.paper_venue.domain.bars import RunningBars, extended, recorded_bars
 from services.paper_venue.domain.charts import Charts
 from services.paper_venue.domain.exchange import Exchange
 from services.paper_venue.domain.history import day_start_ns
@@ -20,14 +20,15 @@ _BAR = int(Kind.BAR)  # comparing a column with an IntEnum costs ten times as mu
 class Batch:
     """One piece of the market for its listeners: ticks by time, and the bars that they closed.
 
-    `encoded` lets listeners who want the same bytes share the work. `repeated` marks quotes said again after a
-    recording has ended.
+    `first` is the position of the first tick among all that the market has said, counted from 1. `encoded` lets
+    listeners who want the same bytes share the work. `repeated` marks quotes said again after a recording has ended.
     """
 
     ticks: Ticks
     minutes: Sequence[Bar] = ()
     days: Sequence[Bar] = ()
     repeated: bool = False
+    first: int = 1
     encoded: dict[object, object] = field(default_factory=dict)
 
 
@@ -38,22 +39,24 @@ class Market:
         self.exchange = exchange
         self.tape = tape
         self.charts = charts
-        self._minutes = [MinuteBars(symbol) for symbol in exchange.symbols]
+        self._minutes = [RunningBars(symbol) for symbol in exchange.symbols]
         self._days: dict[str, Bar] = {}
+        self._repeated = 0
         self.said = np.zeros((len(Kind), len(exchange.symbols)), np.int64)
         """How many rows of each kind and instrument have been said, repetitions excluded."""
 
     def say(self, ticks: Ticks, now_ns: int) -> Batch:
         """Let the next rows of the tape's newest chunk happen at `now_ns`."""
         self.exchange.apply(ticks, now_ns)
-        self.tape.advance(len(ticks))
+        first = self.tape.advance(len(ticks))
         self.said += ticks.counted(len(self.exchange.symbols))
-        return self._with_bars(ticks, [bar for each in self._by_instrument(ticks) for bar in each])
+        return self._with_bars(ticks, [bar for each in self._by_instrument(ticks) for bar in each], first)
 
     def repeat(self, quotes: Ticks, now_ns: int) -> Batch:
         """Say quotes again, so that orders still fill after the end of a recording."""
         self.exchange.apply(quotes, now_ns)
-        return Batch(quotes, repeated=True)
+        self._repeated += len(quotes)
+        return Batch(quotes, repeated=True, first=self.tape.said + self._repeated - len(quotes) + 1)
 
     def finish(self) -> Batch:
         """The recording is over: close the bars in the making."""
@@ -69,11 +72,11 @@ class Market:
             closed.append(recorded_bars(ticks, self.exchange.symbols))
         return closed
 
-    def _with_bars(self, ticks: Ticks, minutes: list[Bar]) -> Batch:
+    def _with_bars(self, ticks: Ticks, minutes: list[Bar], first: int = 1) -> Batch:
         if not minutes:
-            return Batch(ticks)
+            return Batch(ticks, first=first)
         self.charts.add(minutes)
-        return Batch(ticks, minutes, [self._extend_day(bar) for bar in minutes])
+        return Batch(ticks, minutes, [self._extend_day(bar) for bar in minutes], first=first)
 
     def _extend_day(self, minute: Bar) -> Bar:
         asset_class = self.exchange.instruments.get(minute.symbol).asset_class

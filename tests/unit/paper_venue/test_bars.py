@@ -7,7 +7,7 @@ import pytest
 from builders.paper_venue import AAPL, BTC, a_quote, a_trade
 from servers import SHARED_DATA
 
-from services.paper_venue.domain.bars import BarTable, MinuteBars, extended
+from services.paper_venue.domain.bars import BarTable, RunningBars, extended
 from services.paper_venue.domain.charts import Charts, Length, Unit
 from services.paper_venue.domain.history import History
 from services.paper_venue.domain.ticks import Kind, Ticks
@@ -26,7 +26,7 @@ def a_bar(minute: int, close: int = 10, volume: float = 5.0, symbol: str = "AAPL
 
 
 def test_a_minute_closes_when_the_next_one_begins() -> None:
-    bars = MinuteBars("AAPL")
+    bars = RunningBars("AAPL")
     first = [a_trade(10, 1, time_ns=5), a_trade(12, 3, time_ns=6), a_trade(11, 1, time_ns=7)]
     assert bars.take(Ticks.concat(first)) == []
     (bar,) = bars.take(a_trade(50, time_ns=MINUTE_NS))
@@ -36,7 +36,7 @@ def test_a_minute_closes_when_the_next_one_begins() -> None:
 
 
 def test_a_minute_without_trades_is_made_of_mids_without_volume() -> None:
-    bars = MinuteBars("AAPL")
+    bars = RunningBars("AAPL")
     bars.take(Ticks.concat([a_quote(9, 1, 11, 1), a_quote(11, 1, 13, 1)]))
     (bar,) = bars.finish()
 
@@ -44,7 +44,7 @@ def test_a_minute_without_trades_is_made_of_mids_without_volume() -> None:
 
 
 def test_trades_rule_out_mids_in_their_minute() -> None:
-    bars = MinuteBars("AAPL")
+    bars = RunningBars("AAPL")
     bars.take(Ticks.concat([a_quote(90, 1, 110, 1), a_trade(10, 2), a_quote(90, 1, 110, 1)]))
 
     assert bars.finish()[0].high_nanos == 10 * ONE
@@ -53,11 +53,11 @@ def test_trades_rule_out_mids_in_their_minute() -> None:
 def test_one_batch_may_close_several_minutes() -> None:
     ticks = Ticks.concat([a_trade(price, time_ns=price * MINUTE_NS) for price in (1, 2, 5)])
 
-    assert [bar.timestamp_ns for bar in MinuteBars("AAPL").take(ticks)] == [MINUTE_NS, 2 * MINUTE_NS]
+    assert [bar.timestamp_ns for bar in RunningBars("AAPL").take(ticks)] == [MINUTE_NS, 2 * MINUTE_NS]
 
 
 def test_nothing_said_is_no_bar() -> None:
-    assert MinuteBars("AAPL").finish() == []
+    assert RunningBars("AAPL").finish() == []
 
 
 def test_a_day_grows_by_its_minutes_and_starts_anew() -> None:
@@ -186,7 +186,7 @@ def test_bars_of_real_trades_equal_the_exchanges_own_candles() -> None:
     catalogue = Instruments(CATALOGUE)
     trades = load_recording([SHARED_DATA / "xrp-eth-trades-2019-10-11.parquet"], (), catalogue).ticks
     candles = load_recording([SHARED_DATA / "xrp-eth-1m-candles.parquet"], (), catalogue).ticks
-    bars = MinuteBars("XRP")
+    bars = RunningBars("XRP")
     built = [bar for at in range(0, len(trades), 256) for bar in bars.take(trades[at : at + 256])] + bars.finish()
     made = {bar.timestamp_ns: (*bar[3:7], round(bar.volume, 6)) for bar in built}
 

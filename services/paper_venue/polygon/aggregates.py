@@ -1,0 +1,106 @@
+"""Second aggregates as the market moves, and the day so far that every aggregate tells beside itself."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from services.paper_venue.domain.bars import VENUE, BarTable, RunningBars, extended
+from services.paper_venue.domain.charts import Length, Unit
+from services.paper_venue.domain.history import day_start_ns
+from services.paper_venue.domain.market import Batch, Market
+from services.paper_venue.domain.ticks import Kind
+from services.paper_venue.polygon.listing import Listing, Ticker
+from trading.clock import MINUTE_NS, SECOND_NS
+from trading.market import Bar
+
+_MINUTE = Length(1, Unit.MINUTE)
+_MEMO = "polygon seconds"
+
+
+class DayBook:
+    """The bars of a ticker's days, up to any moment."""
+
+    def __init__(self, market: Market) -> None:
+        self._market = market
+
+    def at(self, ticker: Ticker, minute: Bar) -> Bar:
+        """The day that a minute belongs to, up to the end of that minute."""
+        start_ns = day_start_ns(minute.timestamp_ns, ticker.asset_class)
+        return self._closed(ticker, start_ns, minute.timestamp_ns) or extended(None, minute, start_ns)
+
+    def before(self, ticker: Ticker, second: Bar) -> Bar | None:
+        """The day up to the start of a second: its closed minutes, then the trades since; None without either."""
+        start_ns = day_start_ns(second.timestamp_ns, ticker.asset_class)
+        day = self._closed(ticker, start_ns, second.timestamp_ns - MINUTE_NS)
+        whole = second.timestamp_ns // MINUTE_NS * MINUTE_NS if day else start_ns
+        trades = self._market.tape.find(Kind.TRADE, ticker.index, whole, second.timestamp_ns - 1)
+        if len(trades):
+            running = RunningBars(ticker.symbol)
+            for bar in [*running.take(trades), *running.finish()]:
+                day = extended(day, bar, start_ns)
+        return day
+
+    def _closed(self, ticker: Ticker, start_ns: int, last_ns: int) -> Bar | None:
+        """The minutes of a day that start no later than `last_ns` as one bar; None when there are none."""
+        minutes = self._market.charts.find(ticker.symbol, _MINUTE, start_ns, last_ns)
+        day = minutes.grouped(np.full(len(minutes), start_ns, np.int64))
+        return _as_bar(ticker, day) if len(day) else None
+
+
+class SecondAggregates:
+    """Builds second bars while somebody listens; a second that began unheard is left out."""
+
+    def __init__(self, market: Market, listing: Listing) -> None:
+        self._listing = listing
+        self._book = DayBook(market)
+        self._running: dict[int, RunningBars] = {}
+        self._whole: set[int] = set()
+        self._days: dict[str, Bar] = {}
+
+    def of_batch(self, batch: Batch) -> Sequence[tuple[Bar, Bar]]:
+        """The seconds that a batch closes, each with its day; every listener of a batch gets the same."""
+        if _MEMO not in batch.encoded:
+            batch.encoded[_MEMO] = () if batch.repeated else tuple(self._take(batch))
+        found = batch.encoded[_MEMO]
+        return found if isinstance(found, tuple) else ()
+
+    def forget(self) -> None:
+        """Nobody listens any more."""
+        self._running, self._whole, self._days = {}, set(), {}
+
+    def _take(self, batch: Batch) -> list[tuple[Bar, Bar]]:
+        closed: list[tuple[Bar, Bar]] = []
+        for index in sorted(set(batch.ticks.instrument.tolist())):
+            closed += [(bar, self._day(self._listing.tickers[index], bar)) for bar in self._bars(index, batch)]
+        if not len(batch.ticks):
+            closed += [(bar, self._day(self._listing.of_symbol(bar.symbol), bar)) for bar in self._finish()]
+        return closed
+
+    def _bars(self, index: int, batch: Batch) -> list[Bar]:
+        if index not in self._running:
+            self._running[index] = RunningBars(self._listing.tickers[index].symbol, SECOND_NS, "1s", quoted=False)
+            if batch.first == 1:
+                self._whole.add(index)
+        bars = self._running[index].take(batch.ticks[batch.ticks.instrument == index])
+        if index not in self._whole and bars:
+            self._whole.add(index)
+            return bars[1:]
+        return bars
+
+    def _finish(self) -> list[Bar]:
+        """The market has ended: close what is in the making."""
+        return [bar for running in self._running.values() for bar in running.finish()]
+
+    def _day(self, ticker: Ticker, bar: Bar) -> Bar:
+        start_ns = day_start_ns(bar.timestamp_ns, ticker.asset_class)
+        known = self._days.get(ticker.symbol)
+        if known is None or known.timestamp_ns != start_ns:
+            known = self._book.before(ticker, bar)
+        self._days[ticker.symbol] = day = extended(known, bar, start_ns)
+        return day
+
+
+def _as_bar(ticker: Ticker, table: BarTable) -> Bar:
+    """A table of one day as a bar."""
+    start, open_, high, low, close, volume, trades, vwap = (column[0].item() for column in table.columns())
+    return Bar(ticker.symbol, "1d", start, open_, high, low, close, volume, vwap, trades, VENUE)
