@@ -1,14 +1,19 @@
 """What market_data needs of the world outside; adapters implement these."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Protocol
 
 from services.market_data.domain.feed import VenueStatus
+from services.market_data.domain.frame_query import FrameQuery
 from services.market_data.domain.gaps import Gap
+from services.market_data.domain.history import Period
+from services.market_data.domain.history_buffer import Recorded
 from services.market_data.domain.quotes import NewestQuote
 from services.market_data.domain.registry import VenueAsset
 from services.market_data.domain.ticks import Ticks
+from services.market_data.domain.trade_line import Mark
 from trading.instruments import AssetClass, Instrument
 from trading.market import Bar, Interval, QuoteBlock, TradeBlock
 
@@ -61,6 +66,18 @@ class HistorySource(Protocol):
         ...
 
 
+class TradeSource(Protocol):
+    """The trades that a venue remembers."""
+
+    async def trades(self, instrument: Instrument, since: Mark, limit: int) -> TradeBlock | None:
+        """Trades since a mark, oldest first, at most `limit`; None when there are none.
+
+        A venue that numbers its trades is asked from the mark's id on, any other one from its time on. Raises
+        Unavailable or ResourceExhausted when asking again may help, another TradingError when it may not.
+        """
+        ...
+
+
 class InstrumentSource(Protocol):
     """What a venue lists."""
 
@@ -107,3 +124,64 @@ class FeedMeter(Protocol):
     def dropped(self, ticks: int) -> None: ...
 
     def reconnected(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedFrame:
+    """A table as bytes for the wire, and how many rows it has."""
+
+    data: memoryview
+    rows: int
+    truncated: bool
+
+
+class HistoryRecorder(Protocol):
+    """Keeps what is published for whoever writes it down; never waits."""
+
+    def quotes(self, block: QuoteBlock) -> None: ...
+
+    def trades(self, block: TradeBlock) -> None: ...
+
+    def bar(self, bar: Bar) -> None: ...
+
+
+class HistoryStore(Protocol):
+    """The history on this machine; every call works in a thread."""
+
+    async def record(self, recorded: Recorded) -> int:
+        """Write one flush; how many rows. Raises Unavailable when the disk does not take it."""
+        ...
+
+    async def whole(self, venue: str, symbol: str, interval: Interval, among: Sequence[Period]) -> set[Period]:
+        """Those periods of which all that the venue knows is here."""
+        ...
+
+    async def keep_whole(self, venue: str, symbol: str, interval: Interval, told: Mapping[Period, list[Bar]]) -> None:
+        """Keep all that a venue knows of some periods."""
+        ...
+
+    async def bars(
+        self, venue: str, symbols: Sequence[str], interval: Interval, start_ns: int, end_ns: int
+    ) -> dict[str, list[Bar]]:
+        """Stored bars that start in [start, end), by symbol, oldest first."""
+        ...
+
+    async def holds(self, symbol: str) -> bool:
+        """Whether anything of a symbol is here."""
+        ...
+
+    async def frame(self, query: FrameQuery, fresh: Sequence[Bar]) -> EncodedFrame:
+        """The table of a question as an Arrow stream, with `fresh` bars over the stored ones."""
+        ...
+
+    async def tidy(self, venues: Sequence[str], now_ns: int) -> None:
+        """Merge small files and drop what is older than its days."""
+        ...
+
+
+class HistoryQueries(Protocol):
+    """SQL over the history, where it can hurt nobody."""
+
+    async def query(self, sql: str, row_limit: int, *, as_json: bool) -> EncodedFrame:
+        """The answer; raises InvalidArgument, DeadlineExceeded or ResourceExhausted."""
+        ...

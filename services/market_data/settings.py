@@ -6,7 +6,7 @@ from fleet.settings import AlpacaSettings, CacheSettings, FleetSettings, Names
 from trading.errors import InvalidArgument
 from trading.instruments import parse_symbol
 
-ALPACA_VENUES = ("paper", "alpaca")
+VENUES = ("paper", "alpaca", "polygon", "binance")
 
 
 class Settings(AlpacaSettings, CacheSettings, FleetSettings):
@@ -17,18 +17,38 @@ class Settings(AlpacaSettings, CacheSettings, FleetSettings):
     market_data_venues: Names = Field(
         ("paper",),
         validation_alias=AliasChoices("NT_MARKET_DATA_VENUES", "NT_VENUE"),
-        description="Venue to stream: paper (the local exchange) or alpaca; both speak Alpaca's protocol.",
+        description="Venues to stream, the first that carries a symbol answers for it: paper (the local exchange, in "
+        "Alpaca's protocol), alpaca, polygon, binance.",
     )
     block_ticks: int = Field(256, ge=1, le=4096, description="Ticks per symbol at which blocks leave at the latest.")
     pending_ticks: int = Field(32_768, ge=1, description="Most ticks that wait to leave, over all symbols.")
     flush_ms: float = Field(10.0, ge=0, le=1000, description="Longest wait of a tick while more come without a pause.")
-    stale_after_seconds: float = Field(15.0, gt=0, description="Silence after which a feed is called stale.")
+    stale_after_seconds: float = Field(15.0, gt=0, description="Silence after which a feed of shares is stale.")
+    stale_crypto_seconds: float = Field(15.0, gt=0, description="Silence after which a feed of coins is stale.")
+    silent_crypto_seconds: float = Field(
+        60.0, gt=0, description="Silence after which a feed of coins is opened again; shares may rest over night."
+    )
+    future_seconds: float = Field(10.0, gt=0, description="How far ahead of its receipt a tick may be stamped.")
+    future_ticks: int = Field(
+        64, ge=1, description="Ticks of a symbol in a row that are further ahead and yet believed: its clock is ahead."
+    )
+    backfill_overlap_seconds: float = Field(5.0, ge=0, description="How far before a loss missed trades are asked for.")
+    backfill_trades: int = Field(10_000, ge=1, le=10_000, description="Missed trades asked for at a time.")
+    backfill_patience_seconds: float = Field(
+        5.0, ge=0, description="How long missed trades may stay away before they are called a gap."
+    )
+    trade_ids_kept: int = Field(4096, ge=16, description="Trade ids of a symbol remembered to tell what came twice.")
+    held_trades: int = Field(65_536, ge=1, description="Live trades of a symbol that wait for missed ones.")
     bar_grace_ms: float = Field(1000.0, ge=0, description="How late, in the market's time, a trade may come for a bar.")
     live_bars: int = Field(1500, ge=1, description="Bars of this run kept in memory for each symbol.")
     first_retry_ms: float = Field(250.0, ge=0, description="Jitter of the first retry after a loss.")
     retry_base_seconds: float = Field(1.0, gt=0, description="Second wait after a loss; later ones double.")
     retry_cap_seconds: float = Field(30.0, gt=0, description="Longest wait between retries.")
-    ping_seconds: float = Field(10.0, gt=0, description="Rhythm of pings to the venue, and patience for the pong.")
+    mute_after_seconds: float = Field(
+        10.0,
+        gt=0,
+        description="A connection that answers no ping for so long is lost; a ping goes every quarter of it.",
+    )
     connect_timeout_seconds: float = Field(10.0, gt=0, description="Patience for a connection and its login.")
     venue_timeout_seconds: float = Field(4.0, gt=0, description="Patience for an answer of the venue's REST API.")
     frame_bytes_most: int = Field(16 * 1024 * 1024, ge=4096, description="Largest frame taken from a venue.")
@@ -41,9 +61,11 @@ class Settings(AlpacaSettings, CacheSettings, FleetSettings):
 
     @field_validator("market_data_venues")
     @classmethod
-    def _one_known_venue(cls, venues: tuple[str, ...]) -> tuple[str, ...]:
-        if len(venues) != 1 or venues[0] not in ALPACA_VENUES:
-            raise ValueError(f"expected one of {', '.join(ALPACA_VENUES)}")
+    def _known_venues(cls, venues: tuple[str, ...]) -> tuple[str, ...]:
+        if not venues or set(venues) - set(VENUES):
+            raise ValueError(f"expected one of {', '.join(VENUES)}, or several")
+        if len(set(venues)) < len(venues) or {"paper", "alpaca"} <= set(venues):
+            raise ValueError("expected each venue once; paper and alpaca share their settings and are one")
         return venues
 
     @field_validator("symbols")
@@ -54,11 +76,6 @@ class Settings(AlpacaSettings, CacheSettings, FleetSettings):
         for symbol in symbols:
             _check_symbol(symbol)
         return symbols
-
-    @property
-    def venue(self) -> str:
-        """The venue's name in blocks, subjects and answers."""
-        return self.market_data_venues[0]
 
 
 def _check_symbol(symbol: str) -> None:

@@ -1,6 +1,6 @@
 """Where market_data is put together; the only place that sees adapters and settings."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from random import Random
@@ -17,27 +17,36 @@ from services.market_data.adapters.alpaca_assets import AlpacaAssets
 from services.market_data.adapters.alpaca_history import AlpacaHistory, feed_of
 from services.market_data.adapters.alpaca_key import AlpacaKey
 from services.market_data.adapters.alpaca_rest import AlpacaRest
-from services.market_data.adapters.alpaca_stream import CHANNELS, AlpacaFeed, StreamLimits
+from services.market_data.adapters.alpaca_stream import AlpacaFeed
+from services.market_data.adapters.alpaca_trades import AlpacaTrades
 from services.market_data.adapters.metered_counts import MeteredCounts
 from services.market_data.adapters.nats_publisher import NatsPublisher
 from services.market_data.adapters.shared_quotes import SharedQuotes
+from services.market_data.adapters.venue_socket import StreamLimits
 from services.market_data.domain.bars import BarBook
-from services.market_data.domain.feed import Venue
+from services.market_data.domain.coverage import Coverage
+from services.market_data.domain.feed import CHANNELS, Venue
+from services.market_data.domain.future import FutureGuard
 from services.market_data.domain.gaps import GapWatch
 from services.market_data.domain.live_bars import LiveBars
 from services.market_data.domain.quotes import QuoteBoard
 from services.market_data.domain.registry import Registry
 from services.market_data.domain.stats import VenueCounts
-from services.market_data.ports import MarketPublisher
+from services.market_data.domain.trade_line import LineRules
+from services.market_data.domain.trade_lines import TradeLines
+from services.market_data.ports import HistorySource, InstrumentSource, MarketFeed, MarketPublisher, TradeSource
 from services.market_data.rpc import MarketDataServicer
 from services.market_data.settings import Settings
+from services.market_data.usecases.fill_holes import FillPolicy
 from services.market_data.usecases.get_quote import GetQuote
 from services.market_data.usecases.list_bars import ListBars
 from services.market_data.usecases.load_instruments import LoadInstruments
 from services.market_data.usecases.mirror_quotes import MirrorQuotes
+from services.market_data.usecases.owned_history import OwnedHistory
 from services.market_data.usecases.publish_ticks import MarketState, PublishTicks
 from services.market_data.usecases.report_venue import ReportVenue
-from services.market_data.usecases.run_venue import FeedPolicy, RunVenue
+from services.market_data.usecases.run_feed import FeedPolicy, RunFeed
+from services.market_data.usecases.run_venue import RunVenue
 from services.market_data.usecases.stream_quotes import QuoteStreams
 from trading.errors import Unavailable
 from trading.ids import new_id
@@ -50,87 +59,134 @@ _SECOND = 1_000_000_000
 
 @asynccontextmanager
 async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
-    """Connect to NATS, the cache and the venue's REST APIs, and build the service on them."""
+    """Connect to NATS, the cache and the venues' REST APIs, and build the service on them."""
     async with AsyncExitStack() as stack:
         bus = await stack.enter_async_context(connect(settings.nats_url, runtime.name, runtime.metrics))
         cache = await stack.enter_async_context(open_cache(settings.redis_url.get_secret_value()))
-        data = await stack.enter_async_context(_client(settings, settings.alpaca_data_url))
-        trading = await stack.enter_async_context(_client(settings, settings.alpaca_trading_url))
 
         feed_id = new_id()
         board = QuoteBoard()
         streams = QuoteStreams(board, streams_most=settings.stream_clients, blocks_most=settings.stream_blocks)
-        state = MarketState(board, LiveBars(settings.live_bars), streams)
-        registry = Registry(settings.symbols)
-        venue = Venue(settings.venue, [CHANNELS[asset_class] for asset_class in _classes(registry)])
-        counts = VenueCounts()
-        publisher = NatsPublisher(bus, feed_id, runtime.clock, patience_s=settings.nats_patience_seconds)
-        load = LoadInstruments(venue.name, registry, AlpacaAssets(AlpacaRest(trading)))
-        history = AlpacaHistory(venue.name, AlpacaRest(data), feed_of(settings.alpaca_stream_url))
+        market = Market(
+            Registry(settings.symbols),
+            Coverage(settings.market_data_venues),
+            MarketState(board, LiveBars(settings.live_bars), streams),
+            NatsPublisher(bus, feed_id, runtime.clock, patience_s=settings.nats_patience_seconds),
+        )
+        desks = [await open_desk(stack, settings, runtime, name, market) for name in settings.market_data_venues]
+        history = OwnedHistory(market.coverage, {desk.venue.name: desk.history for desk in desks})
         servicer = MarketDataServicer(
-            registry=registry,
-            get_quote=GetQuote(registry, board, venue, CHANNELS),
+            registry=market.registry,
+            get_quote=GetQuote(market.registry, board, {desk.venue.name: desk.venue for desk in desks}),
             streams=streams,
-            list_bars=ListBars(registry, history, state.live_bars),
-            stats=((venue, counts),),
+            list_bars=ListBars(market.registry, history, market.state.live_bars),
+            stats=[(desk.venue, desk.counts) for desk in desks],
             feed_id=feed_id,
             clock=runtime.clock,
         )
-        parts = _Parts(settings, runtime, state, registry, venue, counts, publisher)
         mirror = MirrorQuotes(board, SharedQuotes(cache, settings.mirror_ttl_seconds), settings.mirror_ms / 1e3)
         yield Service(
             register=(lambda server: pb_grpc.add_MarketDataServiceServicer_to_server(servicer, server),),
             service_names=(pb.DESCRIPTOR.services_by_name["MarketDataService"].full_name,),
-            loops={venue.name: _run_venue(parts, load), "mirror": mirror},
-            checks={"nats": bus.check, "venue": _check_of(venue)},
+            loops={"mirror": mirror, **{desk.venue.name: desk.run for desk in desks}},
+            checks={"nats": bus.check, "venue": _check_of([desk.venue for desk in desks])},
         )
 
 
 @dataclass(frozen=True, slots=True)
-class _Parts:
-    settings: Settings
-    runtime: Runtime
-    state: MarketState
+class Market:
+    """What all venues of the service share."""
+
     registry: Registry
-    venue: Venue
-    counts: VenueCounts
+    coverage: Coverage
+    state: MarketState
     publisher: MarketPublisher
 
 
-def _run_venue(parts: _Parts, load: LoadInstruments) -> RunVenue:
-    settings, clock, venue = parts.settings, parts.runtime.clock, parts.venue
-    gaps = GapWatch(venue.name)
-    meter = MeteredCounts(venue.name, parts.counts, parts.runtime.metrics)
-    bars = BarBook(venue.name, Interval.ONE_MINUTE, round(settings.bar_grace_ms * _MS))
-    return RunVenue(
-        feeds=_feeds(parts),
-        registry=parts.registry,
-        load=load,
-        publish=PublishTicks(parts.state, bars, gaps, parts.publisher, meter),
-        gaps=gaps,
-        report=ReportVenue(venue, parts.publisher, clock, stale_ns=round(settings.stale_after_seconds * _SECOND)),
-        meter=meter,
-        clock=clock,
-        policy=_policy(settings),
-        random=Random(),  # noqa: S311  jitter, not a secret
-    )
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """One venue: its state, its counts, its history, and the loop that runs it."""
+
+    venue: Venue
+    counts: VenueCounts
+    history: HistorySource
+    run: RunVenue
 
 
-def _feeds(parts: _Parts) -> list[AlpacaFeed]:
-    settings = parts.settings
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a venue offers us; `numbered` says that its trade ids count up by one for each symbol."""
+
+    feeds: Sequence[MarketFeed]
+    assets: InstrumentSource
+    history: HistorySource
+    trades: TradeSource
+    numbered: bool = False
+
+
+async def open_desk(stack: AsyncExitStack, settings: Settings, runtime: Runtime, name: str, market: Market) -> Desk:
+    """Build everything that one venue needs on its REST clients."""
+    clock, publisher = runtime.clock, market.publisher
+    offer = await _OFFERS[name](stack, settings, runtime, name, _classes(market.registry))
+    venue, counts = Venue(name, [feed.channel for feed in offer.feeds]), VenueCounts()
+    meter = MeteredCounts(name, counts, runtime.metrics)
+    lines = TradeLines(name, LineRules(settings.trade_ids_kept, settings.held_trades), numbered=offer.numbered)
+    gaps = GapWatch(name)
+    bars = BarBook(name, (Interval.ONE_MINUTE,), round(settings.bar_grace_ms * _MS))
+    guard = FutureGuard(round(settings.future_seconds * _SECOND), settings.future_ticks)
+
+    def owns(symbol: str) -> bool:
+        return market.coverage.owner(symbol) == name
+
+    publish = PublishTicks(market.state, bars, gaps, lines, guard, publisher, meter, owns)
+    report = ReportVenue(venue, publisher, clock, stale_ns=_stale_ns(settings))
+    load = LoadInstruments(name, market.registry, market.coverage, offer.assets)
+    policy, random = _policy(settings), Random()  # noqa: S311  jitter, not a secret
+    run_feed = RunFeed(publish, lines, gaps, offer.trades, report, meter, clock, policy, random)
+    run = RunVenue(offer.feeds, load.carried, load, run_feed, publish, report, clock, policy, random)
+    return Desk(venue, counts, offer.history, run)
+
+
+async def _alpaca(
+    stack: AsyncExitStack, settings: Settings, runtime: Runtime, name: str, classes: Sequence[AssetClass]
+) -> Offer:
+    key, clock = AlpacaKey(settings.alpaca_key_id, settings.alpaca_secret_key), runtime.clock
+    data = AlpacaRest(await _client(stack, settings, settings.alpaca_data_url, key.headers()))
+    trading = AlpacaRest(await _client(stack, settings, settings.alpaca_trading_url, key.headers()))
     urls = {AssetClass.EQUITY: settings.alpaca_stream_url, AssetClass.CRYPTO: settings.alpaca_crypto_stream_url}
-    limits = StreamLimits(
-        settings.connect_timeout_seconds, settings.ping_seconds, settings.frame_bytes_most, settings.frames_ahead
+    tape = feed_of(settings.alpaca_stream_url)
+    return Offer(
+        [AlpacaFeed(name, one, urls[one], key, clock, _stream_limits(settings)) for one in classes],
+        AlpacaAssets(trading),
+        AlpacaHistory(name, data, tape),
+        AlpacaTrades(name, data, tape, clock),
     )
-    return [
-        AlpacaFeed(parts.venue.name, asset_class, urls[asset_class], _key(settings), parts.runtime.clock, limits)
-        for asset_class in _classes(parts.registry)
-    ]
+
+
+_OFFERS: Mapping[str, Callable[..., Awaitable[Offer]]] = {"paper": _alpaca, "alpaca": _alpaca}
+
+
+async def _client(
+    stack: AsyncExitStack, settings: Settings, base_url: str, headers: Mapping[str, str]
+) -> httpx.AsyncClient:
+    client = http_client(base_url, headers=headers, timeout_s=settings.venue_timeout_seconds)
+    return await stack.enter_async_context(client)
+
+
+def _stream_limits(settings: Settings) -> StreamLimits:
+    return StreamLimits(
+        settings.connect_timeout_seconds, settings.mute_after_seconds, settings.frame_bytes_most, settings.frames_ahead
+    )
 
 
 def _classes(registry: Registry) -> list[AssetClass]:
     """The asset classes that were asked for: one connection each, none for a class without symbols."""
     return [asset_class for asset_class in AssetClass if registry.listed(asset_class)]
+
+
+def _stale_ns(settings: Settings) -> dict[str, int]:
+    seconds = {AssetClass.EQUITY: settings.stale_after_seconds, AssetClass.CRYPTO: settings.stale_crypto_seconds}
+    return {CHANNELS[asset_class]: round(limit * _SECOND) for asset_class, limit in seconds.items()}
 
 
 def _policy(settings: Settings) -> FeedPolicy:
@@ -141,20 +197,18 @@ def _policy(settings: Settings) -> FeedPolicy:
         first_retry_s=settings.first_retry_ms / 1e3,
         retry_base_s=settings.retry_base_seconds,
         retry_cap_s=settings.retry_cap_seconds,
+        silence_s={AssetClass.CRYPTO: settings.silent_crypto_seconds},
+        fill=FillPolicy(
+            overlap_ns=round(settings.backfill_overlap_seconds * _SECOND),
+            trades_most=settings.backfill_trades,
+            patience_ns=round(settings.backfill_patience_seconds * _SECOND),
+        ),
     )
 
 
-def _key(settings: Settings) -> AlpacaKey:
-    return AlpacaKey(settings.alpaca_key_id, settings.alpaca_secret_key)
-
-
-def _client(settings: Settings, base_url: str) -> httpx.AsyncClient:
-    return http_client(base_url, headers=_key(settings).headers(), timeout_s=settings.venue_timeout_seconds)
-
-
-def _check_of(venue: Venue) -> Callable[[], Awaitable[None]]:
+def _check_of(venues: Sequence[Venue]) -> Callable[[], Awaitable[None]]:
     async def check() -> None:
-        if (complaint := venue.complaint()) is not None:
-            raise Unavailable(complaint)
+        if complaints := [complaint for venue in venues if (complaint := venue.complaint()) is not None]:
+            raise Unavailable("; ".join(complaints))
 
     return check

@@ -5,11 +5,15 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import numpy as np
+
+from services.market_data.domain.blocks import picked
 from services.market_data.domain.feed import FeedLost, FeedRefused, VenueStatus
 from services.market_data.domain.gaps import Gap
 from services.market_data.domain.quotes import NewestQuote
 from services.market_data.domain.registry import VenueAsset
 from services.market_data.domain.ticks import Ticks
+from services.market_data.domain.trade_line import Mark
 from trading.errors import Unavailable
 from trading.instruments import AssetClass, Instrument
 from trading.market import Bar, Interval, QuoteBlock, TradeBlock
@@ -138,6 +142,25 @@ class FakeHistory:
         for bar in fitting[:limit]:
             found.setdefault(bar.symbol, []).append(bar)
         return found
+
+
+@dataclass
+class FakeTrades:
+    """A venue that remembers these trades by symbol; `failures` are raised first, one per question."""
+
+    remembered: dict[str, TradeBlock] = field(default_factory=dict)
+    failures: list[Exception] = field(default_factory=list)
+    asked: list[Mark] = field(default_factory=list)
+
+    async def trades(self, instrument: Instrument, since: Mark, limit: int) -> TradeBlock | None:
+        self.asked.append(since)
+        if self.failures:
+            raise self.failures.pop(0)
+        block = self.remembered.get(instrument.symbol)
+        if block is None:
+            return None
+        rows = np.flatnonzero(block.event_time_ns >= since.time_ns)[:limit]
+        return picked(block, rows) if len(rows) else None
 
 
 class FakeInstruments:

@@ -1,41 +1,24 @@
-"""Questions to Alpaca's REST APIs: typed answers, and refusals as errors of the house."""
-
-from collections.abc import Mapping
-from typing import Any, TypeVar
+"""Alpaca's REST APIs: what their refusals mean."""
 
 import httpx
 import msgspec
 
+from services.market_data.adapters.venue_rest import LONGEST_COMPLAINT, VenueRest, retry_after_s
 from services.market_data.domain.feed import FeedRefused
 from trading.errors import InvalidArgument, NotFound, ResourceExhausted, TradingError, Unavailable
 
-T = TypeVar("T")
 _RETRY_AFTER_S = 3.0
-_LONGEST_COMPLAINT = 200
 
 
 class _Complaint(msgspec.Struct):
     message: str = ""
 
 
-class AlpacaRest:
-    """Asks one of the APIs; the client knows its address and our key."""
+class AlpacaRest(VenueRest):
+    """Raises NotFound, InvalidArgument, FeedRefused, ResourceExhausted or Unavailable."""
 
     def __init__(self, client: httpx.AsyncClient) -> None:
-        self._client = client
-
-    async def get(self, path: str, answer: type[T], params: Mapping[str, Any] | None = None) -> T:
-        """Ask and read. Raises NotFound, InvalidArgument, FeedRefused, ResourceExhausted or Unavailable."""
-        try:
-            response = await self._client.get(path, params=params)
-        except httpx.HTTPError as error:
-            raise Unavailable(f"{self._client.base_url} does not answer: {error or type(error).__name__}.") from error
-        if response.status_code != httpx.codes.OK:
-            raise _refusal(response)
-        try:
-            return msgspec.json.decode(response.content, type=answer)
-        except msgspec.DecodeError as error:
-            raise Unavailable(f"{self._client.base_url}{path} gave an unreadable answer: {error}.") from error
+        super().__init__(client, _refusal)
 
 
 def _refusal(response: httpx.Response) -> TradingError:
@@ -49,7 +32,7 @@ def _refusal(response: httpx.Response) -> TradingError:
         case 400 | 422:
             return InvalidArgument(message, status=status)
         case 429:
-            return ResourceExhausted(message, retry_after_s=_retry_after_s(response))
+            return ResourceExhausted(message, retry_after_s=retry_after_s(response, _RETRY_AFTER_S))
     return Unavailable(message, status=status)
 
 
@@ -58,9 +41,4 @@ def _complaint(response: httpx.Response) -> str:
         said = msgspec.json.decode(response.content, type=_Complaint).message
     except msgspec.DecodeError:
         said = response.text
-    return said[:_LONGEST_COMPLAINT] or response.reason_phrase
-
-
-def _retry_after_s(response: httpx.Response) -> float:
-    text = response.headers.get("retry-after", "")
-    return float(text) if text.isdigit() else _RETRY_AFTER_S
+    return said[:LONGEST_COMPLAINT] or response.reason_phrase

@@ -3,16 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, WebSocketException
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed
 
 from services.market_data.adapters.alpaca_columns import TickColumns
 from services.market_data.adapters.alpaca_key import SPELLING, AlpacaKey
 from services.market_data.adapters.alpaca_messages import (
     ErrorMessage,
-    Frame,
     Message,
     QuoteMessage,
     SubscriptionMessage,
@@ -22,26 +20,15 @@ from services.market_data.adapters.alpaca_messages import (
     decode,
     encode,
 )
-from services.market_data.domain.feed import FeedLost, FeedRefused
+from services.market_data.adapters.venue_socket import Frame, StreamLimits, next_frame, open_socket
+from services.market_data.domain.feed import CHANNELS, FeedLost, FeedRefused
 from services.market_data.domain.ticks import Ticks
 from trading.clock import Clock
 from trading.instruments import AssetClass, Instrument
 
-CHANNELS = {AssetClass.EQUITY: "stocks", AssetClass.CRYPTO: "crypto"}
 _TICKS = frozenset((QuoteMessage, TradeMessage))
 # Trying again mends none of these: bad request, no login, wrong key, too many symbols, no entitlement.
 _FINAL_CODES = frozenset((400, 401, 402, 405, 409, 410, 411))
-_FINAL_STATUSES = frozenset((400, 401, 402, 403, 404))
-
-
-@dataclass(frozen=True, slots=True)
-class StreamLimits:
-    """Bounds of a connection: patience in seconds, bytes of a frame, frames read ahead of the decoder."""
-
-    open_timeout_s: float = 10.0
-    ping_interval_s: float = 10.0
-    frame_bytes_most: int = 16 * 1024 * 1024
-    frames_ahead: int = 16
 
 
 class AlpacaFeed:
@@ -63,35 +50,12 @@ class AlpacaFeed:
     async def open(self, instruments: Sequence[Instrument]) -> AsyncIterator["AlpacaSession"]:
         """Connect, log in and subscribe; raises FeedLost or FeedRefused."""
         symbols = {instrument.venue_symbol(SPELLING): instrument.symbol for instrument in instruments}
-        socket = await self._connect()
+        socket = await open_socket(self._url, self._limits, {"Content-Type": "application/msgpack"})
         try:
             await self._enter(socket, list(symbols))
             yield AlpacaSession(socket, TickColumns(self._venue, symbols), self._clock)
         finally:
             await socket.close()
-
-    async def _connect(self) -> ClientConnection:
-        try:
-            return await connect(
-                self._url,
-                additional_headers={"Content-Type": "application/msgpack"},
-                proxy=None,
-                compression=None,
-                open_timeout=self._limits.open_timeout_s,
-                ping_interval=self._limits.ping_interval_s,
-                ping_timeout=self._limits.ping_interval_s,
-                close_timeout=1,
-                max_size=self._limits.frame_bytes_most,
-                max_queue=self._limits.frames_ahead,
-            )
-        except InvalidURI as error:
-            raise FeedRefused(f"{self._url!r} is no WebSocket address.", url=self._url) from error
-        except InvalidStatus as error:
-            status = error.response.status_code
-            failure = FeedRefused if status in _FINAL_STATUSES else FeedLost
-            raise failure(f"The venue answered the upgrade with HTTP {status}.", status=status) from error
-        except (OSError, TimeoutError, WebSocketException) as error:
-            raise FeedLost(f"Cannot connect: {error or 'no answer in time'}.", url=self._url) from error
 
     async def _enter(self, socket: ClientConnection, spellings: list[str]) -> None:
         greeting = _Greeting(socket)
@@ -118,10 +82,7 @@ class AlpacaSession:
 
     async def read(self) -> int:
         """Take in the next frame; how many ticks wait. Suspends only when no frame has arrived."""
-        try:
-            frame: Frame = await self._socket.recv()
-        except ConnectionClosed as error:
-            raise FeedLost(f"The connection ended: {error}.") from error
+        frame = await next_frame(self._socket)
         received_ns = self._clock.now_ns()
         try:
             messages, refused = decode(frame)

@@ -48,7 +48,8 @@ class NatsPublisher:
     async def _send(self, subject: str, payload: bytes) -> None:
         while not await self._is_there():  # noqa: ASYNC110  the client offers no event to wait for
             await asyncio.sleep(_LOOK_AGAIN_S)
-        await self._bus.publish(subject, payload)
+        if not await self._bus.publish(subject, payload):
+            raise Unavailable("NATS did not take the message.", subject=subject)
 
     async def _is_there(self) -> bool:
         """Whether NATS is connected; raises Unavailable when it has been away for longer than our patience."""

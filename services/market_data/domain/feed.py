@@ -5,6 +5,10 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from trading.errors import FailedPrecondition, Unavailable
+from trading.instruments import AssetClass
+
+CHANNELS = {AssetClass.EQUITY: "stocks", AssetClass.CRYPTO: "crypto"}
+"""The connections that a venue may have, one for each class of instruments."""
 
 
 class FeedLost(Unavailable):

@@ -31,6 +31,10 @@ class GapWatch:
         """The symbol has had ticks in this run."""
         return symbol in self._newest_ns
 
+    def passed(self, symbol: str, last_ns: int) -> None:
+        """Ticks of a kind came that has no holes here: trades, which are asked for again."""
+        self._newest_ns[symbol] = max(self._newest_ns.get(symbol, last_ns), last_ns)
+
     def saw(self, symbol: str, first_ns: int, last_ns: int) -> Gap | None:
         """Ticks of a symbol came; the hole before them, if there is one."""
         newest_ns = self._newest_ns.get(symbol, first_ns)

@@ -1,14 +1,19 @@
 """What happens to ticks: numbered, remembered, published, made into bars, and given to who streams them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
 
 from services.market_data.domain.bars import BarBook
-from services.market_data.domain.gaps import GapWatch
+from services.market_data.domain.blocks import BlockT
+from services.market_data.domain.future import FutureGuard
+from services.market_data.domain.gaps import Gap, GapWatch
 from services.market_data.domain.live_bars import LiveBars
 from services.market_data.domain.quotes import QuoteBoard
 from services.market_data.domain.ticks import Sequences, Ticks
+from services.market_data.domain.trade_line import Passed
+from services.market_data.domain.trade_lines import TradeLines
 from services.market_data.ports import FeedMeter, MarketPublisher
 from services.market_data.usecases.stream_quotes import QuoteStreams
 from trading.errors import Unavailable
@@ -25,13 +30,24 @@ class MarketState:
 
 
 class PublishTicks:
-    """Carries what one venue said to everyone. Nothing is dropped unless NATS stays away, and that is counted."""
+    """Carries what one venue said to everyone. Nothing is dropped unless NATS stays away, and that is counted.
+
+    What the venue says of symbols that another venue answers for (`owns` says no) is published and no more.
+    """
 
     def __init__(
-        self, state: MarketState, bars: BarBook, gaps: GapWatch, publisher: MarketPublisher, meter: FeedMeter
+        self,
+        state: MarketState,
+        bars: BarBook,
+        gaps: GapWatch,
+        lines: TradeLines,
+        guard: FutureGuard,
+        publisher: MarketPublisher,
+        meter: FeedMeter,
+        owns: Callable[[str], bool] = lambda _symbol: True,
     ) -> None:
-        self._state, self._bars, self._gaps = state, bars, gaps
-        self._publisher, self._meter = publisher, meter
+        self._state, self._bars, self._gaps, self._lines, self._guard = state, bars, gaps, lines, guard
+        self._publisher, self._meter, self._owns = publisher, meter, owns
         self._quote_sequences, self._trade_sequences = Sequences(), Sequences()
         self._log = structlog.get_logger(__name__)
 
@@ -42,20 +58,43 @@ class PublishTicks:
             self._log.warning("unreadable ticks refused", ticks=ticks.refused)
             self._meter.dropped(ticks.refused)
         for quotes in ticks.quotes:
-            await self._quotes(quotes)
+            await self._quotes(self._credible(quotes))
         for trades in ticks.trades:
-            await self._trades(trades)
+            if len(credible := self._credible(trades)):
+                await self.trades(trades.symbol, self._lines.take(credible))
+
+    async def trades(self, symbol: str, passed: Passed) -> None:
+        """Take in trades that their line has let pass, and the hole before them."""
+        if passed.gap is not None:
+            await self._gap(passed.gap)
+        if passed.block is not None and len(passed.block):
+            await self._trades(passed.block)
+
+    async def filled(self, symbol: str, passed: Passed) -> None:
+        """Take in trades that came late, from the venue's memory: bars that were closed meanwhile are not whole."""
+        if passed.block is None:
+            return
+        block = self._credible(passed.block)
+        if len(block):
+            self._meter.read(0, len(block))
+            self._doubt(symbol, int(block.event_time_ns[0]), int(block.event_time_ns[-1]) + 1)
+        await self.trades(symbol, Passed(block, passed.gap))
 
     async def close_bars(self, now_ns: int) -> None:
-        """Publish the bars that silence until `now_ns` has ended."""
+        """Publish the bars that silence until `now_ns` has ended; none while missing trades are on their way."""
+        if self._lines.any_open:
+            return
         for bar in self._bars.wait(now_ns):
             await self._bar(bar)
 
     async def _quotes(self, block: QuoteBlock) -> None:
+        if not len(block):
+            return
         first_sequence = self._quote_sequences.take(block.symbol, len(block))
         await self._check_gap(block)
-        self._state.board.put_quotes(block, first_sequence)
-        self._state.streams.offer(block, first_sequence)
+        if self._owns(block.symbol):
+            self._state.board.put_quotes(block, first_sequence)
+            self._state.streams.offer(block, first_sequence)
         try:
             await self._publisher.quotes(block, first_sequence)
             self._meter.published(1)
@@ -66,8 +105,11 @@ class PublishTicks:
 
     async def _trades(self, block: TradeBlock) -> None:
         first_sequence = self._trade_sequences.take(block.symbol, len(block))
-        await self._check_gap(block)
-        self._state.board.put_trades(block)
+        if not self._gaps.knows(block.symbol):
+            self._doubt(block.symbol, 0, int(block.event_time_ns[0]))
+        self._gaps.passed(block.symbol, int(block.event_time_ns[-1]))
+        if self._owns(block.symbol):
+            self._state.board.put_trades(block)
         try:
             await self._publisher.trades(block, first_sequence)
             self._meter.published(1)
@@ -76,21 +118,35 @@ class PublishTicks:
         for bar in self._bars.add_trades(block):
             await self._bar(bar)
 
-    async def _check_gap(self, block: QuoteBlock | TradeBlock) -> None:
+    def _credible(self, block: BlockT) -> BlockT:
+        credible, refused = self._guard.credible(block)
+        if refused:
+            self._log.warning("ticks from the future refused", symbol=block.symbol, ticks=refused)
+            self._meter.dropped(refused)
+        return credible
+
+    async def _check_gap(self, block: QuoteBlock) -> None:
         first_ns, last_ns = int(block.event_time_ns[0]), int(block.event_time_ns[-1])
         if not self._gaps.knows(block.symbol):
-            self._state.live_bars.doubt(block.symbol, 0, first_ns)
+            self._doubt(block.symbol, 0, first_ns)
         gap = self._gaps.saw(block.symbol, first_ns, last_ns)
-        if gap is None:
-            return
-        self._state.live_bars.doubt(gap.symbol, gap.from_time_ns, gap.to_time_ns)
+        if gap is not None:
+            await self._gap(gap)
+
+    async def _gap(self, gap: Gap) -> None:
+        self._doubt(gap.symbol, gap.from_time_ns, gap.to_time_ns)
         try:
             await self._publisher.gap(gap)
         except Unavailable:
             self._log.warning("gap could not be published", symbol=gap.symbol, reason=gap.reason)
 
+    def _doubt(self, symbol: str, from_ns: int, to_ns: int) -> None:
+        if self._owns(symbol):
+            self._state.live_bars.doubt(symbol, from_ns, to_ns)
+
     async def _bar(self, bar: Bar) -> None:
-        self._state.live_bars.add(bar)
+        if self._owns(bar.symbol):
+            self._state.live_bars.add(bar)
         try:
             await self._publisher.bar(bar)
         except Unavailable:

@@ -1,5 +1,7 @@
 """The state of a venue, told to the fleet when it changes."""
 
+from collections.abc import Mapping
+
 import structlog
 
 from services.market_data.domain.feed import Feed, Venue
@@ -9,9 +11,9 @@ from trading.errors import Unavailable
 
 
 class ReportVenue:
-    """Takes the news of each connection; publishes what they change for the venue."""
+    """Takes the news of each connection; publishes what they change for the venue. `stale_ns` by channel."""
 
-    def __init__(self, venue: Venue, publisher: MarketPublisher, clock: Clock, *, stale_ns: int) -> None:
+    def __init__(self, venue: Venue, publisher: MarketPublisher, clock: Clock, *, stale_ns: Mapping[str, int]) -> None:
         self._venue, self._publisher, self._clock = venue, publisher, clock
         self._stale_ns = stale_ns
         self._log = structlog.get_logger(__name__)
@@ -38,7 +40,7 @@ class ReportVenue:
         """Find the connections that have been silent for too long."""
         now_ns = self._clock.monotonic_ns()
         for channel in self._venue.channels:
-            await self._put(channel, self._venue[channel].checked(now_ns, self._stale_ns))
+            await self._put(channel, self._venue[channel].checked(now_ns, self._stale_ns[channel]))
 
     async def _put(self, channel: str, feed: Feed) -> None:
         status = self._venue.put(channel, feed, self._clock.now_ns())

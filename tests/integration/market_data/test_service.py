@@ -198,7 +198,7 @@ def test_an_unlisted_symbol_is_an_error_in_the_log_and_no_reason_to_be_unready(s
     ("env", "says"),
     [
         ({"NT_VENUE": "nyse"}, "expected one of paper, alpaca"),
-        ({"NT_MARKET_DATA_VENUES": "paper,alpaca"}, "expected one of"),
+        ({"NT_MARKET_DATA_VENUES": "paper,alpaca"}, "expected each venue once"),
         ({"NT_SYMBOLS": "AA PL"}, "is no symbol"),
         ({"NT_SYMBOLS": ","}, "at least one symbol"),
         ({"NT_BLOCK_TICKS": "0"}, "NT_BLOCK_TICKS"),

@@ -36,7 +36,7 @@ def test_a_quote_says_whether_its_feed_still_speaks(state: FeedState, stale: boo
     venue = Venue("paper", CHANNELS.values())
     venue.put("stocks", Feed(state), 0)
     venue.put("crypto", Feed(FeedState.UP), 0)
-    get_quote = GetQuote(Registry(["AAPL", "BTC-USDT"]), a_board("AAPL", "BTC-USDT"), venue, CHANNELS)
+    get_quote = GetQuote(Registry(["AAPL", "BTC-USDT"]), a_board("AAPL", "BTC-USDT"), {"paper": venue})
 
     newest, is_stale = get_quote("aapl")
     _, is_other_stale = get_quote("BTC/USD")
@@ -45,7 +45,7 @@ def test_a_quote_says_whether_its_feed_still_speaks(state: FeedState, stale: boo
 
 
 def test_a_quote_that_has_not_come_yet_is_unavailable_and_a_stranger_is_unknown() -> None:
-    get_quote = GetQuote(Registry(["AAPL"]), QuoteBoard(), Venue("paper", CHANNELS.values()), CHANNELS)
+    get_quote = GetQuote(Registry(["AAPL"]), QuoteBoard(), {"paper": Venue("paper", CHANNELS.values())})
 
     with pytest.raises(Unavailable, match="No quote of AAPL"):
         get_quote("AAPL")

@@ -1,20 +1,25 @@
 """Ticks are numbered, published, remembered and made into bars; what cannot be published is counted."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 from builders.market import NOON_NS, a_bar, a_quote_block, a_trade_block, nanos
 from fakes.market_data import FakePublisher
 
 from services.market_data.domain.bars import BarBook
-from services.market_data.domain.gaps import GapWatch
+from services.market_data.domain.future import FutureGuard
+from services.market_data.domain.gaps import Gap, GapWatch
 from services.market_data.domain.live_bars import LiveBars
 from services.market_data.domain.quotes import QuoteBoard
 from services.market_data.domain.stats import VenueCounts
 from services.market_data.domain.ticks import Ticks
+from services.market_data.domain.trade_line import LineRules, Passed
+from services.market_data.domain.trade_lines import TradeLines
 from services.market_data.usecases.publish_ticks import MarketState, PublishTicks
 from services.market_data.usecases.stream_quotes import QuoteStreams
 from trading.clock import MINUTE_NS
 from trading.market import Interval
+from trading.money import ONE
 
 HOUR_NS = 60 * MINUTE_NS
 
@@ -44,8 +49,12 @@ class Market:
         self.publisher, self.meter, self.gaps = FakePublisher(), Counter(), GapWatch("paper")
         board = QuoteBoard()
         self.state = MarketState(board, LiveBars(100), QuoteStreams(board, streams_most=2, blocks_most=4))
-        bars = BarBook("paper", Interval.ONE_MINUTE, 0)
-        self.publish = PublishTicks(self.state, bars, self.gaps, self.publisher, self.meter)
+        bars = BarBook("paper", [Interval.ONE_MINUTE], 0)
+        self.lines, guard = TradeLines("paper", LineRules()), FutureGuard(10 * ONE, 3)
+        self.owned = True
+        self.publish = PublishTicks(
+            self.state, bars, self.gaps, self.lines, guard, self.publisher, self.meter, lambda _: self.owned
+        )
 
     def live_bars(self) -> list[int]:
         return [bar.close_nanos for bar in self.state.live_bars.over([], "AAPL", NOON_NS, NOON_NS + HOUR_NS)]
@@ -55,7 +64,7 @@ async def test_blocks_are_numbered_without_holes_by_symbol_and_kind() -> None:
     market = Market()
 
     await market.publish(Ticks((a_quote_block((1, 2), (1, 2)), a_quote_block((1, 2), symbol="MSFT"))))
-    await market.publish(Ticks((a_quote_block((1, 2)),), (a_trade_block((1, 1), (1, 1)),)))
+    await market.publish(Ticks((a_quote_block((1, 2)),), (a_trade_block((1, 1), (2, 1)),)))
 
     assert [(block.symbol, first) for block, first in market.publisher.quote_blocks] == [
         ("AAPL", 0),
@@ -109,18 +118,70 @@ async def test_the_bar_in_which_we_began_to_listen_is_not_taken_for_whole() -> N
     assert market.state.live_bars.over([a_bar(7)], "AAPL", NOON_NS, NOON_NS + HOUR_NS) == [a_bar(7)]
 
 
-async def test_a_reconnect_publishes_the_gap_and_doubts_the_bars_under_it() -> None:
+async def test_quotes_after_a_reconnect_publish_the_gap_and_doubt_the_bars_under_it() -> None:
     market = Market()
-    await market.publish(Ticks(trades=(a_trade_block((10, 1)),)))
+    await market.publish(Ticks((a_quote_block((10, 10)),)))
 
     market.gaps.lost(frozenset(("AAPL",)), "reset")
-    await market.publish(Ticks(trades=(a_trade_block((11, 1), times_ns=[NOON_NS + MINUTE_NS + 5]),)))
+    await market.publish(Ticks((a_quote_block((11, 11), times_ns=[NOON_NS + MINUTE_NS + 5]),)))
     await market.publish.close_bars(NOON_NS + 9 * MINUTE_NS)
 
     (gap,) = market.publisher.gaps
     assert (gap.symbol, gap.from_time_ns, gap.to_time_ns) == ("AAPL", NOON_NS, NOON_NS + MINUTE_NS + 5)
     theirs = [a_bar(1), a_bar(2, minute=1)]
     assert market.state.live_bars.over(theirs, "AAPL", NOON_NS, NOON_NS + HOUR_NS) == theirs
+
+
+async def test_trades_from_the_venue_s_memory_are_published_in_turn_and_doubt_the_bars_under_them() -> None:
+    market = Market()
+    await market.publish(Ticks(trades=(a_trade_block((10, 1)),)))
+    late = a_trade_block((10, 2), (10, 3), times_ns=[NOON_NS + 1, NOON_NS + 2])
+    gap = Gap("paper", "AAPL", NOON_NS, NOON_NS + 1, "trades missed")
+
+    await market.publish.filled("AAPL", Passed(late, gap))
+    await market.publish.close_bars(NOON_NS + 9 * MINUTE_NS)
+
+    assert [(len(block), first) for block, first in market.publisher.trade_blocks] == [(1, 0), (2, 1)]
+    assert market.publisher.gaps == [gap]
+    assert market.state.live_bars.over([a_bar(7)], "AAPL", NOON_NS, NOON_NS + HOUR_NS) == [a_bar(7)]
+
+
+async def test_no_bar_is_closed_by_silence_while_missing_trades_are_on_their_way() -> None:
+    market = Market()
+    await market.publish(Ticks(trades=(a_trade_block((10, 1)),)))
+    market.lines.hold(["AAPL"], "reset")
+
+    await market.publish.close_bars(NOON_NS + 9 * MINUTE_NS)
+
+    assert market.publisher.bars == []
+
+
+async def test_a_tick_from_the_far_future_moves_neither_the_quote_nor_a_bar_and_is_counted() -> None:
+    market = Market()
+    far_ns = NOON_NS + 10**18
+    await market.publish(Ticks((a_quote_block((1, 2)),), (a_trade_block((1, 1)),)))
+
+    poison = a_quote_block((8, 9), times_ns=[far_ns], received_ns=[NOON_NS])
+    bad_trade = replace(a_trade_block((9, 9), times_ns=[far_ns]), receive_time_ns=np.array([NOON_NS]))
+    await market.publish(Ticks((poison,), (bad_trade,)))
+
+    newest = market.state.board.get("AAPL")
+    assert newest is not None
+    assert (newest.quote.bid_nanos, newest.last_trade_price_nanos) == (nanos(1), nanos(1))
+    assert (market.publisher.bars, market.meter.counts.dropped) == ([], 2)
+    assert market.lines.mark("AAPL").time_ns == NOON_NS
+
+
+async def test_what_another_venue_answers_for_is_published_and_no_more() -> None:
+    market = Market()
+    market.owned = False
+
+    await market.publish(Ticks((a_quote_block((1, 2)),), (a_trade_block((1, 1)),)))
+    await market.publish.close_bars(NOON_NS + 9 * MINUTE_NS)
+
+    assert (len(market.publisher.quote_blocks), len(market.publisher.trade_blocks)) == (1, 1)
+    assert market.state.board.get("AAPL") is None
+    assert market.live_bars() == []
 
 
 async def test_unreadable_ticks_are_counted_as_dropped() -> None:

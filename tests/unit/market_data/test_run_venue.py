@@ -7,24 +7,29 @@ from dataclasses import replace
 from random import Random
 
 import structlog
-from builders.market import CRYPTO, EQUITY, NOON_NS, a_quote_block
-from fakes.market_data import FakeFeed, FakeInstruments, FakePublisher, FakeSession, eventually
+from builders.market import CRYPTO, EQUITY, NOON_NS, a_quote_block, a_trade_block
+from fakes.market_data import FakeFeed, FakeInstruments, FakePublisher, FakeSession, FakeTrades, eventually
 from structlog.testing import capture_logs
 
 from fleet.metrics import Metrics
 from services.market_data.adapters.metered_counts import MeteredCounts
 from services.market_data.domain.bars import BarBook
+from services.market_data.domain.coverage import Coverage
 from services.market_data.domain.feed import FeedLost, FeedRefused, FeedState, Venue
+from services.market_data.domain.future import FutureGuard
 from services.market_data.domain.gaps import GapWatch
 from services.market_data.domain.live_bars import LiveBars
 from services.market_data.domain.quotes import QuoteBoard
 from services.market_data.domain.registry import Registry
 from services.market_data.domain.stats import VenueCounts
 from services.market_data.domain.ticks import Ticks
+from services.market_data.domain.trade_line import LineRules
+from services.market_data.domain.trade_lines import TradeLines
 from services.market_data.usecases.load_instruments import LoadInstruments
 from services.market_data.usecases.publish_ticks import MarketState, PublishTicks
 from services.market_data.usecases.report_venue import ReportVenue
-from services.market_data.usecases.run_venue import FeedPolicy, RunVenue
+from services.market_data.usecases.run_feed import FeedPolicy, RunFeed
+from services.market_data.usecases.run_venue import RunVenue
 from services.market_data.usecases.stream_quotes import QuoteStreams
 from trading.clock import MINUTE_NS, ManualClock
 from trading.errors import ResourceExhausted, Unavailable
@@ -42,26 +47,24 @@ class World:
         source: FakeInstruments,
         symbols: Sequence[str] = ("AAPL",),
         policy: FeedPolicy = SOON,
+        memory: FakeTrades | None = None,
     ) -> None:
         self.clock, self.publisher, self.counts = ManualClock(NOON_NS), FakePublisher(), VenueCounts()
         self.registry, self.metrics = Registry(symbols), Metrics()
         self.venue = Venue("paper", [feed.channel for feed in feeds])
-        self.gaps = GapWatch("paper")
+        self.source = memory or FakeTrades()
+        gaps, lines = GapWatch("paper"), TradeLines("paper", LineRules())
         board = QuoteBoard()
         state = MarketState(board, LiveBars(10), QuoteStreams(board, streams_most=1, blocks_most=1))
         meter = MeteredCounts("paper", self.counts, self.metrics)
-        self.run = RunVenue(
-            feeds=feeds,
-            registry=self.registry,
-            load=LoadInstruments("paper", self.registry, source),
-            publish=PublishTicks(state, BarBook("paper", Interval.ONE_MINUTE, 0), self.gaps, self.publisher, meter),
-            gaps=self.gaps,
-            report=ReportVenue(self.venue, self.publisher, self.clock, stale_ns=1_000),
-            meter=meter,
-            clock=self.clock,
-            policy=policy,
-            random=Random(1),
-        )
+        bars, guard = BarBook("paper", [Interval.ONE_MINUTE], 0), FutureGuard(MINUTE_NS, 3)
+        publish = PublishTicks(state, bars, gaps, lines, guard, self.publisher, meter)
+        stale_ns = dict.fromkeys(self.venue.channels, 1_000)
+        report = ReportVenue(self.venue, self.publisher, self.clock, stale_ns=stale_ns)
+        load = LoadInstruments("paper", self.registry, Coverage(["paper"]), source)
+        random = Random(1)
+        run_feed = RunFeed(publish, lines, gaps, self.source, report, meter, self.clock, policy, random)
+        self.run = RunVenue(feeds, load.carried, load, run_feed, publish, report, self.clock, policy, random)
 
     @property
     def states(self) -> list[FeedState]:
@@ -74,8 +77,9 @@ async def running(
     source: FakeInstruments | None = None,
     symbols: Sequence[str] = ("AAPL",),
     policy: FeedPolicy = SOON,
+    memory: FakeTrades | None = None,
 ) -> AsyncIterator[World]:
-    world = World(feeds, source or FakeInstruments("AAPL", "BTC-USDT"), symbols, policy)
+    world = World(feeds, source or FakeInstruments("AAPL", "BTC-USDT"), symbols, policy, memory)
     task = asyncio.create_task(world.run())
     try:
         yield world
@@ -105,7 +109,7 @@ async def test_after_a_loss_it_connects_again_and_tells_the_gap() -> None:
 
     assert world.states == [FeedState.UP, FeedState.DOWN, FeedState.UP]
     assert [(gap.from_time_ns, gap.to_time_ns, gap.reason) for gap in world.publisher.gaps] == [
-        (NOON_NS, NOON_NS + 50, "reset")
+        (NOON_NS, NOON_NS + 50, "quotes missed: reset")
     ]
     assert world.counts.reconnects == 1
 

@@ -1,0 +1,182 @@
+"""One symbol's trades in the venue's order, each once: what a loss has left out is waited for, not jumped over.
+
+A line flows until its connection is lost, or a number is missing. Then it is open: what comes live is held back
+until the venue's memory has filled the hole, or until the hole is given up and told as a gap.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from services.market_data.domain.blocks import joined, picked
+from services.market_data.domain.gaps import Gap
+from trading.market import TradeBlock
+
+Key = tuple[str, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The newest trade that was passed on, and its venue time; `trade_id` is empty before the first."""
+
+    symbol: str
+    trade_id: str
+    time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class LineRules:
+    """Bounds of a line: ids remembered (at least), live trades held back while a hole is being filled."""
+
+    ids_kept: int = 4096
+    held_most: int = 65_536
+
+
+class Passed(NamedTuple):
+    """Trades that may go on, in order, and the hole before them if there is one that stays."""
+
+    block: TradeBlock | None = None
+    gap: Gap | None = None
+
+
+class TradeLine(ABC):
+    """What every kind of line has: a mark, a reason while it is open, and what is held back meanwhile."""
+
+    def __init__(self, venue: str, symbol: str, rules: LineRules) -> None:
+        self._venue, self._symbol, self._rules = venue, symbol, rules
+        self._mark = Mark(symbol, "", 0)
+        self._reason = ""
+        self._held: list[TradeBlock] = []
+        self._old_held = 0  # blocks that were held before the newest connection began
+        self._hole_from_ns: int | None = None
+
+    @property
+    def mark(self) -> Mark:
+        """Where the line stands."""
+        return self._mark
+
+    @property
+    def is_open(self) -> bool:
+        """Something may be missing after the mark."""
+        return bool(self._reason)
+
+    @property
+    def is_full(self) -> bool:
+        """More is held back than there is room for: the hole has to be given up."""
+        return sum(map(len, self._held)) > self._rules.held_most
+
+    def begin(self, time_ns: int) -> None:
+        """A connection carries the symbol from venue time `time_ns` on."""
+        self._old_held = len(self._held)
+        if not self._mark.time_ns:
+            self._mark = Mark(self._symbol, "", time_ns)
+
+    def hold(self, reason: str) -> None:
+        """The connection is gone; of several reasons the first stands."""
+        if self._mark.time_ns:
+            self._reason = self._reason or reason
+
+    def take(self, block: TradeBlock) -> Passed:
+        """Live trades came; those that may go on."""
+        if self.is_open:
+            self._held.append(block)
+            return Passed()
+        return self._pass(self._next(block))
+
+    def fill(self, remembered: TradeBlock | None) -> Passed:
+        """The venue's memory since the mark, its own trade included, oldest first; closes the line when it is whole."""
+        whole = self._is_whole(remembered)
+        found = [] if remembered is None else [remembered]
+        if whole:
+            found += self._release()
+        return self._pass(self._next(joined(found)) if found else None)
+
+    def give_up(self) -> Passed:
+        """Close the line without what is missing: a gap, told with the first trade after it."""
+        if self._hole_from_ns is None:
+            self._hole_from_ns = self._mark.time_ns
+        reason = self._reason
+        held = self._release()
+        return self._pass(self._next(joined(held)) if held else None, reason)
+
+    def _release(self) -> list[TradeBlock]:
+        held, self._held = self._held, []
+        self._old_held = 0
+        self._reason = ""
+        return held
+
+    def _live(self) -> list[TradeBlock]:
+        """What the newest connection has brought."""
+        return self._held[self._old_held :]
+
+    def _pass(self, block: TradeBlock | None, reason: str = "") -> Passed:
+        if block is None or not len(block):
+            return Passed()
+        gap = None
+        if self._hole_from_ns is not None:
+            from_ns, self._hole_from_ns = self._hole_from_ns, None
+            to_ns = max(int(block.event_time_ns[self._whole_from(block)]), from_ns)
+            told = f"trades missed: {reason or 'the venue does not remember them'}"
+            gap = Gap(self._venue, self._symbol, from_ns, to_ns, told)
+        self._mark = Mark(self._symbol, block.trade_ids[-1], max(int(block.event_time_ns[-1]), self._mark.time_ns))
+        return Passed(block, gap)
+
+    def _whole_from(self, block: TradeBlock) -> int:
+        """The row from which on nothing is missing, when a hole was given up."""
+        return 0
+
+    @abstractmethod
+    def _next(self, block: TradeBlock) -> TradeBlock:
+        """The rows that follow the mark and have not been passed on."""
+
+    @abstractmethod
+    def _is_whole(self, remembered: TradeBlock | None) -> bool:
+        """The venue's memory reaches from the mark to what the newest connection brought."""
+
+
+class NamedLine(TradeLine):
+    """A line whose ids are mere names: what is known is told from what is new by remembering the newest ids.
+
+    An id alone may come from two exchanges of one tape, so price and size belong to what is remembered.
+    """
+
+    def __init__(self, venue: str, symbol: str, rules: LineRules) -> None:
+        super().__init__(venue, symbol, rules)
+        self._seen: set[Key] = set()
+        self._seen_before: set[Key] = set()
+        self._reaches_mark = False
+
+    def hold(self, reason: str) -> None:
+        """The connection is gone; the mark has to be found again in the venue's memory."""
+        if not self.is_open:
+            self._reaches_mark = False
+        super().hold(reason)
+
+    def _next(self, block: TradeBlock) -> TradeBlock:
+        keys = _keys(block)
+        if not (self._seen.isdisjoint(keys) and self._seen_before.isdisjoint(keys)) or len(set(keys)) < len(keys):
+            fresh: dict[Key, int] = {}
+            for row, key in enumerate(keys):
+                if key not in self._seen and key not in self._seen_before:
+                    fresh.setdefault(key, row)
+            keys, block = list(fresh), picked(block, np.array(list(fresh.values()), np.intp))
+        self._remember(keys)
+        return block
+
+    def _remember(self, keys: Sequence[Key]) -> None:
+        self._seen.update(keys)
+        if len(self._seen) >= self._rules.ids_kept:
+            self._seen_before, self._seen = self._seen, set()
+
+    def _is_whole(self, remembered: TradeBlock | None) -> bool:
+        ids = frozenset(() if remembered is None else remembered.trade_ids)
+        self._reaches_mark = self._reaches_mark or not self._mark.trade_id or self._mark.trade_id in ids
+        live = self._live()
+        return self._reaches_mark and (not live or live[0].trade_ids[0] in ids)
+
+
+def _keys(block: TradeBlock) -> list[Key]:
+    return list(zip(block.trade_ids, block.price_nanos.tolist(), block.size_nanos.tolist(), strict=True))
