@@ -91,6 +91,11 @@ def test_an_ed25519_signature_is_good_as_base64() -> None:
     assert code_of(refused) == -1022
 
 
+@pytest.mark.parametrize("signature", ["", "no base64", "\u00e9", base64.b64encode(bytes(64)).decode()])
+def test_what_is_no_signature_of_the_key_is_refused(signature: str) -> None:
+    assert not keys().ed25519.accepts(signature, b"a=1")
+
+
 @pytest.mark.parametrize(("shown", "code"), [(None, -2014), ("", -2014), ("other", -2015), ("k\u00e9y", -2015)])
 def test_a_missing_key_and_a_foreign_key_are_told_apart(shown: str | None, code: int) -> None:
     with pytest.raises(ApiError) as refused:
