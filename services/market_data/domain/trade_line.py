@@ -51,7 +51,7 @@ class TradeLine(ABC):
         self._reason = ""
         self._held: list[TradeBlock] = []
         self._old_held = 0  # blocks that were held before the newest connection began
-        self._hole_from_ns: int | None = None
+        self._hole: tuple[int, str] | None = None  # where a hole that stays begins, and why
 
     @property
     def mark(self) -> Mark:
@@ -96,11 +96,9 @@ class TradeLine(ABC):
 
     def give_up(self) -> Passed:
         """Close the line without what is missing: a gap, told with the first trade after it."""
-        if self._hole_from_ns is None:
-            self._hole_from_ns = self._mark.time_ns
-        reason = self._reason
+        self._hole = self._hole or (self._mark.time_ns, self._reason)
         held = self._release()
-        return self._pass(self._next(joined(held)) if held else None, reason)
+        return self._pass(self._next(joined(held)) if held else None)
 
     def _release(self) -> list[TradeBlock]:
         held, self._held = self._held, []
@@ -112,15 +110,14 @@ class TradeLine(ABC):
         """What the newest connection has brought."""
         return self._held[self._old_held :]
 
-    def _pass(self, block: TradeBlock | None, reason: str = "") -> Passed:
+    def _pass(self, block: TradeBlock | None) -> Passed:
         if block is None or not len(block):
             return Passed()
         gap = None
-        if self._hole_from_ns is not None:
-            from_ns, self._hole_from_ns = self._hole_from_ns, None
+        if self._hole is not None:
+            (from_ns, reason), self._hole = self._hole, None
             to_ns = max(int(block.event_time_ns[self._whole_from(block)]), from_ns)
-            told = f"trades missed: {reason or 'the venue does not remember them'}"
-            gap = Gap(self._venue, self._symbol, from_ns, to_ns, told)
+            gap = Gap(self._venue, self._symbol, from_ns, to_ns, f"trades missed: {reason}")
         self._mark = Mark(self._symbol, block.trade_ids[-1], max(int(block.event_time_ns[-1]), self._mark.time_ns))
         return Passed(block, gap)
 

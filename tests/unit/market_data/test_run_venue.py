@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from random import Random
 
+import numpy as np
 import structlog
 from builders.market import CRYPTO, EQUITY, NOON_NS, a_quote_block, a_trade_block
 from fakes.market_data import FakeFeed, FakeInstruments, FakePublisher, FakeSession, FakeTrades, eventually
@@ -14,6 +15,7 @@ from structlog.testing import capture_logs
 from fleet.metrics import Metrics
 from services.market_data.adapters.metered_counts import MeteredCounts
 from services.market_data.domain.bars import BarBook
+from services.market_data.domain.blocks import picked
 from services.market_data.domain.coverage import Coverage
 from services.market_data.domain.feed import FeedLost, FeedRefused, FeedState, Venue
 from services.market_data.domain.future import FutureGuard
@@ -112,6 +114,50 @@ async def test_after_a_loss_it_connects_again_and_tells_the_gap() -> None:
         (NOON_NS, NOON_NS + 50, "quotes missed: reset")
     ]
     assert world.counts.reconnects == 1
+
+
+async def test_trades_that_a_loss_left_out_are_filled_in_before_the_next_live_ones() -> None:
+    times = [NOON_NS + at for at in range(4)]
+    whole = a_trade_block((10, 1), (11, 1), (12, 1), (13, 1), times_ns=times)
+    before, after = picked(whole, np.array([0])), picked(whole, np.array([3]))
+    first = FakeSession().say(Ticks(trades=(before,))).end(FeedLost("reset"))
+    second = FakeSession().say(Ticks(trades=(after,)))
+    async with running(FakeFeed([first, second]), memory=FakeTrades({"AAPL": whole})) as world:
+        await eventually(lambda: sum(len(block) for block, _ in world.publisher.trade_blocks) == 4)
+
+    blocks = world.publisher.trade_blocks
+    assert [name for block, _ in blocks for name in block.trade_ids] == ["0", "1", "2", "3"]
+    assert ([first for _, first in blocks], world.publisher.gaps) == ([0, 1], [])
+
+
+async def test_a_refusal_lets_go_what_was_held_back_and_tells_the_gap() -> None:
+    whole = a_trade_block((10, 1), (11, 1), times_ns=[NOON_NS, NOON_NS + 9])
+    first = FakeSession().say(Ticks(trades=(picked(whole, np.array([0])),))).end(FeedLost("reset"))
+    second = FakeSession().say(Ticks(trades=(picked(whole, np.array([1])),))).end(FeedRefused("409"))
+    async with running(FakeFeed([first, second])) as world:
+        await eventually(lambda: world.venue.state is FeedState.FAILED)
+
+    assert [name for block, _ in world.publisher.trade_blocks for name in block.trade_ids] == ["0", "1"]
+    assert [gap.reason for gap in world.publisher.gaps] == ["trades missed: reset"]
+
+
+async def test_a_feed_of_coins_that_says_nothing_for_too_long_is_opened_again() -> None:
+    feed = FakeFeed([FakeSession(), FakeSession().say(ticks())], asset_class=CRYPTO, channel="crypto")
+    policy = replace(SOON, silence_s={CRYPTO: 0.05})
+    async with running(feed, symbols=("BTC-USDT",), policy=policy) as world:
+        await eventually(lambda: world.counts.blocks == 1)
+
+    assert "No tick for 0.05 s." in [status.reason.removeprefix("crypto: ") for status in world.publisher.statuses]
+
+
+async def test_the_venue_s_own_word_on_when_to_come_back_is_kept() -> None:
+    feed = FakeFeed([FeedLost("429", retry_after_s=3_600)])
+    async with running(feed):
+        await eventually(lambda: len(feed.opened) == 1)
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+
+    assert len(feed.opened) == 1
 
 
 async def test_a_venue_that_is_away_is_tried_until_it_is_there() -> None:
