@@ -13,6 +13,8 @@ from services.market_data.domain.bar_query import bar_query
 from services.market_data.domain.feed import Venue
 from services.market_data.domain.registry import Registry
 from services.market_data.domain.stats import VenueCounts
+from services.market_data.ports import HistoryQueries
+from services.market_data.usecases.get_historical import GetHistorical
 from services.market_data.usecases.get_quote import GetQuote
 from services.market_data.usecases.list_bars import ListBars
 from services.market_data.usecases.stream_quotes import QuoteStreams
@@ -29,6 +31,9 @@ class MarketDataServicer(pb_grpc.MarketDataServiceServicer):
     get_quote: GetQuote
     streams: QuoteStreams
     list_bars: ListBars
+    get_historical: GetHistorical
+    queries: HistoryQueries
+    frame_rows_most: int
     stats: Sequence[tuple[Venue, VenueCounts]]
     feed_id: str
     clock: Clock
@@ -57,6 +62,22 @@ class MarketDataServicer(pb_grpc.MarketDataServiceServicer):
         ).resumed(request.cursor)
         bars, rest = await self.list_bars(query)
         return pb.ListBarsResponse(bars=map(translate.bar, bars), next_cursor=rest.cursor())
+
+    async def GetHistorical(
+        self, request: pb.GetHistoricalRequest, context: Context
+    ) -> AsyncIterator[pb.GetHistoricalResponse]:
+        symbols = [await self.get_historical.symbol(symbol) for symbol in request.symbols]
+        query = translate.frame_query(request, symbols, self.clock.now_ns(), rows_most=self.frame_rows_most)
+        for part in translate.historical(await self.get_historical(query)):
+            yield part
+
+    async def QueryHistory(
+        self, request: pb.QueryHistoryRequest, context: Context
+    ) -> AsyncIterator[pb.QueryHistoryResponse]:
+        as_json = request.format == pb.HISTORY_FORMAT_JSON
+        found = await self.queries.query(request.sql, request.row_limit, as_json=as_json)
+        for part in translate.answered(found):
+            yield part
 
     async def ListInstruments(self, request: pb.ListInstrumentsRequest, context: Context) -> pb.ListInstrumentsResponse:
         return pb.ListInstrumentsResponse(instruments=map(translate.instrument, self.registry.all()))

@@ -1,12 +1,20 @@
 """Between the words of the trade and the protobuf messages of market_data."""
 
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 from fleet.blocks import quotes_message
 from neuraltrader.market_data.v1 import market_data_pb2 as pb
 from neuraltrader.market_data.v1 import market_data_service_pb2 as rpc_pb
 from services.market_data.domain.feed import FeedState, Venue, VenueStatus
+from services.market_data.domain.frame_query import Aggregate, FrameQuery, selection
+from services.market_data.domain.frame_query import frame_query as checked_query
 from services.market_data.domain.gaps import Gap
+from services.market_data.domain.history import Kind
 from services.market_data.domain.quotes import NewestQuote
 from services.market_data.domain.stats import VenueCounts
+from services.market_data.ports import EncodedFrame
+from trading.errors import InvalidArgument
 from trading.instruments import Instrument
 from trading.market import Bar, QuoteBlock
 
@@ -16,6 +24,13 @@ _STATES = {
     FeedState.STALE: pb.VENUE_STATE_STALE,
     FeedState.FAILED: pb.VENUE_STATE_FAILED,
 }
+_KINDS = {
+    rpc_pb.HISTORY_KIND_UNSPECIFIED: Kind.BARS,
+    rpc_pb.HISTORY_KIND_BARS: Kind.BARS,
+    rpc_pb.HISTORY_KIND_QUOTES: Kind.QUOTES,
+    rpc_pb.HISTORY_KIND_TRADES: Kind.TRADES,
+}
+SLICE_BYTES = 1024 * 1024
 
 
 def quote(newest: NewestQuote, *, stale: bool) -> pb.Quote:
@@ -91,3 +106,46 @@ def venue_stats(venue: Venue, counts: VenueCounts) -> rpc_pb.VenueStats:
         reconnects=counts.reconnects,
         state=_STATES[venue.state],
     )
+
+
+def frame_query(
+    request: rpc_pb.GetHistoricalRequest, symbols: Sequence[str], now_ns: int, *, rows_most: int
+) -> FrameQuery:
+    """A question about the past, checked; raises InvalidArgument with the field."""
+    if request.kind not in _KINDS:
+        raise InvalidArgument("Expected bars, quotes or trades.", field="kind", value=request.kind)
+    rows = selection(
+        _KINDS[request.kind],
+        tuple(symbols),
+        request.interval,
+        request.start_time_ns,
+        request.end_time_ns,
+        request.venue,
+        now_ns,
+    )
+    return checked_query(
+        rows,
+        columns=request.columns,
+        filter_text=request.filter,
+        group_by=request.group_by,
+        aggregates=[Aggregate(one.column, one.function, one.name) for one in request.aggregates],
+        row_limit=request.row_limit,
+        rows_most=rows_most,
+    )
+
+
+def historical(found: EncodedFrame) -> Iterator[rpc_pb.GetHistoricalResponse]:
+    """A table in slices."""
+    return _sliced(found, rpc_pb.GetHistoricalResponse)
+
+
+def answered(found: EncodedFrame) -> Iterator[rpc_pb.QueryHistoryResponse]:
+    """The answer of a query in slices."""
+    return _sliced(found, rpc_pb.QueryHistoryResponse)
+
+
+def _sliced(found: EncodedFrame, response: Any) -> Iterator[Any]:
+    """Bytes small enough for one message each; what they amount to comes with the first."""
+    yield response(data=bytes(found.data[:SLICE_BYTES]), rows=found.rows, truncated=found.truncated)
+    for start in range(SLICE_BYTES, len(found.data), SLICE_BYTES):
+        yield response(data=bytes(found.data[start : start + SLICE_BYTES]))

@@ -21,13 +21,17 @@ from services.market_data.adapters.alpaca_stream import AlpacaFeed
 from services.market_data.adapters.alpaca_trades import AlpacaTrades
 from services.market_data.adapters.metered_counts import MeteredCounts
 from services.market_data.adapters.nats_publisher import NatsPublisher
+from services.market_data.adapters.query_pool import QueryLimits, open_query_pool
+from services.market_data.adapters.recording_publisher import RecordingPublisher
 from services.market_data.adapters.shared_quotes import SharedQuotes
+from services.market_data.adapters.stored_history import Retention, StoredHistory
 from services.market_data.adapters.venue_socket import StreamLimits
 from services.market_data.domain.bars import BarBook
 from services.market_data.domain.coverage import Coverage
 from services.market_data.domain.feed import CHANNELS, Venue
 from services.market_data.domain.future import FutureGuard
 from services.market_data.domain.gaps import GapWatch
+from services.market_data.domain.history_buffer import HistoryBuffer
 from services.market_data.domain.live_bars import LiveBars
 from services.market_data.domain.quotes import QuoteBoard
 from services.market_data.domain.registry import Registry
@@ -37,13 +41,16 @@ from services.market_data.domain.trade_lines import TradeLines
 from services.market_data.ports import HistorySource, InstrumentSource, MarketFeed, MarketPublisher, TradeSource
 from services.market_data.rpc import MarketDataServicer
 from services.market_data.settings import Settings
+from services.market_data.usecases.fetch_bars import FetchBars
 from services.market_data.usecases.fill_holes import FillPolicy
+from services.market_data.usecases.get_historical import GetHistorical
 from services.market_data.usecases.get_quote import GetQuote
 from services.market_data.usecases.list_bars import ListBars
 from services.market_data.usecases.load_instruments import LoadInstruments
 from services.market_data.usecases.mirror_quotes import MirrorQuotes
 from services.market_data.usecases.owned_history import OwnedHistory
 from services.market_data.usecases.publish_ticks import MarketState, PublishTicks
+from services.market_data.usecases.record_history import RecordHistory, TidyHistory
 from services.market_data.usecases.report_venue import ReportVenue
 from services.market_data.usecases.run_feed import FeedPolicy, RunFeed
 from services.market_data.usecases.run_venue import RunVenue
@@ -55,6 +62,9 @@ from trading.market import Interval
 
 _MS = 1_000_000
 _SECOND = 1_000_000_000
+_MEGABYTE = 2**20
+HISTORY = "history"
+"""The folder of the history below the data directory."""
 
 
 @asynccontextmanager
@@ -67,19 +77,32 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
         feed_id = new_id()
         board = QuoteBoard()
         streams = QuoteStreams(board, streams_most=settings.stream_clients, blocks_most=settings.stream_blocks)
+        nats = NatsPublisher(bus, feed_id, runtime.clock, patience_s=settings.nats_patience_seconds)
+        buffer, store = HistoryBuffer(settings.history_pending_rows), _store(settings)
+        folder = settings.data_dir / HISTORY
+        queries = await stack.enter_async_context(open_query_pool(folder, _query_limits(settings)))
         market = Market(
             Registry(settings.symbols),
             Coverage(settings.market_data_venues),
             MarketState(board, LiveBars(settings.live_bars), streams),
-            NatsPublisher(bus, feed_id, runtime.clock, patience_s=settings.nats_patience_seconds),
+            RecordingPublisher(nats, buffer) if settings.history_recording else nats,
         )
         desks = [await open_desk(stack, settings, runtime, name, market) for name in settings.market_data_venues]
-        history = OwnedHistory(market.coverage, {desk.venue.name: desk.history for desk in desks})
+        sources = {desk.venue.name: _fetching(desk, store, settings, runtime) for desk in desks}
+        history = OwnedHistory(market.coverage, sources)
+        record = RecordHistory(
+            buffer, store, flush_rows=settings.history_flush_rows, flush_s=settings.history_flush_seconds
+        )
+        stack.push_async_callback(record.flush)  # what came since the last flush, once the loops have ended
+        tidy = TidyHistory(store, tuple(sources), runtime.clock, every_s=settings.history_tidy_seconds)
         servicer = MarketDataServicer(
             registry=market.registry,
             get_quote=GetQuote(market.registry, board, {desk.venue.name: desk.venue for desk in desks}),
             streams=streams,
             list_bars=ListBars(market.registry, history, market.state.live_bars),
+            get_historical=GetHistorical(market.registry, market.coverage, store, sources, market.state.live_bars),
+            queries=queries,
+            frame_rows_most=settings.history_rows,
             stats=[(desk.venue, desk.counts) for desk in desks],
             feed_id=feed_id,
             clock=runtime.clock,
@@ -88,7 +111,7 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
         yield Service(
             register=(lambda server: pb_grpc.add_MarketDataServiceServicer_to_server(servicer, server),),
             service_names=(pb.DESCRIPTOR.services_by_name["MarketDataService"].full_name,),
-            loops={"mirror": mirror, **{desk.venue.name: desk.run for desk in desks}},
+            loops={"mirror": mirror, "record": record, "tidy": tidy, **{desk.venue.name: desk.run for desk in desks}},
             checks={"nats": bus.check, "venue": _check_of([desk.venue for desk in desks])},
         )
 
@@ -176,6 +199,31 @@ async def _client(
 def _stream_limits(settings: Settings) -> StreamLimits:
     return StreamLimits(
         settings.connect_timeout_seconds, settings.mute_after_seconds, settings.frame_bytes_most, settings.frames_ahead
+    )
+
+
+def _store(settings: Settings) -> StoredHistory:
+    return StoredHistory(
+        settings.data_dir / HISTORY,
+        Retention(settings.history_tick_days, settings.history_bar_days),
+        scan_bytes_most=settings.history_scan_megabytes * _MEGABYTE,
+        reads_at_once=settings.history_reads,
+    )
+
+
+def _fetching(desk: Desk, store: StoredHistory, settings: Settings, runtime: Runtime) -> FetchBars:
+    settle_ns = round(settings.history_settle_seconds * _SECOND)
+    return FetchBars(desk.venue.name, desk.history, store, runtime.clock, settle_ns=settle_ns)
+
+
+def _query_limits(settings: Settings) -> QueryLimits:
+    return QueryLimits(
+        seconds=settings.query_seconds,
+        megabytes=settings.query_megabytes,
+        rows=settings.query_rows,
+        answer_bytes=settings.query_answer_megabytes * _MEGABYTE,
+        workers=settings.query_workers,
+        waiting=settings.query_waiting,
     )
 
 

@@ -1,0 +1,77 @@
+"""Tables on the wire: an Arrow IPC stream of one uncompressed record batch, or JSON."""
+
+import base64
+import json
+
+import msgspec
+import polars as pl
+import pyarrow as pa
+
+from services.market_data.adapters.history_tables import Covariance, HistoryFrame
+from services.market_data.ports import EncodedFrame
+
+_JSON_INT64 = (pl.Int64, pl.UInt64)
+_DICTIONARY = pa.dictionary(pa.int32(), pa.utf8())
+
+
+def to_arrow(found: HistoryFrame) -> EncodedFrame:
+    """One record batch, nulls of numbers as NaN, texts as dictionaries: typed arrays on the reader's own buffer."""
+    frame = found.frame.select(_plain(column) for column in found.frame)
+    table = frame.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
+    fields = [_as_dictionary(table.column(name)) for name in table.column_names]
+    batch = pa.record_batch(fields, schema=_schema(table.column_names, fields, found))
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema, options=pa.ipc.IpcWriteOptions(compression=None)) as writer:
+        writer.write_batch(batch)
+    return EncodedFrame(memoryview(sink.getvalue()), len(frame), found.truncated)
+
+
+def to_json(found: HistoryFrame) -> EncodedFrame:
+    """`{"columns", "rows", "truncated"}`; 64-bit whole numbers as strings, what is not a number as null."""
+    columns = {column.name: _json_values(column) for column in found.frame}
+    document = {"columns": columns, "rows": len(found.frame), "truncated": found.truncated}
+    return EncodedFrame(memoryview(msgspec.json.encode(document)), len(found.frame), found.truncated)
+
+
+def _plain(column: pl.Series) -> pl.Series:
+    if column.dtype.is_float():
+        return column.cast(pl.Float64).fill_null(float("nan"))
+    if column.dtype.is_decimal() or (column.dtype.is_integer() and column.null_count()):
+        return column.cast(pl.Float64).fill_null(float("nan"))
+    if column.dtype in (pl.Categorical, pl.Enum):
+        return column.cast(pl.String)
+    return column
+
+
+def _as_dictionary(column: pa.ChunkedArray) -> pa.Array:
+    whole = column.combine_chunks()
+    if isinstance(whole, pa.ChunkedArray):
+        whole = whole.chunk(0) if whole.num_chunks else pa.array([], column.type)
+    if pa.types.is_string(whole.type) or pa.types.is_large_string(whole.type):
+        return whole.cast(pa.utf8()).dictionary_encode().cast(_DICTIONARY)
+    return whole
+
+
+def _schema(names: list[str], columns: list[pa.Array], found: HistoryFrame) -> pa.Schema:
+    metadata = {"truncated": json.dumps(found.truncated)}
+    if found.covariance is not None:
+        metadata |= _covariance_metadata(found.covariance)
+    fields = [pa.field(name, column.type) for name, column in zip(names, columns, strict=True)]
+    return pa.schema(fields, metadata=metadata)
+
+
+def _covariance_metadata(known: Covariance) -> dict[str, str]:
+    packed = base64.b64encode(known.matrix.astype("<f8").tobytes()).decode()
+    return {"covariance": packed, "covariance_symbols": json.dumps(known.symbols)}
+
+
+def _json_values(column: pl.Series) -> list[object]:
+    if column.dtype in _JSON_INT64:
+        return column.cast(pl.String).to_list()
+    if column.dtype.is_float():  # msgspec writes NaN and infinities as null
+        return column.to_list()
+    if column.dtype.is_decimal():
+        return column.cast(pl.Float64).to_list()
+    if column.dtype.is_integer() or column.dtype in (pl.String, pl.Boolean):
+        return column.to_list()
+    return column.cast(pl.String, strict=False).to_list()

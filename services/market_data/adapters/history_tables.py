@@ -1,0 +1,71 @@
+"""The stored files as the tables that a reader sees: lazily scanned, with prices as numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from services.market_data.adapters.history_files import HistoryFiles
+from services.market_data.adapters.tick_frames import PATH_SCHEMA, SCHEMAS
+from services.market_data.domain.history import SHOWN_COLUMNS, STORED_COLUMNS, Kind
+
+_ONE = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Covariance:
+    """N×N float64 of the symbols in their order."""
+
+    symbols: tuple[str, ...]
+    matrix: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HistoryFrame:
+    """A table, whether the limit cut rows off, and the covariance of its bars where it was asked for."""
+
+    frame: pl.DataFrame
+    truncated: bool
+    covariance: Covariance | None = None
+
+
+def scanned(kind: Kind, paths: Sequence[Path]) -> pl.LazyFrame:
+    """The files in their order with the keys of their paths as columns; an empty table when there are none."""
+    keys = {name: dtype for name, dtype in PATH_SCHEMA.items() if kind is Kind.BARS or name != "interval"}
+    if not paths:
+        return pl.LazyFrame(schema={**SCHEMAS[kind], **keys})
+    return pl.scan_parquet(
+        list(paths), glob=False, hive_partitioning=True, hive_schema=keys, try_parse_hive_dates=False
+    )
+
+
+def shown(kind: Kind, stored: pl.LazyFrame) -> pl.LazyFrame:
+    """Stored rows as a reader sees them."""
+    return stored.select(_shown_column(kind, name) for name in SHOWN_COLUMNS[kind])
+
+
+def tables(files: HistoryFiles) -> dict[str, pl.LazyFrame]:
+    """Every table over everything that is stored."""
+    return {kind.value: shown(kind, scanned(kind, _paths(files, kind))) for kind in Kind}
+
+
+def _paths(files: HistoryFiles, kind: Kind) -> list[Path]:
+    return [part.path for partition in files.partitions(kind) for part in files.parts(partition)]
+
+
+def _shown_column(kind: Kind, name: str) -> pl.Expr:
+    time = STORED_COLUMNS[kind][0]
+    match name:
+        case "timestamp_ns":
+            return pl.col(time).alias(name)
+        case "side":
+            return pl.col("side_sign").alias(name)
+        case "bid" | "ask":  # 0 stands for an empty side
+            nanos = pl.col(f"{name}_nanos")
+            return pl.when(nanos > 0).then(nanos / _ONE).alias(name)
+        case _ if f"{name}_nanos" in STORED_COLUMNS[kind]:
+            return (pl.col(f"{name}_nanos") / _ONE).alias(name)
+    return pl.col(name)

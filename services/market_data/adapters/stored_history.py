@@ -1,0 +1,111 @@
+"""The history behind its port: every call of the blocking store runs in a thread, a few at a time."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from services.market_data.domain.frame_query import FrameQuery
+from services.market_data.domain.history import Kind, Partition, Period
+from services.market_data.domain.history_buffer import Recorded
+from services.market_data.ports import EncodedFrame
+from trading.errors import Unavailable
+from trading.market import Bar, Interval
+
+if TYPE_CHECKING:  # half a second to import: paid in a thread by the first call, not by the start of the service
+    from services.market_data.adapters.parquet_store import ParquetStore
+
+Found = TypeVar("Found")
+_TICKS = (Kind.QUOTES, Kind.TRADES)
+_VANISHED_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Days after which recorded ticks and bars go; 0 keeps them."""
+
+    tick_days: int
+    bar_days: int
+
+
+class StoredHistory:
+    """HistoryStore over Parquet files below `folder`; one table opens files of at most `scan_bytes_most`."""
+
+    def __init__(self, folder: Path, retention: Retention, *, scan_bytes_most: int, reads_at_once: int) -> None:
+        self._folder, self._retention, self._scan_bytes_most = folder, retention, scan_bytes_most
+        self._reads = asyncio.Semaphore(reads_at_once)
+        self._writes = asyncio.Lock()
+
+    async def record(self, recorded: Recorded) -> int:
+        """See `ports.HistoryStore`."""
+        async with self._writes:
+            return await self._threaded(lambda store: store.record(recorded))
+
+    async def whole(self, venue: str, symbol: str, interval: Interval, among: Sequence[Period]) -> set[Period]:
+        """See `ports.HistoryStore`."""
+        partitions = {Partition(Kind.BARS, venue, symbol, period, interval) for period in among}
+        return await self._threaded(lambda store: {part.period for part in partitions if store.is_whole(part)})
+
+    async def keep_whole(self, venue: str, symbol: str, interval: Interval, told: Mapping[Period, list[Bar]]) -> None:
+        """See `ports.HistoryStore`."""
+
+        def keep(store: "ParquetStore") -> None:
+            for period, bars in told.items():
+                store.keep_whole(Partition(Kind.BARS, venue, symbol, period, interval), bars)
+
+        async with self._writes:
+            await self._threaded(keep)
+
+    async def bars(
+        self, venue: str, symbols: Sequence[str], interval: Interval, start_ns: int, end_ns: int
+    ) -> dict[str, list[Bar]]:
+        """See `ports.HistoryStore`."""
+        async with self._reads:
+            return await self._threaded(lambda store: store.bars(venue, symbols, interval, start_ns, end_ns))
+
+    async def holds(self, symbol: str) -> bool:
+        """See `ports.HistoryStore`."""
+        return await self._threaded(lambda store: any(store.files.partitions(kind, symbols=[symbol]) for kind in Kind))
+
+    async def frame(self, query: FrameQuery, fresh: Sequence[Bar]) -> EncodedFrame:
+        """See `ports.HistoryStore`."""
+
+        def read(store: "ParquetStore") -> EncodedFrame:
+            from services.market_data.adapters.arrow_frames import to_arrow
+            from services.market_data.adapters.history_frames import HistoryFrames
+
+            return to_arrow(HistoryFrames(store, scan_bytes_most=self._scan_bytes_most).read(query, fresh))
+
+        async with self._reads:
+            return await self._threaded(read)
+
+    async def tidy(self, venues: Sequence[str], now_ns: int) -> None:
+        """See `ports.HistoryStore`."""
+
+        def tidy(store: "ParquetStore") -> None:
+            store.compact()
+            for kinds, days in ((_TICKS, self._retention.tick_days), ((Kind.BARS,), self._retention.bar_days)):
+                for venue in venues if days else ():
+                    store.retain(kinds, venue, days, now_ns)
+
+        async with self._writes:
+            await self._threaded(tidy)
+
+    async def _threaded(self, work: "Callable[[ParquetStore], Found]") -> Found:
+        try:
+            return await asyncio.to_thread(self._work, work)
+        except OSError as error:
+            raise Unavailable(f"The history cannot be read or written: {error.strerror or error}.") from error
+
+    def _work(self, work: "Callable[[ParquetStore], Found]") -> Found:
+        """Again when a file was merged away between being found and being read."""
+        from services.market_data.adapters.parquet_store import ParquetStore
+
+        store = ParquetStore(self._folder)
+        for _ in range(_VANISHED_TRIES - 1):
+            try:
+                return work(store)
+            except FileNotFoundError:
+                continue
+        return work(store)
