@@ -113,7 +113,11 @@ class Interval(StrEnum):
 
 
 class Bar(NamedTuple):
-    """One time bar; `timestamp_ns` is its start. Prices in nanos, volume as float64."""
+    """One bar; `timestamp_ns` is its start. Prices in nanos, volume as float64.
+
+    `interval` is an `Interval` or, for a bar that ends with what was traded, `tick-N`, `volume-N` or `value-N`.
+    `revision` says how often it was published before; `close_time_ns` is the time of its last tick, 0 if unknown.
+    """
 
     symbol: str
     interval: str
@@ -126,3 +130,5 @@ class Bar(NamedTuple):
     vwap_nanos: int
     trade_count: int
     venue: str
+    revision: int = 0
+    close_time_ns: int = 0

@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 
+from services.market_data.domain.activity_bars import ActivityRule, parse_rule
 from trading.clock import DAY_NS, SECOND_NS
 from trading.errors import InvalidArgument
 from trading.market import Bar, Interval
@@ -21,7 +22,7 @@ class BarQuery:
     """Bars that start in [start, end) of symbols in the caller's order; `index` and `from_ns` say how far we are."""
 
     symbols: tuple[str, ...]
-    interval: Interval
+    interval: Interval | ActivityRule
     start_ns: int
     end_ns: int
     page_size: int
@@ -36,6 +37,8 @@ class BarQuery:
     @property
     def bars_per_symbol(self) -> int:
         """The most bars that one symbol can have in the range; one more for the day that a clock change moves."""
+        if isinstance(self.interval, ActivityRule):
+            return PAGE_MOST
         length_ns = self.interval.seconds * SECOND_NS
         return (self.end_ns - self.start_ns) // length_ns + 2
 
@@ -74,7 +77,7 @@ class BarQuery:
         return resumed
 
     def _digest(self) -> str:
-        return hashlib.sha256("\x1f".join((self.interval, *self.symbols)).encode()).hexdigest()[:16]
+        return hashlib.sha256("\x1f".join((str(self.interval), *self.symbols)).encode()).hexdigest()[:16]
 
 
 def bar_query(
@@ -96,11 +99,13 @@ def bar_query(
     return BarQuery(symbols, _interval(interval), start_ns, end_ns, _page_size(page_size), 0, start_ns)
 
 
-def _interval(text: str) -> Interval:
+def _interval(text: str) -> Interval | ActivityRule:
     try:
-        return Interval(text or "1m")
+        return Interval(text or "1m") if "-" not in text else parse_rule(text)
     except ValueError as error:
-        raise InvalidArgument("Expected 1m, 5m, 1h or 1d.", field="interval", value=text[:16]) from error
+        raise InvalidArgument(
+            "Expected 1m, 5m, 1h, 1d, tick-N, volume-N or value-N.", field="interval", value=text[:16]
+        ) from error
 
 
 def _page_size(size: int) -> int:

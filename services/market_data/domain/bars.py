@@ -1,138 +1,211 @@
 """Time bars from trades, in exact integers; from mid quotes for a symbol that has never traded in this run.
 
-A bar stays open until the symbol's own time has passed its end by the grace, so trades may come late and out
-of order within it. Open and close are the first and last by venue time, and by arrival among equals.
+A bar is published when the symbol's own time has passed its end by the grace. For a while after that, trades that
+come late and corrections of the venue still change it; then it is published again as its next revision.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 
-import numpy as np
-
+from services.market_data.domain.activity_bars import ActivityBars, ActivityRule
+from services.market_data.domain.corrections import TradeCorrection, TradeLog
+from services.market_data.domain.market_days import MarketDays, StartOf, start_of
+from services.market_data.domain.open_bar import OpenBar, by_start, fold, merged, mids
+from trading.clock import MINUTE_NS, SECOND_NS
 from trading.market import Bar, Int64Column, Interval, QuoteBlock, TradeBlock
-from trading.money import ONE, divide_half_even
+
+REVISABLE_NS = 15 * MINUTE_NS
+TRADES_KEPT = 100_000
 
 
 @dataclass(slots=True)
-class OpenBar:
-    """A bar in the making; prices in nanos, `size_nanos` and `notional` (nanos²) are unbounded ints."""
+class _Made:
+    """A bar, how often it was published, and whether all its trades were cancelled."""
 
-    open_time_ns: int
-    open_nanos: int
-    high_nanos: int
-    low_nanos: int
-    close_time_ns: int
-    close_nanos: int
-    size_nanos: int = 0
-    notional: int = 0
-    trade_count: int = 0
+    bar: OpenBar
+    published: int = 0
+    withdrawn: bool = False
 
-    def include(self, later: "OpenBar") -> None:
-        """Take in the prices of ticks that arrived after all of this bar's."""
-        if later.open_time_ns < self.open_time_ns:
-            self.open_time_ns, self.open_nanos = later.open_time_ns, later.open_nanos
-        if later.close_time_ns >= self.close_time_ns:
-            self.close_time_ns, self.close_nanos = later.close_time_ns, later.close_nanos
-        self.high_nanos = max(self.high_nanos, later.high_nanos)
-        self.low_nanos = min(self.low_nanos, later.low_nanos)
-        self.size_nanos += later.size_nanos
-        self.notional += later.notional
-        self.trade_count += later.trade_count
+    def include(self, part: OpenBar) -> None:
+        if self.withdrawn:
+            self.bar, self.withdrawn = part, False
+        else:
+            self.bar.include(part)
 
-    @property
-    def vwap_nanos(self) -> int:
-        """Σ price × size / Σ size, rounded half-even; the close when nothing was traded."""
-        return divide_half_even(self.notional, self.size_nanos) if self.size_nanos else self.close_nanos
+    def replace(self, bar: OpenBar | None) -> None:
+        """Stand corrected; of a bar without trades the last price remains, and no volume."""
+        self.withdrawn = bar is None
+        if bar is not None:
+            self.bar = bar
+        else:
+            self.bar.size_nanos = self.bar.notional = self.bar.trade_count = 0
+
+
+@dataclass(slots=True)
+class _Level:
+    """The bars of one length, by their start."""
+
+    interval: Interval
+    start_of: StartOf
+    made: dict[int, _Made] = field(default_factory=dict)
+    changed: set[int] = field(default_factory=set)
+    closed_until_ns: int = 0
+
+    def include(self, time_ns: int, part: OpenBar) -> None:
+        start_ns = self.start_of(time_ns)
+        if (made := self.made.get(start_ns)) is None:
+            self.made[start_ns] = _Made(merged([part]) or part)  # a copy: the levels must not share one bar
+        else:
+            made.include(part)
+        if start_ns < self.closed_until_ns:
+            self.changed.add(start_ns)
+
+    def replace(self, start_ns: int, bar: OpenBar | None) -> None:
+        self.made[start_ns].replace(bar)
+        if start_ns < self.closed_until_ns:
+            self.changed.add(start_ns)
+
+    def due(self, time_ns: int) -> list[int]:
+        """Starts of the bars to publish at a moment: those that it ends, and those that changed after their end."""
+        until_ns = self.start_of(time_ns)
+        if until_ns > self.closed_until_ns:
+            self.changed.update(start for start in self.made if self.closed_until_ns <= start < until_ns)
+            self.closed_until_ns = until_ns
+        due, self.changed = sorted(self.changed), set()
+        return due
+
+    def parts(self, start_ns: int, above: "_Level") -> list[OpenBar]:
+        """This level's bars that make up a bar of the level above."""
+        return [
+            self.made[start].bar
+            for start in sorted(self.made)
+            if above.start_of(start) == start_ns and not self.made[start].withdrawn
+        ]
+
+    def forget(self, before_ns: int) -> None:
+        if self.made and next(iter(self.made)) < before_ns:  # the first is about the oldest
+            self.made = {start: made for start, made in self.made.items() if start >= before_ns}
 
 
 class SymbolBars:
-    """The open bars of one symbol; at most two with trades that are late by no more than the grace."""
+    """The bars of one symbol, of several lengths that nest, the shortest first."""
 
-    def __init__(self, venue: str, symbol: str, interval: Interval, grace_ns: int) -> None:
-        self._venue, self._symbol, self._interval = venue, symbol, interval
-        self._length_ns = interval.seconds * ONE
-        self._grace_ns = grace_ns
-        self._open: dict[int, OpenBar] = {}
-        self._closed_until_ns = 0
+    def __init__(
+        self, venue: str, symbol: str, intervals: Sequence[Interval], days: MarketDays, grace_ns: int, revisable_ns: int
+    ) -> None:
+        self._venue, self._symbol = venue, symbol
+        self._levels = [_Level(interval, start_of(interval, days)) for interval in intervals]
+        self._shortest_ns = intervals[0].seconds * SECOND_NS
+        self._grace_ns, self._revisable_ns = grace_ns, revisable_ns
         self._newest: tuple[int, int] | None = None
         self._trades_seen = False
+        self._final_until_ns = 0
         self.late = 0
 
     def add_trades(self, block: TradeBlock) -> list[Bar]:
-        """Take in trades; the bars that they closed, oldest first."""
+        """Take in trades; the bars that they closed or changed, oldest first."""
         if not self._trades_seen:
             self._trades_seen = True
-            self._open.clear()  # mids are only for symbols without trades
+            for level in self._levels:
+                level.made.clear()  # mids are only for symbols without trades
         self._add(block.event_time_ns, block.price_nanos, block.size_nanos)
         return self._hear(block)
 
     def add_quotes(self, block: QuoteBlock) -> list[Bar]:
         """Take in quotes: they move the symbol's time and, as long as it has no trades, make its bars."""
         if not self._trades_seen:
-            self._add(*_mids(block), None)
+            self._add(*mids(block), None)
         return self._hear(block)
 
     def wait(self, now_ns: int) -> list[Bar]:
         """Nothing came until `now_ns`: the venue's time has moved on by as much as ours since its newest tick."""
         event_ns, receive_ns = self._newest or (0, now_ns)
-        return self._close(event_ns + max(now_ns - receive_ns, 0))
+        return self._publish(event_ns + max(now_ns - receive_ns, 0))
+
+    def correct(self, time_ns: int, log: TradeLog) -> list[Bar]:
+        """A trade of that time was changed in the log; its bars, again where they had been published."""
+        shortest = self._levels[0]
+        start_ns = shortest.start_of(time_ns)
+        if start_ns not in shortest.made or start_ns < self._final_until_ns:
+            return []
+        trades = log.between(self._symbol, start_ns, start_ns + self._shortest_ns)
+        if trades is None:
+            return []
+        shortest.replace(start_ns, fold(*trades) if len(trades[0]) else None)
+        for below, level in zip(self._levels, self._levels[1:], strict=False):
+            above_ns = level.start_of(start_ns)
+            level.replace(above_ns, merged(below.parts(above_ns, level)))
+        return self._publish(self._newest[0] if self._newest else 0)
 
     def _hear(self, block: QuoteBlock | TradeBlock) -> list[Bar]:
         event_ns = int(block.event_time_ns.max())
         if self._newest is None or event_ns >= self._newest[0]:
             self._newest = event_ns, int(block.receive_time_ns[-1])
-        return self._close(self._newest[0])
+        return self._publish(self._newest[0])
 
     def _add(self, times_ns: Int64Column, prices: Int64Column, sizes: Int64Column | None) -> None:
-        for start_ns, rows in _by_start(times_ns, self._length_ns):
-            if start_ns < self._closed_until_ns:
+        for start_ns, rows in by_start(times_ns, self._shortest_ns):
+            if start_ns < self._final_until_ns:
                 self.late += len(times_ns[rows])
                 continue
-            part = _fold(times_ns[rows], prices[rows], None if sizes is None else sizes[rows])
-            if (bar := self._open.get(start_ns)) is None:
-                self._open[start_ns] = part
-            else:
-                bar.include(part)
+            part = fold(times_ns[rows], prices[rows], None if sizes is None else sizes[rows])
+            for level in self._levels:
+                level.include(start_ns, part)
 
-    def _close(self, time_ns: int) -> list[Bar]:
-        until_ns = (time_ns - self._grace_ns) // self._length_ns * self._length_ns
-        if until_ns <= self._closed_until_ns:
-            return []
-        self._closed_until_ns = until_ns
-        ended = sorted(start_ns for start_ns in self._open if start_ns < until_ns)
-        return [self._bar(start_ns, self._open.pop(start_ns)) for start_ns in ended]
+    def _publish(self, time_ns: int) -> list[Bar]:
+        past_ns = max(time_ns - self._grace_ns, 0)
+        bars = [self._bar(level, start_ns) for level in self._levels for start_ns in level.due(past_ns)]
+        if bars:
+            self._forget(max(past_ns - self._revisable_ns, 0))
+        return bars
 
-    def _bar(self, start_ns: int, bar: OpenBar) -> Bar:
-        return Bar(
-            symbol=self._symbol,
-            interval=self._interval,
-            timestamp_ns=start_ns,
-            open_nanos=bar.open_nanos,
-            high_nanos=bar.high_nanos,
-            low_nanos=bar.low_nanos,
-            close_nanos=bar.close_nanos,
-            volume=bar.size_nanos / ONE,
-            vwap_nanos=bar.vwap_nanos,
-            trade_count=bar.trade_count,
-            venue=self._venue,
-        )
+    def _forget(self, before_ns: int) -> None:
+        """Bars that can no longer change go, as soon as no longer bar is made of them."""
+        self._final_until_ns = self._levels[0].start_of(before_ns)
+        for level, above in zip(self._levels, [*self._levels[1:], self._levels[-1]], strict=True):
+            level.forget(above.start_of(before_ns))
+
+    def _bar(self, level: _Level, start_ns: int) -> Bar:
+        made = level.made[start_ns]
+        made.published += 1
+        return made.bar.bar(self._venue, self._symbol, level.interval, start_ns, made.published - 1)
 
 
 class BarBook:
-    """The bars of every symbol of a venue."""
+    """The bars of every symbol of a venue: of time, and of activity where rules are given."""
 
-    def __init__(self, venue: str, interval: Interval, grace_ns: int) -> None:
-        self._venue, self._interval, self._grace_ns = venue, interval, grace_ns
+    def __init__(
+        self,
+        venue: str,
+        intervals: Iterable[Interval],
+        grace_ns: int,
+        *,
+        revisable_ns: int = REVISABLE_NS,
+        trades_kept: int = TRADES_KEPT,
+        rules: Iterable[ActivityRule] = (),
+        zone_of: Callable[[str], str] = lambda _symbol: "UTC",
+    ) -> None:
+        self._venue, self._grace_ns, self._revisable_ns = venue, grace_ns, revisable_ns
+        self._intervals = sorted(intervals, key=lambda interval: interval.seconds)
+        self._rules, self._zone_of = tuple(rules), zone_of
+        self._log = TradeLog(trades_kept)
         self._symbols: dict[str, SymbolBars] = {}
+        self._activity: dict[str, ActivityBars] = {}
+        self.uncorrected = 0
 
     @property
     def late(self) -> int:
-        """Trades that came after their bar was closed."""
+        """Trades that came when their bar could no longer change."""
         return sum(bars.late for bars in self._symbols.values())
 
     def add_trades(self, block: TradeBlock) -> list[Bar]:
-        """Take in trades; the bars that they closed."""
-        return self._of(block.symbol).add_trades(block)
+        """Take in trades; the bars that they closed or changed."""
+        if block.trade_ids:
+            self._log.add(block)
+        bars = self._of(block.symbol).add_trades(block)
+        if self._rules:
+            bars += self._activity_of(block.symbol).add_trades(block)
+        return bars
 
     def add_quotes(self, block: QuoteBlock) -> list[Bar]:
         """Take in quotes; the bars that they closed."""
@@ -142,50 +215,22 @@ class BarBook:
         """Close what silence until `now_ns` (receive time) has ended."""
         return [bar for bars in self._symbols.values() for bar in bars.wait(now_ns)]
 
-    def _of(self, symbol: str) -> SymbolBars:
-        if (bars := self._symbols.get(symbol)) is None:
-            bars = self._symbols[symbol] = SymbolBars(self._venue, symbol, self._interval, self._grace_ns)
+    def correct(self, correction: TradeCorrection) -> list[Bar]:
+        """Take back or change a trade; the bars that are published again. Bars of activity stay as they were."""
+        time_ns = self._log.correct(correction)
+        bars = [] if time_ns is None else self._of(correction.symbol).correct(time_ns, self._log)
+        self.uncorrected += not bars
         return bars
 
+    def _of(self, symbol: str) -> SymbolBars:
+        if (bars := self._symbols.get(symbol)) is None:
+            days = MarketDays(self._zone_of(symbol))
+            bars = self._symbols[symbol] = SymbolBars(
+                self._venue, symbol, self._intervals, days, self._grace_ns, self._revisable_ns
+            )
+        return bars
 
-def _by_start(times_ns: Int64Column, length_ns: int) -> Iterator[tuple[int, slice | np.ndarray]]:
-    """The rows of each bar: one slice in the usual case that a block lies within one bar."""
-    if not len(times_ns):
-        return
-    first_ns, last_ns = int(times_ns.min()) // length_ns * length_ns, int(times_ns.max()) // length_ns * length_ns
-    if first_ns == last_ns:
-        yield first_ns, slice(None)
-        return
-    starts = times_ns - times_ns % length_ns
-    for start_ns in np.unique(starts):
-        yield int(start_ns), np.flatnonzero(starts == start_ns)
-
-
-def _fold(times_ns: Int64Column, prices: Int64Column, sizes: Int64Column | None) -> OpenBar:
-    first = int(times_ns.argmin())
-    last = len(times_ns) - 1 - int(times_ns[::-1].argmax())
-    bar = OpenBar(
-        open_time_ns=int(times_ns[first]),
-        open_nanos=int(prices[first]),
-        high_nanos=int(prices.max()),
-        low_nanos=int(prices.min()),
-        close_time_ns=int(times_ns[last]),
-        close_nanos=int(prices[last]),
-    )
-    if sizes is not None:
-        # Python ints: a product of two nanos does not fit 64 bits.
-        amounts = sizes.tolist()
-        bar.size_nanos = sum(amounts)
-        bar.notional = sum(price * size for price, size in zip(prices.tolist(), amounts, strict=True))
-        bar.trade_count = len(amounts)
-    return bar
-
-
-def _mids(block: QuoteBlock) -> tuple[Int64Column, Int64Column]:
-    """Times and mids: halfway between bid and ask, rounded down; the one side where the other is empty."""
-    bid, ask, times_ns = block.bid_nanos, block.ask_nanos, block.event_time_ns
-    mids = (bid & ask) + ((bid ^ ask) >> 1)  # the sum of two prices may not fit 64 bits
-    if min(int(bid.min()), int(ask.min())) > 0:
-        return times_ns, mids
-    mids = np.where((bid > 0) & (ask > 0), mids, np.maximum(bid, ask))
-    return times_ns[mids > 0], mids[mids > 0]
+    def _activity_of(self, symbol: str) -> ActivityBars:
+        if (bars := self._activity.get(symbol)) is None:
+            bars = self._activity[symbol] = ActivityBars(self._venue, symbol, self._rules)
+        return bars

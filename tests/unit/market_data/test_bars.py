@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from servers import SHARED_DATA
 
 from services.market_data.domain.bars import BarBook
-from trading.clock import MINUTE_NS, SECOND_NS
+from trading.clock import DAY_NS, MINUTE_NS, SECOND_NS
 from trading.market import Bar, Interval, TradeBlock
 from trading.money import ONE
 
 _LATER_NS = 1_000 * MINUTE_NS
 
 
-def a_book(grace_ns: int = 0) -> BarBook:
-    return BarBook("paper", Interval.ONE_MINUTE, grace_ns)
+def a_book(grace_ns: int = 0, revisable_ns: int = 0) -> BarBook:
+    return BarBook("paper", [Interval.ONE_MINUTE], grace_ns, revisable_ns=revisable_ns)
 
 
 def test_a_bar_closes_when_the_next_minute_trades() -> None:
@@ -40,6 +40,7 @@ def test_a_bar_closes_when_the_next_minute_trades() -> None:
         vwap_nanos=nanos(10.5),
         trade_count=4,
         venue="paper",
+        close_time_ns=NOON_NS + 3 * SECOND_NS,
     )
 
 
@@ -62,7 +63,7 @@ def test_a_late_trade_within_the_grace_still_counts() -> None:
     assert (bar.close_nanos, bar.trade_count, book.late) == (nanos(30), 2, 0)
 
 
-def test_a_trade_after_its_bar_is_closed_is_counted_as_late_and_changes_nothing() -> None:
+def test_a_trade_that_comes_when_its_bar_is_final_is_counted_as_late_and_changes_nothing() -> None:
     book = a_book()
     book.add_trades(a_trade_block((10, 1)))
     book.add_trades(a_trade_block((10, 1), times_ns=[NOON_NS + MINUTE_NS]))
@@ -200,46 +201,56 @@ def _defined(trades: list[tuple[int, int, int]]) -> list[Bar]:
         bars.append(
             Bar(
                 "AAPL", "1m", start_ns, in_time[0][1], max(prices), min(prices), in_time[-1][1],
-                size / ONE, vwap, len(mine), "paper",
+                size / ONE, vwap, len(mine), "paper", 0, NOON_NS + in_time[-1][0],
             )
         )  # fmt: skip
     return bars
 
 
-@pytest.mark.skipif(not SHARED_DATA.exists(), reason="the recorded trades are not on this machine")
-@pytest.mark.parametrize("block_size", [1, 256, 100_000])
-def test_bars_of_recorded_trades_equal_the_exchange_s_own_candles(block_size: int) -> None:
+def recorded_bars(book: BarBook, block_size: int) -> list[Bar]:
+    """The bars of the recorded trades, given in blocks."""
     trades = pl.read_parquet(SHARED_DATA / "xrp-eth-trades-2019-10-11.parquet")
-    candles = pl.read_parquet(SHARED_DATA / "xrp-eth-1m-candles.parquet")
     times = trades["timestamp"].to_numpy() * 1_000_000
     prices, sizes = (np.rint(trades[name].to_numpy() * ONE).astype(np.int64) for name in ("price", "amount"))
-    book = a_book()
-
+    ids = tuple(map(str, range(len(trades))))
     bars: list[Bar] = []
     for start in range(0, len(trades), block_size):
         rows = slice(start, start + block_size)
-        count = len(times[rows])
-        block = TradeBlock(
-            "x",
-            "XRP-ETH",
-            times[rows],
-            times[rows],
-            prices[rows],
-            sizes[rows],
-            np.zeros(count, np.int64),
-            ("",) * count,
-        )
-        bars += book.add_trades(block)
-    bars += book.wait(int(times[-1]) + MINUTE_NS)
+        columns = (times[rows], times[rows], prices[rows], sizes[rows], np.zeros_like(sizes[rows]))
+        bars += book.add_trades(TradeBlock("x", "XRP-ETH", *columns, ids[rows]))
+    return bars + book.wait(int(times[-1]) + DAY_NS)
 
-    ours = [(b.timestamp_ns, b.open_nanos, b.high_nanos, b.low_nanos, b.close_nanos, b.volume) for b in bars]
-    theirs = [
-        (int(date), *(round(price * ONE) for price in candle), volume)
-        for date, *candle, volume in zip(
-            candles["date"].dt.epoch("ns"),
-            *(candles[name] for name in ("open", "high", "low", "close", "volume")),
-            strict=True,
-        )
-    ]
-    assert len(theirs) == 2_469
-    assert ours == theirs
+
+def recorded_candles(interval: Interval) -> list[tuple[int, ...]]:
+    """The exchange's own candles of a minute, put together to those of an interval, in nanos."""
+    candles = pl.read_parquet(SHARED_DATA / "xrp-eth-1m-candles.parquet").sort("date")
+    wide = candles.group_by_dynamic("date", every=str(interval)).agg(
+        pl.col("open").first(),
+        pl.col("high").max(),
+        pl.col("low").min(),
+        pl.col("close").last(),
+        (pl.col("volume") * ONE).round().cast(pl.Int64).sum(),
+    )
+    names = ("open", "high", "low", "close")
+    prices = [(wide[name] * ONE).round().cast(pl.Int64) for name in names]
+    return list(zip(wide["date"].dt.epoch("ns"), *prices, wide["volume"], strict=True))
+
+
+@pytest.mark.skipif(not SHARED_DATA.exists(), reason="the recorded trades are not on this machine")
+@pytest.mark.parametrize("block_size", [1, 256, 100_000])
+def test_bars_of_recorded_trades_equal_the_exchange_s_own_candles(block_size: int) -> None:
+    bars = recorded_bars(BarBook("paper", Interval, SECOND_NS), block_size)
+
+    assert {bar.revision for bar in bars} == {0}
+    for interval, count in ((Interval.ONE_MINUTE, 2_469), (Interval.FIVE_MINUTES, None), *_LONG):
+        ours = [
+            (b.timestamp_ns, b.open_nanos, b.high_nanos, b.low_nanos, b.close_nanos, round(b.volume * ONE))
+            for b in bars
+            if b.interval == interval
+        ]
+        theirs = recorded_candles(interval)
+        assert ours == theirs
+        assert count in (None, len(theirs))
+
+
+_LONG = ((Interval.ONE_HOUR, None), (Interval.ONE_DAY, None))
