@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from services.market_data.adapters.alpaca_columns import TickColumns
+from services.market_data.adapters.alpaca_columns import AlpacaColumns
 from services.market_data.adapters.alpaca_key import SPELLING, AlpacaKey
 from services.market_data.adapters.alpaca_messages import (
     ErrorMessage,
@@ -53,7 +53,7 @@ class AlpacaFeed:
         socket = await open_socket(self._url, self._limits, {"Content-Type": "application/msgpack"})
         try:
             await self._enter(socket, list(symbols))
-            yield AlpacaSession(socket, TickColumns(self._venue, symbols), self._clock)
+            yield AlpacaSession(socket, AlpacaColumns(self._venue, symbols), self._clock)
         finally:
             await socket.close()
 
@@ -77,7 +77,7 @@ class AlpacaFeed:
 class AlpacaSession:
     """A subscribed connection whose ticks pile up as columns."""
 
-    def __init__(self, socket: ClientConnection, ticks: TickColumns, clock: Clock) -> None:
+    def __init__(self, socket: ClientConnection, ticks: AlpacaColumns, clock: Clock) -> None:
         self._socket, self._ticks, self._clock = socket, ticks, clock
 
     async def read(self) -> int:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from services.market_data.adapters.alpaca_columns import TickColumns
+from services.market_data.adapters.alpaca_columns import AlpacaColumns
 from services.market_data.adapters.alpaca_key import SPELLING
 from services.market_data.adapters.alpaca_messages import TradeMessage
 from services.market_data.adapters.alpaca_rest import AlpacaRest
@@ -41,7 +41,7 @@ class AlpacaTrades:
     async def trades(self, instrument: Instrument, since: Mark, limit: int) -> TradeBlock | None:
         """Trades since a mark, oldest first; see `ports.TradeSource`."""
         spelling = instrument.venue_symbol(SPELLING)
-        columns = TickColumns(self._venue, {spelling: instrument.symbol})
+        columns = AlpacaColumns(self._venue, {spelling: instrument.symbol})
         question = {"symbols": spelling, "start": rfc3339(since.time_ns), "sort": "asc"}
         if instrument.asset_class is AssetClass.EQUITY and self._feed:
             question["feed"] = self._feed

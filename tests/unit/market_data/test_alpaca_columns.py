@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.market_data.adapters.alpaca_columns import TickColumns, to_nanos
+from services.market_data.adapters.alpaca_columns import AlpacaColumns
 from services.market_data.adapters.alpaca_messages import decode
+from services.market_data.adapters.tick_columns import TickColumns, to_nanos
 from trading.money import ONE
 
 SYMBOLS = {"AAPL": "AAPL", "BTC/USD": "BTC-USDT"}
@@ -34,7 +35,7 @@ def a_trade(symbol: str = "AAPL", at: int = 0, **fields: Any) -> dict[str, Any]:
 
 
 def columns_of(*frames: list[dict[str, Any]]) -> TickColumns:
-    columns = TickColumns("paper", SYMBOLS)
+    columns = AlpacaColumns("paper", SYMBOLS)
     for number, frame in enumerate(frames):
         messages, refused = decode(json.dumps(frame))
         columns.add(messages, 1_000 + number, refused)

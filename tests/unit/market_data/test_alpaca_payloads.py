@@ -10,7 +10,7 @@ from builders.market import a_coin, a_share
 from servers import REPOSITORY
 
 from services.market_data.adapters.alpaca_assets import AlpacaAssets
-from services.market_data.adapters.alpaca_columns import TickColumns
+from services.market_data.adapters.alpaca_columns import AlpacaColumns
 from services.market_data.adapters.alpaca_history import AlpacaHistory, feed_of
 from services.market_data.adapters.alpaca_messages import decode
 from services.market_data.adapters.alpaca_rest import AlpacaRest
@@ -53,7 +53,7 @@ def test_every_recorded_tick_becomes_a_row(members: str, tag: str) -> None:
         for symbol, rows in rows_by_symbol.items():
             rows = rows if isinstance(rows, list) else [rows]
             frame = msgspec.json.encode([row | {"T": tag, "S": symbol} for row in rows]).decode()
-            columns = TickColumns("alpaca", {symbol: symbol})
+            columns = AlpacaColumns("alpaca", {symbol: symbol})
             columns.add(*_with_time(decode(frame)))
             ticks = columns.drain()
             assert (ticks.count, ticks.refused) == (len(rows), 0), path.name
