@@ -11,6 +11,7 @@ import polars as pl
 from services.market_data.adapters.history_files import HistoryFiles
 from services.market_data.adapters.tick_frames import PATH_SCHEMA, SCHEMAS
 from services.market_data.domain.history import SHOWN_COLUMNS, STORED_COLUMNS, Kind
+from trading.market import Interval
 
 _ONE = 1e9
 
@@ -48,12 +49,21 @@ def shown(kind: Kind, stored: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def tables(files: HistoryFiles) -> dict[str, pl.LazyFrame]:
-    """Every table over everything that is stored."""
-    return {kind.value: shown(kind, scanned(kind, _paths(files, kind))) for kind in Kind}
+    """Every table over everything that is stored; also `bars_1m` and so on, as `interval` is a word of SQL."""
+    found = {kind.value: _table(files, kind) for kind in Kind}
+    for interval in Interval:
+        found[f"bars_{interval}"] = _table(files, Kind.BARS, interval)
+    return found
 
 
-def _paths(files: HistoryFiles, kind: Kind) -> list[Path]:
-    return [part.path for partition in files.partitions(kind) for part in files.parts(partition)]
+def _table(files: HistoryFiles, kind: Kind, interval: Interval | None = None) -> pl.LazyFrame:
+    parts = [files.parts(partition) for partition in files.partitions(kind, interval=interval)]
+    if kind is not Kind.BARS:
+        return shown(kind, scanned(kind, [part.path for found in parts for part in found]))
+    alone = scanned(kind, [found[0].path for found in parts if len(found) == 1])
+    several = scanned(kind, [part.path for found in parts if len(found) > 1 for part in found])
+    newest = several.unique(["interval", "venue", "symbol", "timestamp_ns"], keep="last", maintain_order=True)
+    return shown(kind, pl.concat([alone, newest]))
 
 
 def _shown_column(kind: Kind, name: str) -> pl.Expr:
@@ -64,8 +74,12 @@ def _shown_column(kind: Kind, name: str) -> pl.Expr:
         case "side":
             return pl.col("side_sign").alias(name)
         case "bid" | "ask":  # 0 stands for an empty side
-            nanos = pl.col(f"{name}_nanos")
-            return pl.when(nanos > 0).then(nanos / _ONE).alias(name)
+            return pl.when(pl.col(f"{name}_nanos") > 0).then(_number(f"{name}_nanos")).alias(name)
         case _ if f"{name}_nanos" in STORED_COLUMNS[kind]:
-            return (pl.col(f"{name}_nanos") / _ONE).alias(name)
+            return _number(f"{name}_nanos").alias(name)
     return pl.col(name)
+
+
+def _number(name: str) -> pl.Expr:
+    """Nanos as a number. Polars divides by multiplying with 1e-9, which misses the nearest float; rounding finds it."""
+    return (pl.col(name) / _ONE).round(9)
