@@ -26,25 +26,21 @@ class DayBook:
     def at(self, ticker: Ticker, minute: Bar) -> Bar:
         """The day that a minute belongs to, up to the end of that minute."""
         start_ns = day_start_ns(minute.timestamp_ns, ticker.asset_class)
-        return self._closed(ticker, start_ns, minute.timestamp_ns) or extended(None, minute, start_ns)
+        minutes = self._market.charts.find(ticker.symbol, _MINUTE, start_ns, minute.timestamp_ns)
+        return _as_day(ticker, minutes, start_ns) or extended(None, minute, start_ns)
 
-    def before(self, ticker: Ticker, second: Bar) -> Bar | None:
-        """The day up to the start of a second: its closed minutes, then the trades since; None without either."""
-        start_ns = day_start_ns(second.timestamp_ns, ticker.asset_class)
-        day = self._closed(ticker, start_ns, second.timestamp_ns - MINUTE_NS)
-        whole = second.timestamp_ns // MINUTE_NS * MINUTE_NS if day else start_ns
-        trades = self._market.tape.find(Kind.TRADE, ticker.index, whole, second.timestamp_ns - 1)
+    def before(self, ticker: Ticker, moment_ns: int) -> Bar | None:
+        """The day up to a moment: its closed minutes, then the trades since; None without either."""
+        start_ns = day_start_ns(moment_ns, ticker.asset_class)
+        minutes = self._market.charts.find(ticker.symbol, _MINUTE, start_ns, moment_ns - MINUTE_NS)
+        day = _as_day(ticker, minutes, start_ns)
+        since_ns = int(minutes.start_ns[-1]) + MINUTE_NS if len(minutes) else start_ns
+        trades = self._market.tape.find(Kind.TRADE, ticker.index, since_ns, moment_ns - 1)
         if len(trades):
             running = RunningBars(ticker.symbol)
             for bar in [*running.take(trades), *running.finish()]:
                 day = extended(day, bar, start_ns)
         return day
-
-    def _closed(self, ticker: Ticker, start_ns: int, last_ns: int) -> Bar | None:
-        """The minutes of a day that start no later than `last_ns` as one bar; None when there are none."""
-        minutes = self._market.charts.find(ticker.symbol, _MINUTE, start_ns, last_ns)
-        day = minutes.grouped(np.full(len(minutes), start_ns, np.int64))
-        return _as_bar(ticker, day) if len(day) else None
 
 
 class SecondAggregates:
@@ -95,12 +91,15 @@ class SecondAggregates:
         start_ns = day_start_ns(bar.timestamp_ns, ticker.asset_class)
         known = self._days.get(ticker.symbol)
         if known is None or known.timestamp_ns != start_ns:
-            known = self._book.before(ticker, bar)
+            known = self._book.before(ticker, bar.timestamp_ns)
         self._days[ticker.symbol] = day = extended(known, bar, start_ns)
         return day
 
 
-def _as_bar(ticker: Ticker, table: BarTable) -> Bar:
-    """A table of one day as a bar."""
+def _as_day(ticker: Ticker, minutes: BarTable, start_ns: int) -> Bar | None:
+    """Minutes of one day as its bar; None when there are none."""
+    if not len(minutes):
+        return None
+    table = minutes.grouped(np.full(len(minutes), start_ns, np.int64))
     start, open_, high, low, close, volume, trades, vwap = (column[0].item() for column in table.columns())
     return Bar(ticker.symbol, "1d", start, open_, high, low, close, volume, vwap, trades, VENUE)

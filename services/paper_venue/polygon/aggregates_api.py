@@ -10,6 +10,7 @@ from services.paper_venue.domain.charts import Length, Unit
 from services.paper_venue.domain.history import day_start_ns
 from services.paper_venue.domain.market import Market as Exchange
 from services.paper_venue.domain.ticks import Kind, Ticks
+from services.paper_venue.polygon.aggregates import DayBook
 from services.paper_venue.polygon.errors import bad_request, not_found
 from services.paper_venue.polygon.frames import MILLISECOND_NS
 from services.paper_venue.polygon.listing import Listing, Market, Ticker
@@ -31,6 +32,7 @@ class AggregatesApi:
         self._exchange = exchange
         self._listing = listing
         self._clock = clock
+        self._book = DayBook(exchange)
 
     def routes(self, door: Door) -> list[Route]:
         """Every route of aggregates behind `door`."""
@@ -99,8 +101,9 @@ class AggregatesApi:
         table = self._traded(ticker, _DAY, 0, _END_OF_TIME)
         newest = self._exchange.tape.latest(Kind.TRADE, ticker.index)
         now_ns = int(newest.time_ns[0]) if len(newest) else self._clock.now_ns()
-        begins_ns = day_start_ns(now_ns, ticker.asset_class)
-        return Days(table[table.start_ns == begins_ns], table[table.start_ns < begins_ns][-1:])
+        today = self._book.before(ticker, now_ns + 1)
+        before = table[table.start_ns < day_start_ns(now_ns, ticker.asset_class)]
+        return Days(BarTable.of([today] if today and today.volume else []), before[-1:])
 
     def newest_minute(self, ticker: Ticker) -> BarTable:
         """The minute that closed last; empty before the first."""

@@ -250,7 +250,7 @@ def test_a_snapshot_compares_with_the_day_before(floor: Floor) -> None:
 
     assert found["todaysChange"] == pytest.approx(112 - found["prevDay"]["c"])
     assert found["todaysChangePerc"] == pytest.approx(100 * found["todaysChange"] / found["prevDay"]["c"])
-    assert (found["day"]["o"], found["day"]["c"], found["min"]["c"], found["min"]["av"]) == (110, 110, 110, 100)
+    assert (found["day"]["o"], found["day"]["c"], found["min"]["c"], found["min"]["av"]) == (110, 112, 110, 200)
     assert (found["lastTrade"]["p"], found["lastQuote"]["P"], found["updated"]) == (112, 110.02, START_NS + 61 * 10**9)
 
 
