@@ -150,6 +150,44 @@ class AlpacaSettings(BaseSettings):
     )
 
 
+class PolygonSettings(BaseSettings):
+    """The Polygon (Massive) account and where its protocol is spoken."""
+
+    polygon_api_key: SecretStr = Field(
+        SecretStr(""), validation_alias="POLYGON_API_KEY", description="Polygon (Massive) API key."
+    )
+    polygon_rest_url: str = Field(
+        "https://api.polygon.io", validation_alias="POLYGON_REST_URL", description="Base of Polygon's REST API."
+    )
+    polygon_stream_url: str = Field(
+        "wss://socket.polygon.io",
+        validation_alias="POLYGON_STREAM_URL",
+        description="Base of Polygon's streams; the market's name, stocks or crypto, is added.",
+    )
+
+
+class BinanceSettings(BaseSettings):
+    """The Binance account and where its protocol is spoken."""
+
+    binance_api_key: str = Field("", validation_alias="BINANCE_API_KEY", description="Binance API key.")
+    binance_api_secret: SecretStr = Field(
+        SecretStr(""), validation_alias="BINANCE_API_SECRET", description="Binance secret: HMAC, or Ed25519 as PEM."
+    )
+    binance_rest_url: str = Field(
+        "https://api.binance.com", validation_alias="BINANCE_REST_URL", description="Base of Binance's REST API."
+    )
+    binance_stream_url: str = Field(
+        "wss://stream.binance.com:9443",
+        validation_alias="BINANCE_STREAM_URL",
+        description="Base of Binance's market streams.",
+    )
+    binance_ws_api_url: str = Field(
+        "wss://ws-api.binance.com:443/ws-api/v3",
+        validation_alias="BINANCE_WS_API_URL",
+        description="Binance's WebSocket API.",
+    )
+
+
 class SecretFiles(PydanticBaseSettingsSource):
     """Reads NAME_FILE wherever a field's variable is called NAME."""
 

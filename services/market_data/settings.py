@@ -1,15 +1,19 @@
 """What market_data may be told."""
 
-from pydantic import AliasChoices, Field, field_validator
+from pydantic import AliasChoices, Field, ValidationInfo, field_validator
 
-from fleet.settings import AlpacaSettings, CacheSettings, FleetSettings, Names
+from fleet.settings import AlpacaSettings, BinanceSettings, CacheSettings, FleetSettings, Names, PolygonSettings
+from services.market_data.domain.activity_bars import ActivityRule
+from services.market_data.domain.bar_query import parse_bar
+from services.market_data.domain.windows import parse_window
 from trading.errors import InvalidArgument
 from trading.instruments import parse_symbol
+from trading.market import Interval
 
 VENUES = ("paper", "alpaca", "polygon", "binance")
 
 
-class Settings(AlpacaSettings, CacheSettings, FleetSettings):
+class Settings(AlpacaSettings, PolygonSettings, BinanceSettings, CacheSettings, FleetSettings):
     """The market: venue streams in, blocks and bars out."""
 
     grpc_port: int = Field(50051, ge=1, le=65535, description="Port of the gRPC server.")
@@ -40,6 +44,22 @@ class Settings(AlpacaSettings, CacheSettings, FleetSettings):
     trade_ids_kept: int = Field(4096, ge=16, description="Trade ids of a symbol remembered to tell what came twice.")
     held_trades: int = Field(65_536, ge=1, description="Live trades of a symbol that wait for missed ones.")
     bar_grace_ms: float = Field(1000.0, ge=0, description="How late, in the market's time, a trade may come for a bar.")
+    bar_revisable_seconds: float = Field(
+        900.0, ge=0, description="How long after its end late trades and corrections may still change a bar."
+    )
+    bar_trades_kept: int = Field(100_000, ge=0, description="Newest trades of a venue kept for corrections of bars.")
+    bars: Names = Field(
+        ("1m", "5m", "1h", "1d", "tick-1000", "volume-10000", "value-1000000"),
+        description="Bars to make: 1m, 5m, 1h, 1d of time; tick-N trades, volume-N units, value-N of currency.",
+    )
+    windows: Names = Field(
+        ("vwap:5m", "ema:1m", "volatility:5m"),
+        description="Rolling windows of each symbol: vwap, ema or volatility over a time (30s, 5m, 1h) or ticks (500).",
+    )
+    ring: str = Field("", description="Name of a shared-memory ring for ticks to readers on this host; empty for none.")
+    ring_ticks: int = Field(
+        1 << 20, ge=2, description="Ticks of 64 bytes that the ring holds; a power of two. All of it is taken at start."
+    )
     live_bars: int = Field(1500, ge=1, description="Bars of this run kept in memory for each symbol.")
     first_retry_ms: float = Field(250.0, ge=0, description="Jitter of the first retry after a loss.")
     retry_base_seconds: float = Field(1.0, gt=0, description="Second wait after a loss; later ones double.")
@@ -51,6 +71,11 @@ class Settings(AlpacaSettings, CacheSettings, FleetSettings):
     )
     connect_timeout_seconds: float = Field(10.0, gt=0, description="Patience for a connection and its login.")
     venue_timeout_seconds: float = Field(4.0, gt=0, description="Patience for an answer of the venue's REST API.")
+    binance_life_seconds: float = Field(
+        82_800.0, gt=0, description="Age at which a Binance connection is changed for a new one; it ends after a day."
+    )
+    binance_overlap_seconds: float = Field(1.0, ge=0, description="How long both are read side by side.")
+    binance_weight: int = Field(5_400, ge=1, description="Request weight a minute after which Binance is not asked.")
     frame_bytes_most: int = Field(16 * 1024 * 1024, ge=4096, description="Largest frame taken from a venue.")
     frames_ahead: int = Field(16, ge=1, description="Frames read ahead of the decoder; then the socket waits.")
     nats_patience_seconds: float = Field(2.0, ge=0, description="How long ticks wait for NATS before they are dropped.")
@@ -84,6 +109,26 @@ class Settings(AlpacaSettings, CacheSettings, FleetSettings):
         if len(set(venues)) < len(venues) or {"paper", "alpaca"} <= set(venues):
             raise ValueError("expected each venue once; paper and alpaca share their settings and are one")
         return venues
+
+    @field_validator("bars", "windows")
+    @classmethod
+    def _readable_rules(cls, texts: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        for text in texts:
+            try:
+                parse_window(text) if info.field_name == "windows" else parse_bar(text)
+            except InvalidArgument as error:
+                raise ValueError(f"{text!r}: {error.message}") from error
+        return texts
+
+    @property
+    def time_bars(self) -> tuple[Interval, ...]:
+        """The bars of time to make; those of a minute always, because the others rest on them."""
+        return tuple(interval for interval in Interval if interval in {Interval.ONE_MINUTE, *self.bars})
+
+    @property
+    def activity_bars(self) -> tuple[ActivityRule, ...]:
+        """The bars to make that end with what was traded."""
+        return tuple(rule for text in self.bars if isinstance(rule := parse_bar(text), ActivityRule))
 
     @field_validator("symbols")
     @classmethod

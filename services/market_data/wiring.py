@@ -19,11 +19,17 @@ from services.market_data.adapters.alpaca_key import AlpacaKey
 from services.market_data.adapters.alpaca_rest import AlpacaRest
 from services.market_data.adapters.alpaca_stream import AlpacaFeed
 from services.market_data.adapters.alpaca_trades import AlpacaTrades
+from services.market_data.adapters.binance_assets import BinanceAssets
+from services.market_data.adapters.binance_history import BinanceHistory
+from services.market_data.adapters.binance_rest import HEADERS, BinanceRest
+from services.market_data.adapters.binance_stream import BinanceFeed, Rollover
+from services.market_data.adapters.binance_trades import BinanceTrades
 from services.market_data.adapters.metered_counts import MeteredCounts
 from services.market_data.adapters.nats_publisher import NatsPublisher
 from services.market_data.adapters.query_pool import QueryLimits, open_query_pool
 from services.market_data.adapters.recording_publisher import RecordingPublisher
 from services.market_data.adapters.shared_quotes import SharedQuotes
+from services.market_data.adapters.shared_ring import beside_ring
 from services.market_data.adapters.stored_history import Retention, StoredHistory
 from services.market_data.adapters.venue_socket import StreamLimits
 from services.market_data.domain.bars import BarBook
@@ -38,6 +44,8 @@ from services.market_data.domain.registry import Registry
 from services.market_data.domain.stats import VenueCounts
 from services.market_data.domain.trade_line import LineRules
 from services.market_data.domain.trade_lines import TradeLines
+from services.market_data.domain.window_board import WindowBoard
+from services.market_data.domain.windows import parse_window
 from services.market_data.ports import HistorySource, InstrumentSource, MarketFeed, MarketPublisher, TradeSource
 from services.market_data.rpc import MarketDataServicer
 from services.market_data.settings import Settings
@@ -58,11 +66,12 @@ from services.market_data.usecases.stream_quotes import QuoteStreams
 from trading.errors import Unavailable
 from trading.ids import new_id
 from trading.instruments import AssetClass
-from trading.market import Interval
 
 _MS = 1_000_000
 _SECOND = 1_000_000_000
 _MEGABYTE = 2**20
+_ZONES = {AssetClass.EQUITY: "America/New_York", AssetClass.CRYPTO: "UTC"}
+"""Where the day of a market begins."""
 HISTORY = "history"
 """The folder of the history below the data directory."""
 
@@ -78,14 +87,18 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
         board = QuoteBoard()
         streams = QuoteStreams(board, streams_most=settings.stream_clients, blocks_most=settings.stream_blocks)
         nats = NatsPublisher(bus, feed_id, runtime.clock, patience_s=settings.nats_patience_seconds)
+        ringed = await stack.enter_async_context(
+            beside_ring(nats, settings.ring, ticks=settings.ring_ticks, symbols=len(settings.symbols))
+        )
+        windows = WindowBoard(map(parse_window, settings.windows))
         buffer, store = HistoryBuffer(settings.history_pending_rows), _store(settings)
         folder = settings.data_dir / HISTORY
         queries = await stack.enter_async_context(open_query_pool(folder, _query_limits(settings)))
         market = Market(
             Registry(settings.symbols),
             Coverage(settings.market_data_venues),
-            MarketState(board, LiveBars(settings.live_bars), streams),
-            RecordingPublisher(nats, buffer) if settings.history_recording else nats,
+            MarketState(board, LiveBars(settings.live_bars), streams, windows),
+            RecordingPublisher(ringed, buffer) if settings.history_recording else ringed,
         )
         desks = [await open_desk(stack, settings, runtime, name, market) for name in settings.market_data_venues]
         sources = {desk.venue.name: _fetching(desk, store, settings, runtime) for desk in desks}
@@ -99,7 +112,8 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
             registry=market.registry,
             get_quote=GetQuote(market.registry, board, {desk.venue.name: desk.venue for desk in desks}),
             streams=streams,
-            list_bars=ListBars(market.registry, history, market.state.live_bars),
+            windows=windows,
+            list_bars=ListBars(market.registry, history, market.state.live_bars, settings.activity_bars),
             get_historical=GetHistorical(market.registry, market.coverage, store, sources, market.state.live_bars),
             queries=queries,
             frame_rows_most=settings.history_rows,
@@ -155,7 +169,7 @@ async def open_desk(stack: AsyncExitStack, settings: Settings, runtime: Runtime,
     meter = MeteredCounts(name, counts, runtime.metrics)
     lines = TradeLines(name, LineRules(settings.trade_ids_kept, settings.held_trades), numbered=offer.numbered)
     gaps = GapWatch(name)
-    bars = BarBook(name, (Interval.ONE_MINUTE,), round(settings.bar_grace_ms * _MS))
+    bars = _bars(settings, name, market.registry)
     guard = FutureGuard(round(settings.future_seconds * _SECOND), settings.future_ticks)
 
     def owns(symbol: str) -> bool:
@@ -168,6 +182,18 @@ async def open_desk(stack: AsyncExitStack, settings: Settings, runtime: Runtime,
     run_feed = RunFeed(publish, lines, gaps, offer.trades, report, meter, clock, policy, random)
     run = RunVenue(offer.feeds, load.carried, load, run_feed, publish, report, clock, policy, random)
     return Desk(venue, counts, offer.history, run)
+
+
+def _bars(settings: Settings, name: str, registry: Registry) -> BarBook:
+    return BarBook(
+        name,
+        settings.time_bars,
+        round(settings.bar_grace_ms * _MS),
+        revisable_ns=round(settings.bar_revisable_seconds * _SECOND),
+        trades_kept=settings.bar_trades_kept,
+        rules=settings.activity_bars,
+        zone_of=lambda symbol: _ZONES[registry.get(symbol).asset_class],
+    )
 
 
 async def _alpaca(
@@ -186,7 +212,24 @@ async def _alpaca(
     )
 
 
-_OFFERS: Mapping[str, Callable[..., Awaitable[Offer]]] = {"paper": _alpaca, "alpaca": _alpaca}
+async def _binance(
+    stack: AsyncExitStack, settings: Settings, runtime: Runtime, name: str, classes: Sequence[AssetClass]
+) -> Offer:
+    key = {"X-MBX-APIKEY": settings.binance_api_key} if settings.binance_api_key else {}
+    client, clock = await _client(stack, settings, settings.binance_rest_url, HEADERS | key), runtime.clock
+    rest = BinanceRest(client, clock, weight_most=settings.binance_weight)
+    rollover = Rollover(settings.binance_life_seconds, settings.binance_overlap_seconds)
+    feed = BinanceFeed(name, settings.binance_stream_url, rest, clock, _stream_limits(settings), rollover)
+    return Offer(
+        [feed] if feed.asset_class in classes else [],
+        BinanceAssets(rest, clock),
+        BinanceHistory(name, rest),
+        BinanceTrades(name, rest, clock),
+        numbered=True,
+    )
+
+
+_OFFERS: Mapping[str, Callable[..., Awaitable[Offer]]] = {"paper": _alpaca, "alpaca": _alpaca, "binance": _binance}
 
 
 async def _client(

@@ -132,8 +132,8 @@ class TickColumns(ABC):
         nanos = [self._nanos(*pair) for pair in zip(fields.amounts, floats, strict=True)]
         signs, names = np.array(fields.signs, np.int64), np.array(list(map(str, fields.ids)), object)
         for symbol, rows in self._by_symbol(codes):
-            columns = (column[rows] for column in (fields.times_ns, received, *nanos, signs))
-            yield TradeBlock(self._venue, symbol, *columns, tuple(names[rows]))
+            times, reads, price, size, sign = (column[rows] for column in (fields.times_ns, received, *nanos, signs))
+            yield TradeBlock(self._venue, symbol, times, reads, price, size, sign, tuple(names[rows]))
 
     def _coded(self, spellings: Sequence[str]) -> Int64Column:
         return np.fromiter(map(self._codes.__getitem__, spellings), np.int64, len(spellings))
@@ -172,7 +172,7 @@ def texts_to_nanos(texts: Sequence[str], amounts: Floats) -> Int64Column:
     """Nanos of decimals that came as texts, whose floats are `amounts`: exact for up to nine decimals."""
     nanos = np.rint(amounts * ONE).astype(np.int64)
     for row in np.flatnonzero(amounts >= _EXACT_BELOW):
-        nanos[row] = _exactly(texts[row])
+        nanos[row] = _exactly(texts[int(row)])
     return nanos
 
 

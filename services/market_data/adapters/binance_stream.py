@@ -1,0 +1,212 @@
+"""Binance's market streams: one combined connection for quotes and trades, changed for a new one before it ends."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import msgspec
+import structlog
+from websockets.asyncio.client import ClientConnection
+
+from services.market_data.adapters.binance_columns import BinanceColumns
+from services.market_data.adapters.binance_messages import (
+    Answer,
+    Event,
+    Frame,
+    ShutdownEvent,
+    TickerEvent,
+    TradeEvent,
+    UnreadableFrame,
+    decode,
+)
+from services.market_data.adapters.binance_rest import SPELLING, BinanceRest
+from services.market_data.adapters.venue_socket import StreamLimits, next_frame, open_socket
+from services.market_data.domain.feed import CHANNELS, FeedLost, FeedRefused
+from services.market_data.domain.ticks import Ticks
+from trading.clock import Clock
+from trading.instruments import AssetClass, Instrument
+
+STREAMS_MOST = 1024
+_NAMES_PER_MESSAGE = 200
+_MESSAGES_PER_S = 4  # the venue takes five, and our pings count
+_TRY_AGAIN_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rollover:
+    """When a connection is changed for a new one, in seconds: its age, and how long both are read side by side."""
+
+    life_s: float = 23 * 3_600.0
+    overlap_s: float = 1.0
+
+
+class BinanceFeed:
+    """The coins of Binance: trades and the best bid and ask of each."""
+
+    channel, asset_class = CHANNELS[AssetClass.CRYPTO], AssetClass.CRYPTO
+
+    def __init__(
+        self, venue: str, url: str, rest: BinanceRest, clock: Clock, limits: StreamLimits, rollover: Rollover
+    ) -> None:
+        self._venue, self._url, self._rest, self._clock = venue, url.rstrip("/"), rest, clock
+        self._limits, self._rollover = limits, rollover
+
+    @asynccontextmanager
+    async def open(self, instruments: Sequence[Instrument]) -> AsyncIterator["BinanceSession"]:
+        """Connect and subscribe; raises FeedLost or FeedRefused."""
+        symbols = {instrument.venue_symbol(SPELLING): instrument.symbol for instrument in instruments}
+        names = [f"{spelling.lower()}@{kind}" for spelling in symbols for kind in ("trade", "bookTicker")]
+        if len(names) > STREAMS_MOST:
+            raise FeedRefused(f"The venue carries {STREAMS_MOST // 2} symbols on a connection.", asked=len(symbols))
+        await self._rest.measure_clock()
+        columns = BinanceColumns(self._venue, symbols, self._rest.offset_ns)
+        session = BinanceSession(await self._subscribe(names), columns, self._clock)
+        rolling = asyncio.create_task(self._roll(session, names))
+        try:
+            yield session
+        finally:
+            rolling.cancel()
+            await asyncio.gather(rolling, return_exceptions=True)
+            await session.close()
+
+    async def _subscribe(self, names: Sequence[str]) -> "Line":
+        line = Line(await open_socket(f"{self._url}/stream?timeUnit=MICROSECOND", self._limits))
+        try:
+            async with asyncio.timeout(self._limits.open_timeout_s + len(names) / _NAMES_PER_MESSAGE / _MESSAGES_PER_S):
+                for number, chunk in enumerate(_chunks(names), 1):
+                    await line.ask(number, "SUBSCRIBE", chunk)
+                    await asyncio.sleep(1 / _MESSAGES_PER_S if number * _NAMES_PER_MESSAGE < len(names) else 0)
+        except TimeoutError as error:
+            await line.socket.close()
+            raise FeedLost("The venue did not confirm the subscription in time.") from error
+        except BaseException:
+            await line.socket.close()
+            raise
+        return line
+
+    async def _roll(self, session: "BinanceSession", names: Sequence[str]) -> None:
+        """Before a connection ends, open the next one, read both for a while, and leave the old one."""
+        log = structlog.get_logger(__name__)
+        while True:
+            await session.ending(self._rollover.life_s)
+            try:
+                following = await self._subscribe(names)
+            except (FeedLost, FeedRefused) as failure:
+                log.warning("no new connection before the old one ends", venue=self._venue, reason=failure.message)
+                await asyncio.sleep(_TRY_AGAIN_S)
+                continue
+            log.info("connection is changed for a new one", venue=self._venue)
+            await session.follow(following, self._rollover.overlap_s)
+
+
+class Line:
+    """A socket, and the events that came while it was being asked something."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+        self.early: deque[Frame] = deque()
+
+    async def ask(self, number: int, method: str, names: Sequence[str]) -> None:
+        """Send a control message and wait for its answer; raises FeedLost or FeedRefused."""
+        await self.socket.send(msgspec.json.encode({"method": method, "params": names, "id": number}).decode())
+        while True:
+            frame = await next_frame(self.socket)
+            try:
+                event = decode(frame)
+            except UnreadableFrame as error:
+                raise FeedLost(f"The venue's answer could not be read: {error}.") from error
+            if not isinstance(event, Answer):
+                self.early.append(frame)
+            elif event.code is not None:
+                raise FeedRefused(f"The venue says {event.code} {event.msg}", code=event.code)
+            elif event.id == number:
+                return
+
+    async def next(self) -> Frame:
+        """The next frame; raises FeedLost."""
+        return self.early.popleft() if self.early else await next_frame(self.socket)
+
+
+class BinanceSession:
+    """Ticks that pile up as columns, over one connection after another."""
+
+    def __init__(self, line: Line, columns: BinanceColumns, clock: Clock) -> None:
+        self._line, self._columns, self._clock = line, columns, clock
+        self._following: Line | None = None
+        self._followed, self._shutdown = asyncio.Event(), asyncio.Event()
+        self._newest: dict[tuple[type, str], int] = {}
+        self._told: dict[tuple[type, str], int] = {}
+
+    async def read(self) -> int:
+        """Take in the next frame; how many ticks wait. Suspends only when no frame has arrived."""
+        frame = await self._frame()
+        received_ns = self._clock.now_ns()
+        try:
+            event = decode(frame)
+        except UnreadableFrame:
+            self._columns.add((), received_ns, 1)
+            return len(self._columns)
+        if isinstance(event, TickerEvent | TradeEvent):
+            if self._is_new(event):
+                self._columns.add((event,), received_ns)
+        else:
+            self._heed(event)
+        return len(self._columns)
+
+    def drain(self) -> Ticks:
+        """Everything since the last drain."""
+        return self._columns.drain()
+
+    async def ending(self, life_s: float) -> None:
+        """Wait until the connection is old, or the venue says that it will end it."""
+        try:
+            async with asyncio.timeout(life_s):
+                await self._shutdown.wait()
+        except TimeoutError:
+            return
+
+    async def follow(self, line: Line, overlap_s: float) -> None:
+        """Go on with another connection, once the old one has had the time to bring what is on its way."""
+        self._shutdown.clear()
+        self._followed.clear()
+        before, self._following = self._line, line
+        await asyncio.sleep(overlap_s)
+        await before.socket.close()
+        await self._followed.wait()
+
+    async def close(self) -> None:
+        """Leave every connection."""
+        await self._line.socket.close()
+        if self._following is not None:
+            await self._following.socket.close()
+
+    async def _frame(self) -> Frame:
+        """The next frame; where the connection has ended, from the one that follows."""
+        try:
+            return await self._line.next()
+        except FeedLost:
+            if self._following is None:
+                raise
+        self._line, self._following = self._following, None
+        self._told = dict(self._newest)
+        self._followed.set()
+        return await self._frame()
+
+    def _is_new(self, event: TickerEvent | TradeEvent) -> bool:
+        """The old connection has not told this already; both count their books and trades alike."""
+        key, number = (type(event), event.s), event.u if isinstance(event, TickerEvent) else event.t
+        self._newest[key] = number
+        return number > self._told.get(key, -1)
+
+    def _heed(self, event: Event | None) -> None:
+        if isinstance(event, ShutdownEvent):
+            self._shutdown.set()
+        elif isinstance(event, Answer) and event.code is not None:
+            raise FeedLost(f"The venue says {event.code} {event.msg}", code=event.code)
+
+
+def _chunks(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(names), _NAMES_PER_MESSAGE):
+        yield names[start : start + _NAMES_PER_MESSAGE]
