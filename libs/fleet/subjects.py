@@ -3,8 +3,6 @@
 import re
 from urllib.parse import unquote
 
-from trading.market import Interval
-
 ORDER_STREAM = "EXECUTION"
 POSITION_STREAM = "PORTFOLIO"
 ORDERS_ALL = "execution.v1.order.>"
@@ -43,9 +41,9 @@ def trade(venue: str, symbol: str) -> str:
     return f"market_data.v1.trade.{escape(venue)}.{escape(symbol)}"
 
 
-def bar(interval: Interval, venue: str, symbol: str) -> str:
-    """Closed bars of one symbol; core NATS."""
-    return f"market_data.v1.bar.{interval}.{escape(venue)}.{escape(symbol)}"
+def bar(interval: str, venue: str, symbol: str) -> str:
+    """Closed bars of one symbol, and their revisions; core NATS. `interval` is 1m, 5m, 1h, 1d or such as tick-1000."""
+    return f"market_data.v1.bar.{escape(interval)}.{escape(venue)}.{escape(symbol)}"
 
 
 def gap(venue: str, symbol: str) -> str:

@@ -13,6 +13,7 @@ from services.market_data.domain.bar_query import bar_query
 from services.market_data.domain.feed import Venue
 from services.market_data.domain.registry import Registry
 from services.market_data.domain.stats import VenueCounts
+from services.market_data.domain.window_board import WindowBoard
 from services.market_data.ports import HistoryQueries
 from services.market_data.usecases.get_historical import GetHistorical
 from services.market_data.usecases.get_quote import GetQuote
@@ -30,6 +31,7 @@ class MarketDataServicer(pb_grpc.MarketDataServiceServicer):
     registry: Registry
     get_quote: GetQuote
     streams: QuoteStreams
+    windows: WindowBoard
     list_bars: ListBars
     get_historical: GetHistorical
     queries: HistoryQueries
@@ -78,6 +80,10 @@ class MarketDataServicer(pb_grpc.MarketDataServiceServicer):
         found = await self.queries.query(request.sql, request.row_limit, as_json=as_json)
         for part in translate.answered(found):
             yield part
+
+    async def GetWindows(self, request: pb.GetWindowsRequest, context: Context) -> pb.GetWindowsResponse:
+        symbol = self.registry.quoted(request.symbol).symbol
+        return translate.windows(symbol, self.windows.get(symbol))
 
     async def ListInstruments(self, request: pb.ListInstrumentsRequest, context: Context) -> pb.ListInstrumentsResponse:
         return pb.ListInstrumentsResponse(instruments=map(translate.instrument, self.registry.all()))

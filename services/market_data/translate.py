@@ -13,6 +13,7 @@ from services.market_data.domain.gaps import Gap
 from services.market_data.domain.history import Kind
 from services.market_data.domain.quotes import NewestQuote
 from services.market_data.domain.stats import VenueCounts
+from services.market_data.domain.window_board import SymbolWindows
 from services.market_data.ports import EncodedFrame
 from trading.errors import InvalidArgument
 from trading.instruments import Instrument
@@ -59,6 +60,16 @@ def quotes(block: QuoteBlock, first_sequence: int, feed_id: str) -> rpc_pb.Strea
 def bar(found: Bar) -> pb.Bar:
     """A time bar."""
     return pb.Bar(**found._asdict())
+
+
+def windows(symbol: str, found: SymbolWindows) -> rpc_pb.GetWindowsResponse:
+    """The rolling windows of a symbol."""
+    return rpc_pb.GetWindowsResponse(
+        symbol=symbol,
+        windows=[rpc_pb.RollingWindow(**one._asdict()) for one in found.windows],
+        as_of_ns=found.as_of_ns,
+        from_quotes=found.from_quotes,
+    )
 
 
 def gap(found: Gap) -> pb.Gap:

@@ -10,7 +10,7 @@ from services.market_data.domain.feed import VenueStatus
 from services.market_data.domain.gaps import Gap
 from trading.clock import Clock
 from trading.errors import Unavailable
-from trading.market import Bar, Interval, QuoteBlock, TradeBlock
+from trading.market import Bar, QuoteBlock, TradeBlock
 
 _LOOK_AGAIN_S = 0.02
 
@@ -34,9 +34,7 @@ class NatsPublisher:
         await self._send(subjects.trade(block.venue, block.symbol), encode_trades(block, first_sequence, self._feed_id))
 
     async def bar(self, bar: Bar) -> None:
-        await self._send(
-            subjects.bar(Interval(bar.interval), bar.venue, bar.symbol), translate.bar(bar).SerializeToString()
-        )
+        await self._send(subjects.bar(bar.interval, bar.venue, bar.symbol), translate.bar(bar).SerializeToString())
 
     async def gap(self, gap: Gap) -> None:
         await self._send(subjects.gap(gap.venue, gap.symbol), translate.gap(gap).SerializeToString())

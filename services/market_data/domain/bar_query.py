@@ -96,10 +96,11 @@ def bar_query(
         raise InvalidArgument(
             "Expected start before end.", field="start_time_ns", start_time_ns=start_ns, end_time_ns=end_ns
         )
-    return BarQuery(symbols, _interval(interval), start_ns, end_ns, _page_size(page_size), 0, start_ns)
+    return BarQuery(symbols, parse_bar(interval), start_ns, end_ns, _page_size(page_size), 0, start_ns)
 
 
-def _interval(text: str) -> Interval | ActivityRule:
+def parse_bar(text: str) -> Interval | ActivityRule:
+    """What ends a bar; nothing said means a minute. Raises InvalidArgument."""
     try:
         return Interval(text or "1m") if "-" not in text else parse_rule(text)
     except ValueError as error:

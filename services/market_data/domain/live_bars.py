@@ -30,8 +30,8 @@ class LiveBars:
 
     def between(self, symbol: str, interval: str, start_ns: int, end_ns: int) -> list[Bar]:
         """Bars that start in [start, end), oldest first."""
-        kept = self._bars.get((symbol, interval), {}).values()
-        return sorted((bar for bar in kept if start_ns <= bar.timestamp_ns < end_ns), key=_start)
+        kept = self._bars.get((symbol, interval), OrderedDict[int, Bar]())
+        return sorted((bar for bar in kept.values() if start_ns <= bar.timestamp_ns < end_ns), key=_start)
 
     def over(
         self, history: Iterable[Bar], symbol: str, start_ns: int, end_ns: int, interval: Interval = Interval.ONE_MINUTE

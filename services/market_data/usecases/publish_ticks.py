@@ -1,7 +1,7 @@
 """What happens to ticks: numbered, remembered, published, made into bars, and given to who streams them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -14,6 +14,7 @@ from services.market_data.domain.quotes import QuoteBoard
 from services.market_data.domain.ticks import Sequences, Ticks
 from services.market_data.domain.trade_line import Passed
 from services.market_data.domain.trade_lines import TradeLines
+from services.market_data.domain.window_board import WindowBoard
 from services.market_data.ports import FeedMeter, MarketPublisher
 from services.market_data.usecases.stream_quotes import QuoteStreams
 from trading.errors import Unavailable
@@ -27,6 +28,7 @@ class MarketState:
     board: QuoteBoard
     live_bars: LiveBars
     streams: QuoteStreams
+    windows: WindowBoard = field(default_factory=WindowBoard)
 
 
 class PublishTicks:
@@ -95,6 +97,7 @@ class PublishTicks:
         if self._owns(block.symbol):
             self._state.board.put_quotes(block, first_sequence)
             self._state.streams.offer(block, first_sequence)
+            self._state.windows.put_quotes(block)
         try:
             await self._publisher.quotes(block, first_sequence)
             self._meter.published(1)
@@ -110,6 +113,7 @@ class PublishTicks:
         self._gaps.passed(block.symbol, int(block.event_time_ns[-1]))
         if self._owns(block.symbol):
             self._state.board.put_trades(block)
+            self._state.windows.put_trades(block)
         try:
             await self._publisher.trades(block, first_sequence)
             self._meter.published(1)
