@@ -35,6 +35,7 @@ ROUTE_SCOPES: Mapping[tuple[str, str], Scope] = {
     ("GET", "/v1/instruments"): Scope.READ,
     ("GET", "/v1/market-data/quotes/{symbol}"): Scope.READ,
     ("GET", "/v1/market-data/bars"): Scope.READ,
+    ("POST", "/v1/market-data/query"): Scope.READ,
     ("GET", "/v1/models"): Scope.READ,
     ("GET", "/v1/models/{name}"): Scope.READ,
     ("POST", "/v1/models/{name}/predict"): Scope.READ,

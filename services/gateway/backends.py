@@ -16,6 +16,7 @@ from neuraltrader.inference.v1.inference_service_pb2_grpc import InferenceServic
 from neuraltrader.market_data.v1.market_data_service_pb2_grpc import MarketDataServiceStub
 from neuraltrader.portfolio.v1.portfolio_service_pb2_grpc import PortfolioServiceStub
 from services.gateway.order_stream import OrderStream
+from services.gateway.tables import Tables
 from trading.clock import Clock
 from trading.errors import Unavailable
 
@@ -42,6 +43,7 @@ class Backends:
     execution: ExecutionServiceStub
     portfolio: PortfolioServiceStub
     orders: OrderStream
+    tables: Tables
     clock: Clock
     health: Mapping[str, health_pb2_grpc.HealthStub]
 
@@ -78,12 +80,14 @@ async def open_backends(
         named = {"market_data": market_data, "inference": inference, "execution": execution, "portfolio": portfolio}
         stub = ExecutionServiceStub(execution)
         metadata = partial(channels.call_metadata, token)
+        market = MarketDataServiceStub(market_data)
         yield Backends(
-            MarketDataServiceStub(market_data),
+            market,
             InferenceServiceStub(inference),
             stub,
             PortfolioServiceStub(portfolio),
             OrderStream(stub, metadata, pending_max=orders_pending_max, log=log),
+            Tables(market, metadata, timeout_s),
             clock,
             {name: health_pb2_grpc.HealthStub(opened) for name, opened in named.items()},
         )

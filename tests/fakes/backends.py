@@ -57,6 +57,8 @@ class FakeMarketData(market_data_grpc.MarketDataServiceServicer):
         self.spellings = {"AAPL": "AAPL", "BTC-USDT": "BTC-USDT", "BTC/USD": "BTC-USDT"}
         self.bars = [a_bar()]
         self.next_cursor = ""
+        self.slices = [b"first ", b"and ", b"last"]
+        self.breaks_after: int | None = None
 
     def _canonical(self, spelling: str) -> str:
         if spelling.upper() not in self.spellings:
@@ -75,6 +77,25 @@ class FakeMarketData(market_data_grpc.MarketDataServiceServicer):
         symbols = [self._canonical(symbol) for symbol in request.symbols]
         bars = [bar for bar in self.bars if bar.symbol in symbols]
         return market_data.ListBarsResponse(bars=bars, next_cursor=self.next_cursor)
+
+    async def GetHistorical(
+        self, request: market_data.GetHistoricalRequest, context: Context
+    ) -> AsyncIterator[market_data.GetHistoricalResponse]:
+        self.script.hear(request)
+        for symbol in request.symbols:
+            self._canonical(symbol)
+        for at, data in enumerate(self.slices):
+            if at == self.breaks_after:
+                raise Unavailable("The disk is gone.")
+            facts = {} if at else {"rows": 3, "truncated": True}
+            yield market_data.GetHistoricalResponse(data=data, **facts)
+
+    async def QueryHistory(
+        self, request: market_data.QueryHistoryRequest, context: Context
+    ) -> AsyncIterator[market_data.QueryHistoryResponse]:
+        self.script.hear(request)
+        for at, data in enumerate(self.slices):
+            yield market_data.QueryHistoryResponse(data=data, **({} if at else {"rows": 2}))
 
     async def ListInstruments(
         self, request: market_data.ListInstrumentsRequest, context: Context

@@ -4,25 +4,42 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import Path, Query, Request, Response
+from starlette.responses import StreamingResponse
 
 from neuraltrader.market_data.v1 import market_data_service_pb2 as rpc
 from services.gateway.routes.listing import IfNoneMatch, listed
-from services.gateway.routes.route import FLEET, KEYED, CursorQuery, Fleet, encoded, fleet_of, refusals, router
+from services.gateway.routes.route import (
+    BODY,
+    FLEET,
+    JSON,
+    KEYED,
+    CursorQuery,
+    Fleet,
+    Responses,
+    encoded,
+    fleet_of,
+    refusals,
+    router,
+)
 from services.gateway.schemas.market_data import (
     BarPage,
     InstrumentList,
     Interval,
+    QueryAnswer,
+    QueryRequest,
     Quote,
     bar_page,
     instrument_view,
     quote_view,
 )
+from services.gateway.tables import ARROW, Table
 from trading.errors import InvalidArgument
 from trading.money import MAX_NANOS
 
 routes = router("market-data")
 AnySpelling = Annotated[str, Path(min_length=1, max_length=32, description="Any spelling of the symbol.")]
 Moment = Annotated[str | None, Query(max_length=64, description="ISO 8601 or nanoseconds.")]
+_OR_ARROW: Responses = {200: {"content": {ARROW: {"schema": {"type": "string", "contentMediaType": ARROW}}}}}
 _MICROSECOND_NS = 1000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -58,27 +75,67 @@ async def get_quote(
     "/v1/market-data/bars",
     operation_id="list_bars",
     summary="Time bars by symbol, oldest first",
-    responses=refusals(404, 422, *KEYED, *FLEET),
+    response_model=BarPage,
+    responses=_OR_ARROW | refusals(404, 422, *KEYED, *FLEET),
 )
 async def list_bars(
     symbols: Annotated[str, Query(min_length=1, max_length=4096, description="Any spellings, comma-separated.")],
     fleet: Fleet,
+    request: Request,
     start: Moment = None,
     end: Moment = None,
     interval: Interval = "1m",
     limit: Annotated[int, Query(ge=1, le=10_000, description="Most bars in one answer.")] = 1000,
     cursor: CursorQuery = "",
-) -> BarPage:
-    request = rpc.ListBarsRequest(
-        symbols=[symbol.strip() for symbol in symbols.split(",") if symbol.strip()],
-        start_time_ns=moment_ns(start, "start"),
-        end_time_ns=moment_ns(end, "end"),
+) -> Response:
+    named = [symbol.strip() for symbol in symbols.split(",") if symbol.strip()]
+    start_ns, end_ns = moment_ns(start, "start"), moment_ns(end, "end")
+    if wants_arrow(request):
+        if cursor:
+            raise InvalidArgument("An Arrow answer is whole and has no pages.", parameter="cursor")
+        question = rpc.GetHistoricalRequest(
+            symbols=named,
+            start_time_ns=start_ns,
+            end_time_ns=end_ns,
+            interval=interval,
+            row_limit=limit if "limit" in request.query_params else 0,
+        )
+        found = await fleet.tables.historical(question)
+        return StreamingResponse(found.slices, headers=_facts(found), media_type=ARROW)
+    page = rpc.ListBarsRequest(
+        symbols=named,
+        start_time_ns=start_ns,
+        end_time_ns=end_ns,
         interval=interval,
         page_size=limit,
         cursor=cursor,
     )
-    answer = await fleet.market_data.ListBars(request)
-    return bar_page(answer.bars, answer.next_cursor)
+    answer = await fleet.market_data.ListBars(page)
+    return encoded(bar_page(answer.bars, answer.next_cursor))
+
+
+@routes.post(
+    "/v1/market-data/query",
+    operation_id="query_history",
+    summary="SQL over the history; read-only, bounded in rows, time and memory",
+    response_model=QueryAnswer,
+    responses=_OR_ARROW | refusals(*KEYED, *BODY, *FLEET),
+)
+async def query_history(body: QueryRequest, fleet: Fleet, request: Request) -> Response:
+    as_arrow = wants_arrow(request)
+    form = rpc.HISTORY_FORMAT_ARROW if as_arrow else rpc.HISTORY_FORMAT_JSON
+    found, data = await fleet.tables.query(rpc.QueryHistoryRequest(sql=body.sql, row_limit=body.limit, format=form))
+    return Response(data, headers=_facts(found), media_type=ARROW if as_arrow else JSON)
+
+
+def wants_arrow(request: Request) -> bool:
+    """Whether the caller accepts an Arrow stream by name; anything else gets JSON."""
+    ranges = (part.split(";") for part in request.headers.get("accept", "").lower().split(","))
+    return any(name.strip() == ARROW and "q=0" not in map(str.strip, rest) for name, *rest in ranges)
+
+
+def _facts(found: Table) -> dict[str, str]:
+    return {"x-rows": str(found.rows), "x-truncated": str(found.truncated).lower()}
 
 
 def moment_ns(text: str | None, parameter: str) -> int:

@@ -1,13 +1,13 @@
 """Shapes of instruments, quotes and bars."""
 
 from collections.abc import Iterable
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from neuraltrader.market_data.v1 import market_data_pb2 as pb
-from services.gateway.schemas.scalars import DecimalText, Nanoseconds, number_or_none
+from services.gateway.schemas.scalars import DecimalText, Nanoseconds, Request, number_or_none
 from trading.money import format_nanos, to_float
 
 Interval = Literal["1m", "5m", "1h", "1d"]
@@ -70,6 +70,21 @@ class BarPage(TypedDict):
 
     bars: dict[str, list[Bar]]
     next_cursor: str | None
+
+
+class QueryRequest(Request):
+    """A question in SQL."""
+
+    sql: Annotated[str, Field(min_length=1, max_length=16_384)]
+    limit: Annotated[int, Field(ge=1, le=100_000)] = 10_000
+
+
+class QueryAnswer(TypedDict):
+    """The rows, as columns; 64-bit whole numbers are strings, what is no number is null."""
+
+    columns: dict[str, list[Any]]
+    rows: int
+    truncated: bool
 
 
 def instrument_view(instrument: pb.Instrument) -> Instrument:

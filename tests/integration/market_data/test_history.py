@@ -52,10 +52,8 @@ async def stub(service: MarketData) -> AsyncIterator[Any]:
 
 async def read(call: Any) -> tuple[bytes, int, bool]:
     """All slices of an answer, its row count and whether it was cut."""
-    slices = []
     try:
-        async for part in call:
-            slices.append(part)
+        slices = [part async for part in call]
     except grpc.aio.AioRpcError as error:
         raise rpc_errors.from_rpc_error(error) from error
     assert all(0 < len(part.data) <= 2**20 for part in slices)
