@@ -24,8 +24,14 @@ from services.market_data.adapters.binance_history import BinanceHistory
 from services.market_data.adapters.binance_rest import HEADERS, BinanceRest
 from services.market_data.adapters.binance_stream import BinanceFeed, Rollover
 from services.market_data.adapters.binance_trades import BinanceTrades
+from services.market_data.adapters.exchange_hours import ExchangeHours
 from services.market_data.adapters.metered_counts import MeteredCounts
 from services.market_data.adapters.nats_publisher import NatsPublisher
+from services.market_data.adapters.polygon_assets import PolygonAssets
+from services.market_data.adapters.polygon_history import PolygonHistory
+from services.market_data.adapters.polygon_rest import PolygonRest
+from services.market_data.adapters.polygon_stream import PolygonFeed
+from services.market_data.adapters.polygon_trades import PolygonTrades
 from services.market_data.adapters.query_pool import QueryLimits, open_query_pool
 from services.market_data.adapters.recording_publisher import RecordingPublisher
 from services.market_data.adapters.shared_quotes import SharedQuotes
@@ -54,6 +60,7 @@ from services.market_data.usecases.fill_holes import FillPolicy
 from services.market_data.usecases.get_historical import GetHistorical
 from services.market_data.usecases.get_quote import GetQuote
 from services.market_data.usecases.list_bars import ListBars
+from services.market_data.usecases.load_hours import LoadHours
 from services.market_data.usecases.load_instruments import LoadInstruments
 from services.market_data.usecases.mirror_quotes import MirrorQuotes
 from services.market_data.usecases.owned_history import OwnedHistory
@@ -74,6 +81,8 @@ _ZONES = {AssetClass.EQUITY: "America/New_York", AssetClass.CRYPTO: "UTC"}
 """Where the day of a market begins."""
 HISTORY = "history"
 """The folder of the history below the data directory."""
+HOURS = "trading_hours"
+"""The folder of the exchanges' hours there."""
 
 
 @asynccontextmanager
@@ -112,6 +121,7 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
             registry=market.registry,
             get_quote=GetQuote(market.registry, board, {desk.venue.name: desk.venue for desk in desks}),
             streams=streams,
+            session_of=market.state.session_of,
             windows=windows,
             list_bars=ListBars(market.registry, history, market.state.live_bars, settings.activity_bars),
             get_historical=GetHistorical(market.registry, market.coverage, store, sources, market.state.live_bars),
@@ -121,11 +131,25 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
             feed_id=feed_id,
             clock=runtime.clock,
         )
+        hours = LoadHours(
+            market.registry.all(),
+            ExchangeHours(settings.data_dir / HOURS, timeout_s=settings.hours_timeout_seconds),
+            market.state.sessions,
+            runtime.clock,
+            every_s=settings.hours_refresh_seconds,
+            retry_s=settings.hours_retry_seconds,
+        )
         mirror = MirrorQuotes(board, SharedQuotes(cache, settings.mirror_ttl_seconds), settings.mirror_ms / 1e3)
         yield Service(
             register=(lambda server: pb_grpc.add_MarketDataServiceServicer_to_server(servicer, server),),
             service_names=(pb.DESCRIPTOR.services_by_name["MarketDataService"].full_name,),
-            loops={"mirror": mirror, "record": record, "tidy": tidy, **{desk.venue.name: desk.run for desk in desks}},
+            loops={
+                "mirror": mirror,
+                "hours": hours,
+                "record": record,
+                "tidy": tidy,
+                **{desk.venue.name: desk.run for desk in desks},
+            },
             checks={"nats": bus.check, "venue": _check_of([desk.venue for desk in desks])},
         )
 
@@ -229,7 +253,27 @@ async def _binance(
     )
 
 
-_OFFERS: Mapping[str, Callable[..., Awaitable[Offer]]] = {"paper": _alpaca, "alpaca": _alpaca, "binance": _binance}
+async def _polygon(
+    stack: AsyncExitStack, settings: Settings, runtime: Runtime, name: str, classes: Sequence[AssetClass]
+) -> Offer:
+    key, clock = settings.polygon_api_key, runtime.clock
+    headers = {"Authorization": f"Bearer {key.get_secret_value()}"}
+    rest = PolygonRest(await _client(stack, settings, settings.polygon_rest_url, headers))
+    limits, url = _stream_limits(settings), settings.polygon_stream_url
+    return Offer(
+        [PolygonFeed(name, one, url, key, clock, limits) for one in classes],
+        PolygonAssets(rest),
+        PolygonHistory(name, rest),
+        PolygonTrades(name, rest, clock),
+    )
+
+
+_OFFERS: Mapping[str, Callable[..., Awaitable[Offer]]] = {
+    "paper": _alpaca,
+    "alpaca": _alpaca,
+    "polygon": _polygon,
+    "binance": _binance,
+}
 
 
 async def _client(
