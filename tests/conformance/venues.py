@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from servers import REPOSITORY
@@ -23,3 +24,10 @@ def running_venue(*flags: str) -> Iterator[dict[str, Any]]:
         process.wait(15)
         if process.stdout is not None:
             process.stdout.close()
+
+
+def findings(python: Path, script: Path, *words: str) -> Any:
+    """What a client's script, run by the client's own interpreter, reports as its last line."""
+    run = subprocess.run([python, script, *words], capture_output=True, text=True, timeout=180, check=False)
+    assert run.returncode == 0, run.stderr[-4000:]
+    return json.loads(run.stdout.strip().splitlines()[-1])

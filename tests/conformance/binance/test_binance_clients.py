@@ -1,12 +1,12 @@
 """Binance's official clients, and ccxt, work against the paper venue as they are."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from conformance import venues
 from conformance.venues import running_venue
 
 pytestmark = [pytest.mark.conformance, pytest.mark.timeout(600)]
@@ -23,13 +23,9 @@ def addresses() -> Iterator[dict[str, str]]:
 
 
 def findings(python: Path, client: str, addresses: dict[str, str]) -> Any:
-    """What the client's script reports as its last line."""
+    """What the client's script reports."""
     script = Path(__file__).with_name(f"{client.replace('-', '_')}_client.py")
-    run = subprocess.run(
-        [python, script, json.dumps(addresses)], capture_output=True, text=True, timeout=180, check=False
-    )
-    assert run.returncode == 0, run.stderr[-4000:]
-    return json.loads(run.stdout.strip().splitlines()[-1])
+    return venues.findings(python, script, json.dumps(addresses))
 
 
 def test_python_binance_works_unmodified(client_python: Any, addresses: dict[str, str]) -> None:

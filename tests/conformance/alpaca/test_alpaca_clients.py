@@ -1,0 +1,44 @@
+"""Alpaca's official client works against the paper venue as it is."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conformance.venues import findings, running_venue
+
+pytestmark = [pytest.mark.conformance, pytest.mark.timeout(600)]
+
+SCRIPT = Path(__file__).with_name("alpaca_py_client.py")
+
+
+@pytest.fixture
+def addresses() -> Iterator[dict[str, str]]:
+    """The Alpaca part of a fresh venue's line of JSON; a minute of its market takes five seconds."""
+    with running_venue("--speed", "12") as line:
+        yield line["alpaca"]
+
+
+def test_alpaca_py_works_unmodified(client_python: Any, addresses: dict[str, str]) -> None:
+    found = findings(client_python("alpaca-py"), SCRIPT, json.dumps(addresses))
+
+    assert found["streams"] == {"uncrossed": True, "trade_ids_grow": True, "coins": ["BTC/USD"], "bar": True}
+    assert found["history"] == {
+        "days": {"AAPL": True, "SPY": True},
+        "minutes": True,
+        "minute_steps_s": [60],
+        "trades_distinct": True,
+        "latest": True,
+    }
+    assert found["orders"] == {
+        "bought": ["new", "fill"],
+        "rested": ["new", "replaced"],
+        "moved": ["new", "canceled"],
+        "fill": [10.0, 10.0, True],
+        "position": 10.0,
+        "closed": 1,
+    }
+    assert found["account"] == [True, True]
+    assert found["assets"] == ["AAPL", "BTC/USD", "ETH/USD"]
+    assert found["refusals"] == [[403, 40310000], [422, 42210000], [404, 40410000], [401, 40110000]]
