@@ -114,7 +114,7 @@ async def test_a_query_that_fails_says_how(gateway: Gateway, error: TradingError
     answer = await gateway.http.post("/v1/market-data/query", json={"sql": "select 1"})
 
     assert (answer.status_code, answer.json()["code"]) == (status, code)
-    assert [pointed["pointer"] for pointed in answer.json().get("errors", [])] == (["/sql"] if status == 422 else [])
+    assert [pointed["pointer"] for pointed in answer.json().get("errors", [])] == (["#/sql"] if status == 422 else [])
 
 
 @pytest.mark.parametrize(
