@@ -13,6 +13,8 @@ from trading.errors import InvalidArgument, UnknownSymbol
 CENT = 10_000_000
 HUNDREDTH_OF_A_CENT = 100_000
 _LONGEST_SYMBOL = 32
+ALWAYS_OPEN = "24/7"
+"""Trading hours of what never closes."""
 
 
 class AssetClass(StrEnum):
@@ -24,7 +26,7 @@ class AssetClass(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """One tradable thing; tick, lot and limits in nanos."""
+    """One tradable thing; tick, lot and limits in nanos, `trading_hours` the exchange's code (XNYS) or 24/7."""
 
     symbol: str
     asset_class: AssetClass = AssetClass.EQUITY
@@ -38,6 +40,7 @@ class Instrument:
     tradable: bool = True
     shortable: bool = True
     venue_symbols: Mapping[str, str] = field(default_factory=dict)
+    trading_hours: str = ALWAYS_OPEN
 
     def venue_symbol(self, venue: str) -> str:
         """How `venue` spells it; the canonical symbol when it has no spelling of its own."""
@@ -94,7 +97,7 @@ def parse_symbol(text: str) -> str:
 
 def equity(symbol: str, sector: str = "", name: str = "") -> Instrument:
     """A US share: ticks of a cent, fractions down to a nano."""
-    return Instrument(symbol, AssetClass.EQUITY, "USD", CENT, 1, sector=sector, name=name)
+    return Instrument(symbol, AssetClass.EQUITY, "USD", CENT, 1, sector=sector, name=name, trading_hours="XNYS")
 
 
 def crypto(base: str, name: str = "", *, tick_nanos: int = CENT, lot_nanos: int = HUNDREDTH_OF_A_CENT) -> Instrument:

@@ -12,6 +12,7 @@ from services.market_data.domain.history import Period
 from services.market_data.domain.history_buffer import Recorded
 from services.market_data.domain.quotes import NewestQuote
 from services.market_data.domain.registry import VenueAsset
+from services.market_data.domain.sessions import Schedule
 from services.market_data.domain.ticks import Ticks
 from services.market_data.domain.trade_line import Mark
 from trading.instruments import AssetClass, Instrument
@@ -104,6 +105,14 @@ class MarketPublisher(Protocol):
     async def gap(self, gap: Gap) -> None: ...
 
     async def status(self, status: VenueStatus) -> None: ...
+
+
+class HoursSource(Protocol):
+    """When exchanges are open."""
+
+    async def schedule(self, code: str, now_ns: int) -> Schedule:
+        """The regular sessions of an exchange around a moment; raises Unavailable."""
+        ...
 
 
 class QuoteCache(Protocol):

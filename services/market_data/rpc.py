@@ -1,6 +1,6 @@
 """The gRPC face of market_data: translate, call, translate."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from services.market_data import translate
 from services.market_data.domain.bar_query import bar_query
 from services.market_data.domain.feed import Venue
 from services.market_data.domain.registry import Registry
+from services.market_data.domain.sessions import SessionNow
 from services.market_data.domain.stats import VenueCounts
 from services.market_data.domain.window_board import WindowBoard
 from services.market_data.ports import HistoryQueries
@@ -20,6 +21,7 @@ from services.market_data.usecases.get_quote import GetQuote
 from services.market_data.usecases.list_bars import ListBars
 from services.market_data.usecases.stream_quotes import QuoteStreams
 from trading.clock import Clock
+from trading.instruments import Instrument
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -30,6 +32,7 @@ class MarketDataServicer(pb_grpc.MarketDataServiceServicer):
 
     registry: Registry
     get_quote: GetQuote
+    session_of: Callable[[Instrument, int], SessionNow]
     streams: QuoteStreams
     windows: WindowBoard
     list_bars: ListBars
@@ -86,10 +89,14 @@ class MarketDataServicer(pb_grpc.MarketDataServiceServicer):
         return translate.windows(symbol, self.windows.get(symbol))
 
     async def ListInstruments(self, request: pb.ListInstrumentsRequest, context: Context) -> pb.ListInstrumentsResponse:
-        return pb.ListInstrumentsResponse(instruments=map(translate.instrument, self.registry.all()))
+        now_ns = self.clock.now_ns()
+        found = [translate.instrument(one, self.session_of(one, now_ns)) for one in self.registry.all()]
+        return pb.ListInstrumentsResponse(instruments=found)
 
     async def GetInstrument(self, request: pb.GetInstrumentRequest, context: Context) -> pb.GetInstrumentResponse:
-        return pb.GetInstrumentResponse(instrument=translate.instrument(self.registry.get(request.symbol)))
+        found = self.registry.get(request.symbol)
+        now = self.session_of(found, self.clock.now_ns())
+        return pb.GetInstrumentResponse(instrument=translate.instrument(found, now))
 
     async def GetStats(self, request: pb.GetStatsRequest, context: Context) -> pb.GetStatsResponse:
         return pb.GetStatsResponse(venues=[translate.venue_stats(venue, counts) for venue, counts in self.stats])

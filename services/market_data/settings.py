@@ -60,6 +60,9 @@ class Settings(AlpacaSettings, PolygonSettings, BinanceSettings, CacheSettings, 
     ring_ticks: int = Field(
         1 << 20, ge=2, description="Ticks of 64 bytes that the ring holds; a power of two. All of it is taken at start."
     )
+    hours_timeout_seconds: float = Field(60.0, gt=0, description="Patience while trading hours are worked out.")
+    hours_refresh_seconds: float = Field(86_400.0, gt=0, description="Rhythm of looking at trading hours again.")
+    hours_retry_seconds: float = Field(60.0, gt=0, description="Wait after trading hours could not be worked out.")
     live_bars: int = Field(1500, ge=1, description="Bars of this run kept in memory for each symbol.")
     first_retry_ms: float = Field(250.0, ge=0, description="Jitter of the first retry after a loss.")
     retry_base_seconds: float = Field(1.0, gt=0, description="Second wait after a loss; later ones double.")

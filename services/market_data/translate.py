@@ -12,6 +12,7 @@ from services.market_data.domain.frame_query import frame_query as checked_query
 from services.market_data.domain.gaps import Gap
 from services.market_data.domain.history import Kind
 from services.market_data.domain.quotes import NewestQuote
+from services.market_data.domain.sessions import Session, SessionNow, SessionState
 from services.market_data.domain.stats import VenueCounts
 from services.market_data.domain.window_board import SymbolWindows
 from services.market_data.ports import EncodedFrame
@@ -32,6 +33,16 @@ _KINDS = {
     rpc_pb.HISTORY_KIND_TRADES: Kind.TRADES,
 }
 SLICE_BYTES = 1024 * 1024
+
+
+_SESSION_STATES = {
+    SessionState.UNKNOWN: pb.SESSION_STATE_UNSPECIFIED,
+    SessionState.OPEN: pb.SESSION_STATE_OPEN,
+    SessionState.CLOSED: pb.SESSION_STATE_CLOSED,
+    SessionState.HALTED: pb.SESSION_STATE_HALTED,
+    SessionState.LIMIT_UP: pb.SESSION_STATE_LIMIT_UP,
+    SessionState.LIMIT_DOWN: pb.SESSION_STATE_LIMIT_DOWN,
+}
 
 
 def quote(newest: NewestQuote, *, stale: bool) -> pb.Quote:
@@ -88,8 +99,9 @@ def venue_status(status: VenueStatus) -> pb.VenueStatus:
     return pb.VenueStatus(venue=status.venue, state=_STATES[status.state], reason=status.reason, time_ns=status.time_ns)
 
 
-def instrument(found: Instrument) -> pb.Instrument:
-    """One tradable thing."""
+def instrument(found: Instrument, now: SessionNow) -> pb.Instrument:
+    """One tradable thing, and whether it can be traded now."""
+    session = now.session or Session(0, 0)
     return pb.Instrument(
         symbol=found.symbol,
         asset_class=found.asset_class,
@@ -103,6 +115,10 @@ def instrument(found: Instrument) -> pb.Instrument:
         tradable=found.tradable,
         shortable=found.shortable,
         venue_symbols=dict(found.venue_symbols),
+        trading_hours=found.trading_hours,
+        session_state=_SESSION_STATES[now.state],
+        session_open_ns=session.open_ns,
+        session_close_ns=session.close_ns,
     )
 
 

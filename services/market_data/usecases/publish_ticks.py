@@ -11,6 +11,7 @@ from services.market_data.domain.future import FutureGuard
 from services.market_data.domain.gaps import Gap, GapWatch
 from services.market_data.domain.live_bars import LiveBars
 from services.market_data.domain.quotes import QuoteBoard
+from services.market_data.domain.sessions import SessionBoard, SessionNow
 from services.market_data.domain.ticks import Sequences, Ticks
 from services.market_data.domain.trade_line import Passed
 from services.market_data.domain.trade_lines import TradeLines
@@ -18,6 +19,7 @@ from services.market_data.domain.window_board import WindowBoard
 from services.market_data.ports import FeedMeter, MarketPublisher
 from services.market_data.usecases.stream_quotes import QuoteStreams
 from trading.errors import Unavailable
+from trading.instruments import Instrument
 from trading.market import Bar, QuoteBlock, TradeBlock
 
 
@@ -29,6 +31,12 @@ class MarketState:
     live_bars: LiveBars
     streams: QuoteStreams
     windows: WindowBoard = field(default_factory=WindowBoard)
+    sessions: SessionBoard = field(default_factory=SessionBoard)
+
+    def session_of(self, instrument: Instrument, now_ns: int) -> SessionNow:
+        """Whether an instrument can be traded."""
+        newest = self.board.get(instrument.symbol)
+        return self.sessions.now(instrument, newest.quote if newest else None, now_ns)
 
 
 class PublishTicks:
