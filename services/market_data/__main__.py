@@ -1,8 +1,23 @@
-"""Starts market_data: `python -m services.market_data`."""
+"""Starts market_data, or one of its commands that need no fleet: `python -m services.market_data [history …]`."""
 
-from fleet.service import main
-from services.market_data.settings import Settings
-from services.market_data.wiring import wire
+import sys
+from importlib import import_module
+
+COMMANDS = {"history": "services.market_data.adapters.history_cli"}
+"""Modules with `main(arguments) -> exit code`; loaded by name, because none of them needs what the service needs."""
+
+
+def run(argv: list[str]) -> int:
+    """A command's exit code, or the life of the service."""
+    if argv[:1] and argv[0] in COMMANDS:
+        code: int = import_module(COMMANDS[argv[0]]).main(argv[1:])
+        return code
+    from fleet.service import main
+    from services.market_data.settings import Settings
+    from services.market_data.wiring import wire
+
+    main("market_data", Settings, wire, argv)
+
 
 if __name__ == "__main__":
-    main("market_data", Settings, wire)
+    sys.exit(run(sys.argv[1:]))

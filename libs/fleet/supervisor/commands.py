@@ -27,16 +27,31 @@ DETACH_TIMEOUT_S = 180.0
 DOWN_TIMEOUT_S = 60.0
 POLL_S = 0.05
 LOG = "fleet.log"
+MARKET_DATA_COMMANDS = {
+    "history": "list, query, export, import, judge and compact the stored market data; no fleet need run",
+}
+"""Commands of `python -m services.market_data`: a process of their own, as libraries never import services."""
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run one command. Exit codes: 0 done, 1 failed, 2 wrong usage."""
-    arguments = _parser().parse_args(argv)
+    given = sys.argv[1:] if argv is None else list(argv)
+    if given[:1] and given[0] in MARKET_DATA_COMMANDS:
+        sys.exit(_market_data(given))
+    arguments = _parser().parse_args(given)
     try:
         sys.exit(arguments.run(arguments))
     except TradingError as error:
         print(f"ntrader: {error}", file=sys.stderr)
         sys.exit(1)
+
+
+def _market_data(arguments: Sequence[str]) -> int:
+    """Become the command, or where a process cannot become another, wait for it."""
+    command = [sys.executable, "-m", "services.market_data", *arguments]
+    if sys.platform != "win32":
+        os.execv(sys.executable, command)  # noqa: S606  our own module, no shell
+    return subprocess.call(command)
 
 
 def _up(arguments: argparse.Namespace) -> int:
@@ -226,6 +241,8 @@ def _parser() -> argparse.ArgumentParser:
         "--confidence", type=float, default=0.52, help="trade signals from this confidence on (default 0.52)"
     )
     trial.set_defaults(run=_demo)
+    for name, text in MARKET_DATA_COMMANDS.items():
+        commands.add_parser(name, help=text, add_help=False)  # listed here; its own parser reads what follows
     return parser
 
 

@@ -24,15 +24,20 @@ _NICE = 10
 
 
 def answer(files: HistoryFiles, job: Job) -> EncodedFrame:
+    """What a job asks for; raises InvalidArgument when it cannot run."""
+    found = selected(files, job.sql, job.row_limit)
+    return to_json(found) if job.as_json else to_arrow(found)
+
+
+def selected(files: HistoryFiles, sql: str, row_limit: int) -> HistoryFrame:
     """The rows of a SELECT; raises InvalidArgument when it cannot run."""
     try:
-        asked = pl.SQLContext(tables(files)).execute(checked_sql(job.sql))
-        frame = asked.head(job.row_limit + 1).collect(engine="streaming")
+        asked = pl.SQLContext(tables(files)).execute(checked_sql(sql))
+        frame = asked.head(row_limit + 1).collect(engine="streaming")
     except pl.exceptions.PolarsError as error:
         reason = str(error).strip().partition("\n")[0][:_MESSAGE_LONGEST]
         raise InvalidArgument(f"The query cannot run: {reason}", field="sql") from error
-    found = HistoryFrame(frame.head(job.row_limit), len(frame) > job.row_limit)
-    return to_json(found) if job.as_json else to_arrow(found)
+    return HistoryFrame(frame.head(row_limit), len(frame) > row_limit)
 
 
 def serve(source: BinaryIO, target: BinaryIO, files: HistoryFiles) -> None:
