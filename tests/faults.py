@@ -1,8 +1,10 @@
-"""Servers that misbehave: a Postgres that a test may kill and freeze, and a port that says what a test wants."""
+"""Servers that misbehave: a Postgres to kill and freeze, a port that says what a test wants, a proxy with faults."""
 
 import asyncio
 import os
 import signal
+import socket
+import struct
 import subprocess
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -112,3 +114,81 @@ async def tcp_server(
 async def say_nothing(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
     """Serve a connection by silence, until the caller leaves."""
     await reader.read()
+
+
+class FaultyProxy:
+    """Stands between a client and a server's port and does to their connections what a network may do."""
+
+    def __init__(self, target_port: int) -> None:
+        self._target_port = target_port
+        self._listener: asyncio.Server | None = None
+        self._pipes: set[asyncio.Task[None]] = set()
+        self._sockets: set[asyncio.StreamWriter] = set()
+        self._flows = asyncio.Event()
+        self._flows.set()
+        self.port = 0
+        self.accepted = 0
+
+    async def start(self) -> None:
+        """Listen, on the port that it had before if it had one."""
+        self._listener = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self.port = int(self._listener.sockets[0].getsockname()[1])
+
+    def reset(self) -> None:
+        """Cut every connection in the middle of whatever it says, without a goodbye."""
+        for writer in tuple(self._sockets):
+            linger = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            writer.transport.abort()
+
+    async def refuse(self) -> None:
+        """Cut every connection and turn new ones away until `start`."""
+        if self._listener:
+            self._listener.close()
+        self.reset()
+
+    def mute(self) -> None:
+        """Keep every connection, of now and later, and let nothing through from the server."""
+        self._flows.clear()
+
+    def speak(self) -> None:
+        """Let everything through again."""
+        self._flows.set()
+
+    async def stop(self) -> None:
+        """Leave nothing behind."""
+        await self.refuse()
+        for pipe in tuple(self._pipes):
+            pipe.cancel()
+        await asyncio.gather(*self._pipes, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+        always = asyncio.Event()
+        always.set()
+        for source, sink, flows in ((reader, server_writer, always), (server_reader, writer, self._flows)):
+            self._sockets.add(sink)
+            pipe = asyncio.create_task(self._carry(source, sink, flows))
+            self._pipes.add(pipe)
+            pipe.add_done_callback(self._pipes.discard)
+
+    async def _carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, flows: asyncio.Event) -> None:
+        with suppress(OSError):
+            while data := await source.read(65_536):
+                await flows.wait()
+                sink.write(data)
+                await sink.drain()
+        self._sockets.discard(sink)
+        sink.close()
+
+
+@asynccontextmanager
+async def faulty_proxy(target_port: int) -> AsyncIterator[FaultyProxy]:
+    """A proxy that listens before a port while the block runs."""
+    proxy = FaultyProxy(target_port)
+    await proxy.start()
+    try:
+        yield proxy
+    finally:
+        await proxy.stop()

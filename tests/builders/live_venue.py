@@ -18,10 +18,16 @@ from services.market_data.adapters.alpaca_key import AlpacaKey
 
 @dataclass(frozen=True)
 class LiveVenue:
-    """Where a paper venue listens, and its key."""
+    """A paper venue that listens."""
 
     process: subprocess.Popen[str]
-    addresses: Mapping[str, str]
+    line: Mapping[str, Mapping[str, str]]
+    """What the venue printed: addresses and keys by protocol."""
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        """Those of Alpaca's protocol."""
+        return self.line["alpaca"]
 
     @property
     def key(self) -> AlpacaKey:
@@ -37,6 +43,12 @@ class LiveVenue:
             "ALPACA_STREAM_URL": self.addresses["stream"],
             "ALPACA_CRYPTO_STREAM_URL": self.addresses["crypto_stream"],
             "ALPACA_TRADING_URL": self.addresses["rest"],
+            "POLYGON_API_KEY": self.line["polygon"]["key"],
+            "POLYGON_REST_URL": self.line["polygon"]["rest"],
+            "POLYGON_STREAM_URL": self.line["polygon"]["stream"],
+            "BINANCE_API_KEY": self.line["binance"]["key"],
+            "BINANCE_REST_URL": self.line["binance"]["rest"],
+            "BINANCE_STREAM_URL": self.line["binance"]["stream"],
         }
 
 
@@ -47,7 +59,7 @@ def live_venue(*flags: str) -> Iterator[LiveVenue]:
     child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
     assert child.stdout is not None
     try:
-        yield LiveVenue(child, json.loads(child.stdout.readline())["alpaca"])
+        yield LiveVenue(child, json.loads(child.stdout.readline()))
     finally:
         child.terminate()
         child.wait(15)

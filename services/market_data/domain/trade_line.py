@@ -6,7 +6,7 @@ until the venue's memory has filled the hole, or until the hole is given up and 
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from services.market_data.domain.gaps import Gap
 from trading.market import TradeBlock
 
 Key = tuple[str, int, int]
+_COARSEST_TIME_NS = 1_000_000  # a stream may stamp in ms what the venue remembers in ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +143,7 @@ class NamedLine(TradeLine):
 
     def __init__(self, venue: str, symbol: str, rules: LineRules) -> None:
         super().__init__(venue, symbol, rules)
-        self._seen: set[Key] = set()
-        self._seen_before: set[Key] = set()
+        self._seen, self._seen_before = _Seen(), _Seen()
         self._reaches_mark = False
 
     def hold(self, reason: str) -> None:
@@ -152,27 +152,54 @@ class NamedLine(TradeLine):
             self._reaches_mark = False
         super().hold(reason)
 
+    def fill(self, remembered: TradeBlock | None) -> Passed:
+        """The venue's memory since before the mark, without what was said before we began to listen."""
+        return super().fill(None if remembered is None else self._after_our_beginning(remembered))
+
+    def _after_our_beginning(self, remembered: TradeBlock) -> TradeBlock:
+        """Rows from the mark on; rows before it only where they are surely not older than what we remember."""
+        wanted = remembered.event_time_ns > self._known_since_ns() + _COARSEST_TIME_NS
+        if self._mark.trade_id in remembered.trade_ids:
+            wanted[remembered.trade_ids.index(self._mark.trade_id) :] = True
+        return remembered if wanted.all() else picked(remembered, wanted)
+
+    def _known_since_ns(self) -> int:
+        if not self._mark.trade_id:
+            return self._mark.time_ns
+        return self._seen_before.since_ns or self._seen.since_ns
+
     def _next(self, block: TradeBlock) -> TradeBlock:
         keys = _keys(block)
-        if not (self._seen.isdisjoint(keys) and self._seen_before.isdisjoint(keys)) or len(set(keys)) < len(keys):
+        known, before = self._seen.keys, self._seen_before.keys
+        if not (known.isdisjoint(keys) and before.isdisjoint(keys)) or len(set(keys)) < len(keys):
             fresh: dict[Key, int] = {}
             for row, key in enumerate(keys):
-                if key not in self._seen and key not in self._seen_before:
+                if key not in known and key not in before:
                     fresh.setdefault(key, row)
             keys, block = list(fresh), picked(block, np.array(list(fresh.values()), np.intp))
-        self._remember(keys)
+        if keys:
+            self._remember(keys, int(block.event_time_ns[0]))
         return block
 
-    def _remember(self, keys: Sequence[Key]) -> None:
-        self._seen.update(keys)
-        if len(self._seen) >= self._rules.ids_kept:
-            self._seen_before, self._seen = self._seen, set()
+    def _remember(self, keys: Sequence[Key], time_ns: int) -> None:
+        self._seen.keys.update(keys)
+        self._seen.since_ns = self._seen.since_ns or time_ns
+        if len(self._seen.keys) >= self._rules.ids_kept:
+            self._seen_before, self._seen = self._seen, _Seen()
 
     def _is_whole(self, remembered: TradeBlock | None) -> bool:
         ids = frozenset(() if remembered is None else remembered.trade_ids)
         self._reaches_mark = self._reaches_mark or not self._mark.trade_id or self._mark.trade_id in ids
         live = self._live()
         return self._reaches_mark and (not live or live[0].trade_ids[0] in ids)
+
+
+@dataclass(slots=True)
+class _Seen:
+    """Trades that were passed on, and the time of the first of them; 0 before it."""
+
+    keys: set[Key] = field(default_factory=set)
+    since_ns: int = 0
 
 
 def _keys(block: TradeBlock) -> list[Key]:

@@ -218,6 +218,22 @@ def test_a_memory_without_our_mark_is_no_proof() -> None:
     assert line.any_open
 
 
+def test_what_the_venue_said_before_we_began_to_listen_is_not_asked_for_by_the_overlap() -> None:
+    line = lines(False)
+    line.take(trades(10, 11))
+    line.hold(["S"], "reset")
+
+    assert numbers(line.fill("S", trades(*range(5, 14)))) == [12, 13]
+
+
+def test_a_late_print_between_known_trades_is_found() -> None:
+    line = lines(False)
+    line.take(trades(10, 12))
+    line.hold(["S"], "reset")
+
+    assert numbers(line.fill("S", trades(*range(9, 14)))) == [11, 13]
+
+
 def test_one_id_from_two_exchanges_is_two_trades() -> None:
     line = lines(False)
 
