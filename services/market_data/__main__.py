@@ -2,16 +2,16 @@
 
 import sys
 from importlib import import_module
+from typing import NoReturn
 
 COMMANDS = {"history": "services.market_data.adapters.history_cli"}
 """Modules with `main(arguments) -> exit code`; loaded by name, because none of them needs what the service needs."""
 
 
-def run(argv: list[str]) -> int:
-    """A command's exit code, or the life of the service."""
+def run(argv: list[str]) -> NoReturn:
+    """Run a command, or the service; ends the process with its exit code."""
     if argv[:1] and argv[0] in COMMANDS:
-        code: int = import_module(COMMANDS[argv[0]]).main(argv[1:])
-        return code
+        sys.exit(import_module(COMMANDS[argv[0]]).main(argv[1:]))
     from fleet.service import main
     from services.market_data.settings import Settings
     from services.market_data.wiring import wire
@@ -20,4 +20,4 @@ def run(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(run(sys.argv[1:]))
+    run(sys.argv[1:])

@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run one command. Exit codes: 0 done, 1 failed, 2 wrong usage."""
     given = sys.argv[1:] if argv is None else list(argv)
     if given[:1] and given[0] in MARKET_DATA_COMMANDS:
-        sys.exit(_market_data(given))
+        _become_market_data(given)
     arguments = _parser().parse_args(given)
     try:
         sys.exit(arguments.run(arguments))
@@ -46,12 +46,11 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         sys.exit(1)
 
 
-def _market_data(arguments: Sequence[str]) -> int:
-    """Become the command, or where a process cannot become another, wait for it."""
+def _become_market_data(arguments: Sequence[str]) -> NoReturn:
     command = [sys.executable, "-m", "services.market_data", *arguments]
-    if sys.platform != "win32":
-        os.execv(sys.executable, command)  # noqa: S606  our own module, no shell
-    return subprocess.call(command)
+    if sys.platform == "win32":  # there, a process cannot become another
+        sys.exit(subprocess.call(command))
+    os.execv(sys.executable, command)  # noqa: S606  our own module, no shell
 
 
 def _up(arguments: argparse.Namespace) -> int:
