@@ -34,6 +34,7 @@ ROUTE_SCOPES: Mapping[tuple[str, str], Scope] = {
     ("POST", "/v1/config/validate"): Scope.READ,
     ("GET", "/v1/instruments"): Scope.READ,
     ("GET", "/v1/market-data/quotes/{symbol}"): Scope.READ,
+    ("GET", "/v1/market-data/windows/{symbol}"): Scope.READ,
     ("GET", "/v1/market-data/bars"): Scope.READ,
     ("POST", "/v1/market-data/query"): Scope.READ,
     ("GET", "/v1/models"): Scope.READ,

@@ -97,14 +97,40 @@ class FakeMarketData(market_data_grpc.MarketDataServiceServicer):
         for at, data in enumerate(self.slices):
             yield market_data.QueryHistoryResponse(data=data, **({} if at else {"rows": 2}))
 
+    async def GetWindows(
+        self, request: market_data.GetWindowsRequest, context: Context
+    ) -> market_data.GetWindowsResponse:
+        self.script.hear(request)
+        symbol = self._canonical(request.symbol)
+        if symbol not in self.quotes:
+            return market_data.GetWindowsResponse(
+                symbol=symbol, windows=[market_data.RollingWindow(name="vwap:5m", ticks=0)]
+            )
+        vwap = market_data.RollingWindow(name="vwap:5m", value=190.25, ticks=7, warm=True)
+        return market_data.GetWindowsResponse(symbol=symbol, windows=[vwap], as_of_ns=1_760_000_000_000_000_000)
+
     async def ListInstruments(
         self, request: market_data.ListInstrumentsRequest, context: Context
     ) -> market_data.ListInstrumentsResponse:
         self.script.hear(request)
         apple = market_data_pb2.Instrument(
-            symbol="AAPL", asset_class="EQUITY", currency="USD", tick_nanos=10_000_000, lot_nanos=1, tradable=True
+            symbol="AAPL",
+            asset_class="EQUITY",
+            currency="USD",
+            tick_nanos=10_000_000,
+            lot_nanos=1,
+            tradable=True,
+            trading_hours="XNYS",
+            session_state=market_data_pb2.SESSION_STATE_HALTED,
+            session_open_ns=1_760_000_000_000_000_000,
+            session_close_ns=1_760_023_400_000_000_000,
         )
-        bitcoin = market_data_pb2.Instrument(symbol="BTC-USDT", venue_symbols={"alpaca": "BTC/USD"})
+        bitcoin = market_data_pb2.Instrument(
+            symbol="BTC-USDT",
+            venue_symbols={"alpaca": "BTC/USD"},
+            trading_hours="24/7",
+            session_state=market_data_pb2.SESSION_STATE_OPEN,
+        )
         return market_data.ListInstrumentsResponse(instruments=[apple, bitcoin])
 
     async def GetStats(self, request: market_data.GetStatsRequest, context: Context) -> market_data.GetStatsResponse:

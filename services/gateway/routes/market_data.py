@@ -22,15 +22,18 @@ from services.gateway.routes.route import (
     router,
 )
 from services.gateway.schemas.market_data import (
+    ActivityInterval,
     BarPage,
     InstrumentList,
     Interval,
     QueryAnswer,
     QueryRequest,
     Quote,
+    Windows,
     bar_page,
     instrument_view,
     quote_view,
+    windows_view,
 )
 from services.gateway.tables import ARROW, Table
 from trading.errors import InvalidArgument
@@ -72,9 +75,21 @@ async def get_quote(
 
 
 @routes.get(
+    "/v1/market-data/windows/{symbol:path}",
+    operation_id="get_windows",
+    summary="Rolling windows over the newest ticks of a symbol",
+    response_model=Windows,
+    responses=refusals(404, 422, *KEYED, *FLEET),
+)
+async def get_windows(symbol: AnySpelling, request: Request) -> Response:
+    answer = await fleet_of(request).market_data.GetWindows(rpc.GetWindowsRequest(symbol=symbol))
+    return encoded(windows_view(answer))
+
+
+@routes.get(
     "/v1/market-data/bars",
     operation_id="list_bars",
-    summary="Time bars by symbol, oldest first",
+    summary="Bars by symbol, oldest first",
     response_model=BarPage,
     responses=_OR_ARROW | refusals(404, 422, *KEYED, *FLEET),
 )
@@ -84,7 +99,7 @@ async def list_bars(
     request: Request,
     start: Moment = None,
     end: Moment = None,
-    interval: Interval = "1m",
+    interval: Interval | ActivityInterval = "1m",
     limit: Annotated[int, Query(ge=1, le=10_000, description="Most bars in one answer.")] = 1000,
     cursor: CursorQuery = "",
 ) -> Response:

@@ -7,10 +7,23 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from neuraltrader.market_data.v1 import market_data_pb2 as pb
+from neuraltrader.market_data.v1 import market_data_service_pb2 as rpc
 from services.gateway.schemas.scalars import DecimalText, Nanoseconds, Request, number_or_none
 from trading.money import format_nanos, to_float
 
 Interval = Literal["1m", "5m", "1h", "1d"]
+ActivityInterval = Annotated[str, Field(pattern="^(tick|volume|value)-[1-9][0-9]{0,11}$")]
+SessionState = Literal["UNKNOWN", "OPEN", "CLOSED", "HALTED", "LIMIT_UP", "LIMIT_DOWN"]
+
+
+_SESSION_STATES: dict[int, SessionState] = {
+    pb.SESSION_STATE_UNSPECIFIED: "UNKNOWN",
+    pb.SESSION_STATE_OPEN: "OPEN",
+    pb.SESSION_STATE_CLOSED: "CLOSED",
+    pb.SESSION_STATE_HALTED: "HALTED",
+    pb.SESSION_STATE_LIMIT_UP: "LIMIT_UP",
+    pb.SESSION_STATE_LIMIT_DOWN: "LIMIT_DOWN",
+}
 
 
 class Instrument(TypedDict):
@@ -28,6 +41,12 @@ class Instrument(TypedDict):
     tradable: bool
     shortable: bool
     venue_symbols: dict[str, str]
+    trading_hours: Annotated[str, Field(description="The exchange's market identifier code, or 24/7.")]
+    session_state: SessionState
+    session_open_ns: Annotated[
+        Nanoseconds | None, Field(description="Start of the session that is on or comes next; null when there is none.")
+    ]
+    session_close_ns: Nanoseconds | None
 
 
 class InstrumentList(TypedDict):
@@ -52,8 +71,26 @@ class Quote(TypedDict):
     stale: bool
 
 
+class Window(TypedDict):
+    """One rolling window as of the newest tick."""
+
+    name: Annotated[str, Field(description="What it measures and over what: vwap:5m, ema:1m, volatility:500.")]
+    value: Annotated[float | None, Field(description="Null while there are not enough ticks.")]
+    ticks: int
+    warm: Annotated[bool, Field(description="It has seen as much time, or as many ticks, as it reaches over.")]
+
+
+class Windows(TypedDict):
+    """The rolling windows of one symbol."""
+
+    symbol: str
+    windows: list[Window]
+    as_of_ns: Annotated[Nanoseconds | None, Field(description="Time of the newest tick; null before the first.")]
+    from_quotes: Annotated[bool, Field(description="Made of mid quotes, because the symbol has not traded yet.")]
+
+
 class Bar(TypedDict):
-    """One time bar."""
+    """One bar."""
 
     timestamp_ns: Annotated[Nanoseconds, Field(description="Start of the bar.")]
     open: float
@@ -63,6 +100,7 @@ class Bar(TypedDict):
     volume: float
     vwap: float
     trade_count: int
+    revision: Annotated[int, Field(description="How often it was published before it was corrected.")]
 
 
 class BarPage(TypedDict):
@@ -102,7 +140,33 @@ def instrument_view(instrument: pb.Instrument) -> Instrument:
         "tradable": instrument.tradable,
         "shortable": instrument.shortable,
         "venue_symbols": dict(instrument.venue_symbols),
+        "trading_hours": instrument.trading_hours,
+        "session_state": _SESSION_STATES[instrument.session_state],
+        "session_open_ns": _moment(instrument.session_open_ns),
+        "session_close_ns": _moment(instrument.session_close_ns),
     }
+
+
+def windows_view(found: rpc.GetWindowsResponse) -> Windows:
+    """Rolling windows as JSON."""
+    return {
+        "symbol": found.symbol,
+        "windows": [
+            {
+                "name": one.name,
+                "value": one.value if one.HasField("value") else None,
+                "ticks": one.ticks,
+                "warm": one.warm,
+            }
+            for one in found.windows
+        ],
+        "as_of_ns": _moment(found.as_of_ns),
+        "from_quotes": found.from_quotes,
+    }
+
+
+def _moment(time_ns: int) -> str | None:
+    return str(time_ns) if time_ns else None
 
 
 def quote_view(quote: pb.Quote) -> Quote:
@@ -133,6 +197,7 @@ def bar_view(bar: pb.Bar) -> Bar:
         "volume": bar.volume,
         "vwap": to_float(bar.vwap_nanos),
         "trade_count": bar.trade_count,
+        "revision": bar.revision,
     }
 
 

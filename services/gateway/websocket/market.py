@@ -36,7 +36,7 @@ class Market:
         self._hub = hub
         self._quotes: dict[str, Quote] = {}
         self._prints: dict[str, _Print] = {}
-        self._newest: dict[tuple[Channel, str], Frame] = {}
+        self._newest: dict[tuple[Channel, str, str], Frame] = {}
         self._places: dict[tuple[Channel, str, str], _Place] = {}
         self._stale_venues: set[str] = set()
 
@@ -56,7 +56,7 @@ class Market:
         missed = self._missed(Channel.TRADES, block.venue, symbol, _Place(feed_id, first_sequence), len(block))
         if missed:
             self._hub.publish(_lost(Channel.TRADES, symbol, block.venue, missed, int(block.receive_time_ns[0])))
-        self._newest[Channel.TRADES, symbol] = _trade_frame(block, len(block) - 1, Type.SNAPSHOT)
+        self._newest[Channel.TRADES, symbol, ""] = _trade_frame(block, len(block) - 1, Type.SNAPSHOT)
         if self._hub.has_audience(Channel.TRADES, symbol):
             for index in range(len(block)):
                 self._hub.publish(_trade_frame(block, index))
@@ -65,7 +65,7 @@ class Market:
         """A closed bar."""
         bar = parsed(pb.Bar(), payload)
         data = {"interval": bar.interval, "venue": bar.venue, **bar_view(bar)}
-        self._both(Channel.BARS, bar.symbol, data, bar.timestamp_ns)
+        self._both(Channel.BARS, bar.symbol, data, bar.timestamp_ns, kind=bar.interval)
 
     def on_signal(self, payload: bytes) -> None:
         """A signal of a model."""
@@ -145,8 +145,9 @@ class Market:
         key = quote.symbol
         return frame(Channel.QUOTES, key, data, quote.event_time_ns, type=type, symbol=key, skipped=skipped)
 
-    def _both(self, channel: Channel, symbol: str, data: object, ts_ns: int) -> None:
-        self._newest[channel, symbol] = frame(channel, symbol, data, ts_ns, type=Type.SNAPSHOT, symbol=symbol)
+    def _both(self, channel: Channel, symbol: str, data: object, ts_ns: int, kind: str = "") -> None:
+        """Publish, and remember the newest of each kind for whoever comes later."""
+        self._newest[channel, symbol, kind] = frame(channel, symbol, data, ts_ns, type=Type.SNAPSHOT, symbol=symbol)
         if self._hub.has_audience(channel, symbol):
             self._hub.publish(frame(channel, symbol, data, ts_ns, symbol=symbol))
 
