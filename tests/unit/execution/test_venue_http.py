@@ -2,14 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from builders.execution import until
 from servers import free_port
 
+from services.execution.adapters.http_connection import RECEIVED_BYTES_MOST
 from services.execution.adapters.venue_http import VenueHttp
-from trading.errors import Unavailable
+from trading.errors import InvalidArgument, Unavailable
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 
@@ -19,6 +20,7 @@ class Server:
 
     def __init__(self, answers: Sequence[Sequence[bytes | None]]) -> None:
         self.requests: list[bytes] = []
+        self.sent: list[bytes] = []
         self.connections = 0
         self.closed = 0
         self._answers = list(answers)
@@ -35,20 +37,26 @@ class Server:
                         return
                     writer.write(piece)
                     await writer.drain()
+                    self.sent.append(piece)
                     await asyncio.sleep(0.001)
         except asyncio.IncompleteReadError:
             return
         finally:
             writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
             self.closed += 1
 
 
 @asynccontextmanager
-async def a_server(*answers: Sequence[bytes | None], timeout_s: float = 2.0) -> AsyncIterator[tuple[Server, VenueHttp]]:
+async def a_server(
+    *answers: Sequence[bytes | None], timeout_s: float = 2.0, connections: int = 32
+) -> AsyncIterator[tuple[Server, VenueHttp]]:
     server = Server(answers)
     listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
-    async with VenueHttp(f"http://127.0.0.1:{port}/base/", headers={"X-Key": "k"}, timeout_s=timeout_s) as client:
+    url = f"http://127.0.0.1:{port}/base/"
+    async with VenueHttp(url, headers={"X-Key": "k"}, timeout_s=timeout_s, connections=connections) as client:
         yield server, client
     listening.close()
 
@@ -110,6 +118,8 @@ async def test_a_refusal_is_an_answer() -> None:
         [None],
         [b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf", None],
         [b"no HTTP at all\r\n\r\n"],
+        [b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nnot a length\r\n"],
+        [b"HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n", b"x" * (RECEIVED_BYTES_MOST + 1)],
     ],
 )
 async def test_a_broken_answer_is_no_answer_and_is_never_asked_for_again(pieces: Sequence[bytes | None]) -> None:
@@ -142,3 +152,44 @@ async def test_a_connection_the_venue_closed_while_idle_is_not_used() -> None:
         await until(lambda: server.closed == 1)
         assert (await client.request("GET", "/")).body == b"ok"
         assert server.connections == 2
+
+
+async def test_words_that_nobody_asked_for_end_the_connection() -> None:
+    """An answer without a question is not the next question's answer."""
+    async with a_server([OK, b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nstale"], [OK]) as (server, client):
+        await client.request("GET", "/")
+        await until(lambda: len(server.sent) == 2)
+        assert (await client.request("GET", "/")).body == b"ok"
+        assert server.connections == 2
+
+
+async def test_more_requests_than_connections_wait_for_their_turn() -> None:
+    """Within the timeout."""
+    async with a_server(*[[OK]] * 6, connections=2) as (server, client):
+        await asyncio.gather(*[client.request("GET", "/") for _ in range(6)])
+        assert server.connections == 2
+
+
+async def test_an_abandoned_request_takes_its_connection_along() -> None:
+    """Its late answer must not become another's."""
+    async with a_server([b""], [OK]) as (server, client):
+        abandoned = asyncio.create_task(client.request("GET", "/"))
+        await until(lambda: len(server.requests) == 1)
+        abandoned.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await abandoned
+        assert (await client.request("GET", "/")).body == b"ok"
+        assert server.connections == 2
+
+
+@pytest.mark.parametrize("url", ["ftp://venue", "no address", "http://"])
+def test_an_address_that_is_none_is_refused(url: str) -> None:
+    """At the start, by name."""
+    with pytest.raises(InvalidArgument, match="no HTTP address"):
+        VenueHttp(url, headers={}, timeout_s=1)
+
+
+def test_a_header_cannot_smuggle_another_in() -> None:
+    """A key with a line break in it is refused."""
+    with pytest.raises(InvalidArgument, match="X-Key"):
+        VenueHttp("http://venue", headers={"X-Key": "k\r\nX-Other: v"}, timeout_s=1)
