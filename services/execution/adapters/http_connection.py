@@ -2,7 +2,7 @@
 
 import asyncio
 import select
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import httptools
 
@@ -64,8 +64,7 @@ class HttpConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Up."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but name
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the answer."""

@@ -1,10 +1,12 @@
 """The HTTP of orders, against a server that answers byte by byte as the test says."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import pytest
+import uvloop
 from builders.execution import until
 from servers import free_port
 
@@ -180,6 +182,21 @@ async def test_an_abandoned_request_takes_its_connection_along() -> None:
             await abandoned
         assert (await client.request("GET", "/")).body == b"ok"
         assert server.connections == 2
+
+
+@pytest.mark.parametrize(
+    "story",
+    [
+        test_a_request_carries_path_query_headers_and_body,
+        test_a_connection_is_used_again,
+        test_a_connection_the_venue_closed_while_idle_is_not_used,
+        test_silence_is_no_answer,
+    ],
+)
+def test_uvloop_s_transports_do_as_well(story: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """The service runs on uvloop, these tests on asyncio's own loop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(story())
 
 
 @pytest.mark.parametrize("url", ["ftp://venue", "no address", "http://"])
