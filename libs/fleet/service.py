@@ -20,6 +20,7 @@ from trading.clock import Clock, SystemClock
 from trading.errors import TradingError
 
 SettingsT = TypeVar("SettingsT", bound=FleetSettings)
+ResultT = TypeVar("ResultT")
 Loop = Callable[[], Awaitable[None]]
 
 
@@ -68,7 +69,7 @@ def main(
     sys.exit(run_loop(_live(name, settings, wire)))
 
 
-def run_loop(life: Coroutine[Any, Any, int]) -> int:
+def run_loop(life: Coroutine[Any, Any, ResultT]) -> ResultT:
     """Run a coroutine on uvloop where there is one, on plain asyncio elsewhere."""
     if sys.platform == "win32":
         return asyncio.run(life)

@@ -1,8 +1,10 @@
 """Where market_data is put together; the only place that sees adapters and settings."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from random import Random
 
 import httpx
@@ -33,6 +35,8 @@ from services.market_data.adapters.polygon_rest import PolygonRest
 from services.market_data.adapters.polygon_stream import PolygonFeed
 from services.market_data.adapters.polygon_trades import PolygonTrades
 from services.market_data.adapters.query_pool import QueryLimits, open_query_pool
+from services.market_data.adapters.record_cli import RecordOrder
+from services.market_data.adapters.recording_file import RecordingFile
 from services.market_data.adapters.recording_publisher import RecordingPublisher
 from services.market_data.adapters.shared_quotes import SharedQuotes
 from services.market_data.adapters.shared_ring import beside_ring
@@ -46,6 +50,7 @@ from services.market_data.domain.gaps import GapWatch
 from services.market_data.domain.history_buffer import HistoryBuffer
 from services.market_data.domain.live_bars import LiveBars
 from services.market_data.domain.quotes import QuoteBoard
+from services.market_data.domain.recording import RecordedCounts
 from services.market_data.domain.registry import Registry
 from services.market_data.domain.stats import VenueCounts
 from services.market_data.domain.trade_line import LineRules
@@ -66,6 +71,7 @@ from services.market_data.usecases.mirror_quotes import MirrorQuotes
 from services.market_data.usecases.owned_history import OwnedHistory
 from services.market_data.usecases.publish_ticks import MarketState, PublishTicks
 from services.market_data.usecases.record_history import RecordHistory, TidyHistory
+from services.market_data.usecases.record_venue import RecordVenue
 from services.market_data.usecases.report_venue import ReportVenue
 from services.market_data.usecases.run_feed import FeedPolicy, RunFeed
 from services.market_data.usecases.run_venue import RunVenue
@@ -152,6 +158,21 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
             },
             checks={"nats": bus.check, "venue": _check_of([desk.venue for desk in desks])},
         )
+
+
+async def record(settings: Settings, runtime: Runtime, order: RecordOrder, stop: asyncio.Event) -> RecordedCounts:
+    """Write what the first venue says to a file, with the connections of the service and without a fleet.
+
+    Raises FeedRefused when the venue refuses us, and OSError when the file cannot be written.
+    """
+    (name, *_), board = settings.market_data_venues, QuoteBoard()
+    streams = QuoteStreams(board, streams_most=1, blocks_most=1)
+    async with AsyncExitStack() as stack, RecordingFile(order.out) as recording:
+        state = MarketState(board, LiveBars(1), streams)
+        market = Market(Registry(settings.symbols), Coverage([name]), state, recording)
+        desk = await open_desk(stack, settings, runtime, name, market)
+        await RecordVenue(desk.run, desk.venue, partial(order.say, recording.counts))(order.seconds, stop)
+    return recording.counts
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ DOWN_TIMEOUT_S = 60.0
 POLL_S = 0.05
 LOG = "fleet.log"
 MARKET_DATA_COMMANDS = {
+    "record": "record every quote and trade of some symbols from a venue to a Parquet file; no fleet need run",
     "history": "list, query, export, import, judge and compact the stored market data; no fleet need run",
 }
 """Commands of `python -m services.market_data`: a process of their own, as libraries never import services."""

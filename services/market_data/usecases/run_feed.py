@@ -36,7 +36,7 @@ class FeedPolicy:
     retry_cap_s: float = 30.0
     watch_s: float = 0.25
     silence_s: Mapping[AssetClass, float] = field(default_factory=dict)
-    fill: FillPolicy = FillPolicy()
+    fill: FillPolicy = field(default_factory=FillPolicy)
 
     def full_ticks(self, symbols: int) -> int:
         """Ticks at which a connection with so many symbols hands over."""
