@@ -37,7 +37,7 @@ _MAGIC_AT, _RECORD_BYTES_AT, _CAPACITY_AT, _PID_AT, _CLOSED_AT, _USER_BYTES_AT, 
 _ANNOUNCED_AT, _WRITTEN_AT = 8, 16
 _ORDERED_MACHINES = frozenset(("x86_64", "AMD64", "i686"))
 
-Bytes = npt.NDArray[np.uint8]
+Rows = npt.NDArray[np.void]
 
 
 class RingClosed(Unavailable):
@@ -142,7 +142,7 @@ class RingWriter:
 class Glimpse(NamedTuple):
     """Rows that lie in the ring itself, oldest first: use them, then ask `RingReader.confirm` whether they held."""
 
-    rows: Bytes
+    rows: Rows
     first: int
     lost: int
 
@@ -155,8 +155,8 @@ class RingReader:
         record_bytes, capacity = self._words[_RECORD_BYTES_AT], self._words[_CAPACITY_AT]
         self.geometry = Geometry(record_bytes, capacity, self._words[_USER_BYTES_AT])
         self._user = np.frombuffer(memory, np.uint8, self.geometry.user_bytes, HEADER_BYTES)
-        data = np.frombuffer(memory, np.uint8, record_bytes * capacity, self.geometry.data_at)
-        self._rows = data.reshape(capacity, record_bytes)
+        # Opaque records are copied as they are; a copy of fields would take them one by one.
+        self._rows = np.frombuffer(memory, np.dtype((np.void, record_bytes)), capacity, self.geometry.data_at)
         self._fence = _fence()
         written = self._words[_WRITTEN_AT]
         self._next = max(written - capacity, 0) if from_oldest else written
@@ -188,14 +188,15 @@ class RingReader:
         self._fence()
         return self._user[:count].tobytes()
 
-    def take(self, most: int = 65_536) -> Bytes:
-        """The next rows as a copy, shape (n, record_bytes), oldest first, each whole; what was overtaken is in `lost`.
+    def take(self, most: int = 65_536) -> Rows:
+        """The next rows as a copy, oldest first, each whole; `view` gives them a dtype. `lost` has what was overtaken.
 
         Raises RingClosed when everything has been read and the writer has left.
         """
         glimpse = self.glimpse(most)
         rows = glimpse.rows.copy()
-        return rows[self.confirm(glimpse) :]
+        torn = self.confirm(glimpse)
+        return rows[torn:] if torn else rows
 
     def glimpse(self, most: int = 65_536) -> Glimpse:
         """The next rows without a copy; they end where the ring does. Raises RingClosed as `take` does."""

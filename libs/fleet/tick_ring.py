@@ -57,8 +57,8 @@ class Listing(NamedTuple):
 class TickWriter:
     """Puts blocks into a ring."""
 
-    def __init__(self, ring: RingWriter) -> None:
-        self._ring = ring
+    def __init__(self, ring: RingWriter, name: str) -> None:
+        self._ring, self.name = ring, name
         self._codes: dict[tuple[str, str], int] = {}
         self._named_bytes = 0
 
@@ -116,7 +116,7 @@ class TickReader:
 
         Raises RingClosed when everything has been read and the writer has left.
         """
-        return self.ring.take(most).reshape(-1).view(QUOTE_RECORD)
+        return self.ring.take(most).view(QUOTE_RECORD)
 
     def listing(self, instrument: int) -> Listing:
         """Whose tick it is."""
@@ -136,7 +136,7 @@ def of_kind(records: Records, kind: int) -> Records:
 def create_tick_ring(name: str, *, ticks: int, symbols: int) -> Iterator[TickWriter]:
     """A new ring for so many ticks (a power of two) of about so many symbols; raises as `create_ring` does."""
     with create_ring(name, Geometry(RECORD_BYTES, ticks, symbols * _NAME_BYTES)) as ring:
-        yield TickWriter(ring)
+        yield TickWriter(ring, name)
 
 
 @contextmanager

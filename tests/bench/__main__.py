@@ -3,17 +3,21 @@
 import argparse
 import importlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from tests.bench.result import Result
 
+Run = Callable[[], Iterable[Result]]
 _NOT_AREAS = {"__init__", "__main__", "result", "profile", "peers"}
 
 
 def main() -> int:
-    """Each area is a module of this folder with `run() -> Iterable[Result]`; a name of a benchmark works too."""
-    areas = sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in _NOT_AREAS)
+    """Each area is a module of this folder with `run() -> Iterable[Result]`; a name of a benchmark works too.
+
+    An area may instead have `PARTS`, such runs by the name of a benchmark; modules called `<area>_…` belong to it.
+    """
+    areas = _areas()
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--only", default="", help=f"an area ({', '.join(areas)}) or the beginning of a name")
     only = parser.parse_args().only
@@ -22,8 +26,17 @@ def main() -> int:
         parser.error(f"no area is called {only!r}; there are {', '.join(areas)}")
     print(f"{'name':<36}{'unit':<10}{'value':>14}{'p50':>12}{'p99':>12}{'ratio':>9}  of")
     for area in chosen:
-        _show(importlib.import_module(f"tests.bench.{area}").run(), only)
+        module = importlib.import_module(f"tests.bench.{area}")
+        parts: Mapping[str, Run] = getattr(module, "PARTS", None) or {area: module.run}
+        for name, run in parts.items():
+            if only in ("", area) or name.startswith(only) or only.startswith(name):
+                _show(run(), only)
     return 0
+
+
+def _areas() -> list[str]:
+    stems = {path.stem for path in Path(__file__).parent.glob("*.py")} - _NOT_AREAS
+    return sorted(stem for stem in stems if not any(stem.startswith(f"{other}_") for other in stems))
 
 
 def _show(results: Iterable[Result], only: str) -> None:

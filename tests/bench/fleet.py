@@ -30,7 +30,7 @@ def run() -> Iterator[Result]:
     yield Result("fleet.tick_to_order_reply", "µs", reply["p50"], orders, reply["p50"], reply["p99"], extra=extra)
     signal = facts["latency_us"]["tick_to_signal"]
     result = Result("fleet.tick_to_signal", "µs", signal["p50"], facts["signals"], signal["p50"], signal["p99"])
-    yield beside(result, "TCP echo, 100 bytes", "asyncio-free floor", _tcp_echo_us(), ratio_of="ours/floor")
+    yield beside(result, "TCP echo, 100 bytes", "asyncio-free floor", tcp_echo_us(), ratio_of="ours/floor")
 
 
 def _demo() -> dict[str, Any]:
@@ -54,7 +54,7 @@ def _fdatasync_us() -> float:
     return round(statistics.median(samples), 1)
 
 
-def _tcp_echo_us() -> float:
+def tcp_echo_us() -> float:
     """Round trip of 100 bytes to another thread's blocking socket: nothing that crosses processes is faster."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         threading.Thread(target=_echo, args=(server,), daemon=True).start()

@@ -19,8 +19,8 @@ from trading.errors import InvalidArgument
 from trading.market import Int64Column
 
 Floats = npt.NDArray[np.float64]
-TICKS_MOST = 1_000_000
-"""Ticks that a window holds at most; of a busier one the oldest go."""
+TICKS_MOST = 100_000
+"""Ticks that a window holds at most; of a busier one the oldest go, and it says that it is not full."""
 _FORM = re.compile(r"(vwap|ema|volatility):([1-9][0-9]{0,8})([smh]?)")
 _UNITS_NS = {"s": SECOND_NS, "m": MINUTE_NS, "h": 60 * MINUTE_NS}
 _FIRST_CAPACITY = 256
@@ -154,9 +154,11 @@ class RollingSums:
 
     @property
     def is_full(self) -> bool:
-        """As many ticks have come as it has room for, or ticks over all of its time."""
+        """As many ticks have come as it wants, or ticks over all of its time, and it holds them."""
         if self._wanted_ticks:
             return self._seen >= self._wanted_ticks
+        if self.count == self._ticks_most:
+            return False
         return self._first_ns is not None and int(self._times[self._end - 1]) - self._first_ns >= self._length_ns
 
     def push(self, times_ns: Int64Column, values: Floats) -> Floats:
