@@ -28,6 +28,7 @@ $(VENV)/.ready: requirements/dev.txt pyproject.toml libs/sdk-python/pyproject.to
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	$(BIN)/uv pip sync -q --compile-bytecode --python $(BIN)/python --require-hashes requirements/dev.txt
 	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e . -e libs/sdk-python
+	$(BIN)/python -m compileall -q services libs >/dev/null
 	@touch $@
 
 lock:  ## Compile requirements/*.txt from pyproject.toml, with hashes
