@@ -60,6 +60,9 @@ class Settings(AlpacaSettings, PolygonSettings, BinanceSettings, CacheSettings, 
     ring_ticks: int = Field(
         1 << 20, ge=2, description="Ticks of 64 bytes that the ring holds; a power of two. All of it is taken at start."
     )
+    alpaca_halts: bool = Field(
+        False, description="Ask Alpaca for halts and price bands too, where the data plan carries them."
+    )
     hours_timeout_seconds: float = Field(60.0, gt=0, description="Patience while trading hours are worked out.")
     hours_refresh_seconds: float = Field(86_400.0, gt=0, description="Rhythm of looking at trading hours again.")
     hours_retry_seconds: float = Field(60.0, gt=0, description="Wait after trading hours could not be worked out.")
@@ -78,6 +81,9 @@ class Settings(AlpacaSettings, PolygonSettings, BinanceSettings, CacheSettings, 
         82_800.0, gt=0, description="Age at which a Binance connection is changed for a new one; it ends after a day."
     )
     binance_overlap_seconds: float = Field(1.0, ge=0, description="How long both are read side by side.")
+    binance_by_depth: bool = Field(
+        False, description="Take Binance's quotes from books kept here, every 100 ms, instead of its bookTicker."
+    )
     binance_weight: int = Field(5_400, ge=1, description="Request weight a minute after which Binance is not asked.")
     frame_bytes_most: int = Field(16 * 1024 * 1024, ge=4096, description="Largest frame taken from a venue.")
     frames_ahead: int = Field(16, ge=1, description="Frames read ahead of the decoder; then the socket waits.")

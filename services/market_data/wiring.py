@@ -250,7 +250,10 @@ async def _alpaca(
     urls = {AssetClass.EQUITY: settings.alpaca_stream_url, AssetClass.CRYPTO: settings.alpaca_crypto_stream_url}
     tape = feed_of(settings.alpaca_stream_url)
     return Offer(
-        [AlpacaFeed(name, one, urls[one], key, clock, _stream_limits(settings)) for one in classes],
+        [
+            AlpacaFeed(name, one, urls[one], key, clock, _stream_limits(settings), halts=settings.alpaca_halts)
+            for one in classes
+        ],
         AlpacaAssets(trading),
         AlpacaHistory(name, data, tape),
         AlpacaTrades(name, data, tape, clock),
@@ -264,7 +267,8 @@ async def _binance(
     client, clock = await _client(stack, settings, settings.binance_rest_url, HEADERS | key), runtime.clock
     rest = BinanceRest(client, clock, weight_most=settings.binance_weight)
     rollover = Rollover(settings.binance_life_seconds, settings.binance_overlap_seconds)
-    feed = BinanceFeed(name, settings.binance_stream_url, rest, clock, _stream_limits(settings), rollover)
+    url, limits = settings.binance_stream_url, _stream_limits(settings)
+    feed = BinanceFeed(name, url, rest, clock, limits, rollover, by_depth=settings.binance_by_depth)
     return Offer(
         [feed] if feed.asset_class in classes else [],
         BinanceAssets(rest, clock),

@@ -51,6 +51,7 @@ async def adapters(
     *,
     limits: StreamLimits | None = None,
     rollover: Rollover | None = None,
+    by_depth: bool = False,
 ) -> AsyncIterator[Adapters]:
     """Adapters with the addresses and keys of `line`, which has the form that the paper venue prints."""
     where, clock, bounds = line[protocol], SystemClock(), limits or StreamLimits()
@@ -83,7 +84,9 @@ async def adapters(
             asked = BinanceRest(client, clock, weight_most=5_400)
             yield Adapters(
                 protocol,
-                lambda _: BinanceFeed(protocol, where["stream"], asked, clock, bounds, rollover or Rollover()),
+                lambda _: BinanceFeed(
+                    protocol, where["stream"], asked, clock, bounds, rollover or Rollover(), by_depth=by_depth
+                ),
                 BinanceHistory(protocol, asked),
                 BinanceAssets(asked, clock),
                 BinanceTrades(protocol, asked, clock),

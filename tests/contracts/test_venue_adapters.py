@@ -17,7 +17,7 @@ from services.market_data.ports import FeedSession
 from trading.clock import DAY_NS, MINUTE_NS, SystemClock
 from trading.errors import TradingError
 from trading.instruments import AssetClass, Instrument
-from trading.market import Block, Interval, TradeBlock
+from trading.market import Block, Interval, QuoteBlock, TradeBlock
 
 MARKETS = [(name, CRYPTO) for name in PROTOCOLS] + [(name, EQUITY) for name in SHARES]
 CLOCK = SystemClock()
@@ -230,22 +230,36 @@ async def _read_on(session: FeedSession) -> None:
 async def test_a_binance_connection_is_changed_before_its_end_without_loss_or_double(venue: LiveVenue) -> None:
     rollover = Rollover(life_s=0.5, overlap_s=0.2)
     async with adapters("binance", venue.line, rollover=rollover) as offer, _opened(offer) as session:
-        found = await read(session, trades=80)
+        ids = await _ids_of(session, 2.5)  # three changes
 
-    ids = [int(name) for block in found[TradeBlock]["BTC-USDT"] for name, *_ in rows(block)]
     assert ids == list(range(ids[0], ids[0] + len(ids)))
-    last_ns, first_ns = (found[TradeBlock]["BTC-USDT"][at].receive_time_ns[at] for at in (-1, 0))
-    assert last_ns - first_ns > 1.5 * 10**9  # at least two changes
+
+
+async def _ids_of(session: FeedSession, seconds: float) -> list[int]:
+    began_ns, ids = CLOCK.monotonic_ns(), []
+    while CLOCK.monotonic_ns() - began_ns < seconds * 10**9:
+        await session.read()
+        ids += [int(name) for block in session.drain().trades for name in block.trade_ids]
+    return ids
+
+
+async def test_quotes_by_depth_are_the_bests_of_books_kept_here_with_the_venue_s_time(venue: LiveVenue) -> None:
+    async with adapters("binance", venue.line, by_depth=True) as offer, _opened(offer) as session:
+        found = await read(session, trades=60)
+
+    blocks = [block for block in found[QuoteBlock]["BTC-USDT"] if isinstance(block, QuoteBlock)]
+    assert sum(map(len, blocks)) >= 5
+    for block in blocks:
+        assert (block.bid_nanos < block.ask_nanos).all()
+        assert (block.bid_size_nanos > 0).all()
+        assert (block.event_time_ns % 1_000 == 0).all()  # told by the venue, in microseconds
 
 
 async def test_a_binance_venue_that_announces_its_end_is_left_in_time() -> None:
     with live_venue("--trade-rate", "20", "--socket-life-s", "3") as brief:
         rollover = Rollover(overlap_s=0.1)
         async with adapters("binance", brief.line, rollover=rollover) as offer, _opened(offer) as session:
-            began_ns, ids = CLOCK.monotonic_ns(), []
-            while CLOCK.monotonic_ns() - began_ns < 5 * 10**9:
-                await session.read()
-                ids += [int(name) for block in session.drain().trades for name in block.trade_ids]
+            ids = await _ids_of(session, 5.0)
 
     assert ids == list(range(ids[0], ids[0] + len(ids)))
 

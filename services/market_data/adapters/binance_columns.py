@@ -25,8 +25,12 @@ class BinanceColumns(TickColumns):
         self._offset_ns = offset_ns
 
     def _quote_fields(self, messages: Sequence[TickerEvent], received: Int64Column) -> QuoteFields:
-        spellings, _, *amounts = zip(*map(msgspec.structs.astuple, messages), strict=True)
-        return QuoteFields(spellings, received + self._offset_ns, amounts)
+        spellings, _, *amounts, times = zip(*map(msgspec.structs.astuple, messages), strict=True)
+        stamps = received + self._offset_ns
+        if any(times):
+            told = np.fromiter(map(_time_ns, times), np.int64, len(times))
+            stamps = np.where(told > 0, told, stamps)
+        return QuoteFields(spellings, stamps, amounts)
 
     def _trade_fields(self, messages: Sequence[TradeEvent], received: Int64Column) -> TradeFields:
         spellings, ids, prices, sizes, times, makers = zip(*map(msgspec.structs.astuple, messages), strict=True)

@@ -6,7 +6,7 @@ Frame = bytes | str
 
 
 class TickerEvent(msgspec.Struct, gc=False):
-    """bookTicker: the best bid `b B` and ask `a A` of book `u`; it carries no time."""
+    """bookTicker: the best bid `b B` and ask `a A` of book `u`; it carries no time, one made from a depth does."""
 
     s: str
     u: int
@@ -14,6 +14,7 @@ class TickerEvent(msgspec.Struct, gc=False):
     B: str
     a: str
     A: str
+    E: int = 0
 
 
 class TradeEvent(msgspec.Struct, gc=False):

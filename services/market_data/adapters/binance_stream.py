@@ -11,8 +11,10 @@ import structlog
 from websockets.asyncio.client import ClientConnection
 
 from services.market_data.adapters.binance_columns import BinanceColumns
+from services.market_data.adapters.binance_depth import BinanceDepth
 from services.market_data.adapters.binance_messages import (
     Answer,
+    DepthEvent,
     Event,
     Frame,
     ShutdownEvent,
@@ -26,6 +28,7 @@ from services.market_data.adapters.venue_socket import StreamLimits, next_frame,
 from services.market_data.domain.feed import CHANNELS, FeedLost, FeedRefused
 from services.market_data.domain.ticks import Ticks
 from trading.clock import Clock
+from trading.errors import InvalidArgument
 from trading.instruments import AssetClass, Instrument
 
 STREAMS_MOST = 1024
@@ -43,32 +46,47 @@ class Rollover:
 
 
 class BinanceFeed:
-    """The coins of Binance: trades and the best bid and ask of each."""
+    """The coins of Binance: trades and the best bid and ask of each.
+
+    The bests come as they are (bookTicker: at once, without a time), or, `by_depth`, from books that are kept here
+    (every 100 ms, with the venue's time).
+    """
 
     channel, asset_class = CHANNELS[AssetClass.CRYPTO], AssetClass.CRYPTO
 
     def __init__(
-        self, venue: str, url: str, rest: BinanceRest, clock: Clock, limits: StreamLimits, rollover: Rollover
+        self,
+        venue: str,
+        url: str,
+        rest: BinanceRest,
+        clock: Clock,
+        limits: StreamLimits,
+        rollover: Rollover,
+        *,
+        by_depth: bool = False,
     ) -> None:
         self._venue, self._url, self._rest, self._clock = venue, url.rstrip("/"), rest, clock
-        self._limits, self._rollover = limits, rollover
+        self._limits, self._rollover, self._by_depth = limits, rollover, by_depth
 
     @asynccontextmanager
     async def open(self, instruments: Sequence[Instrument]) -> AsyncIterator["BinanceSession"]:
         """Connect and subscribe; raises FeedLost or FeedRefused."""
         symbols = {instrument.venue_symbol(SPELLING): instrument.symbol for instrument in instruments}
-        names = [f"{spelling.lower()}@{kind}" for spelling in symbols for kind in ("trade", "bookTicker")]
+        quotes = "depth@100ms" if self._by_depth else "bookTicker"
+        names = [f"{spelling.lower()}@{kind}" for spelling in symbols for kind in ("trade", quotes)]
         if len(names) > STREAMS_MOST:
             raise FeedRefused(f"The venue carries {STREAMS_MOST // 2} symbols on a connection.", asked=len(symbols))
         await self._rest.measure_clock()
         columns = BinanceColumns(self._venue, symbols, self._rest.offset_ns)
-        session = BinanceSession(await self._subscribe(names), columns, self._clock)
-        rolling = asyncio.create_task(self._roll(session, names))
+        depth = BinanceDepth(self._rest, list(symbols) if self._by_depth else [])
+        session = BinanceSession(await self._subscribe(names), columns, depth, self._clock)
+        tasks = [asyncio.create_task(self._roll(session, names)), asyncio.create_task(depth.keep_whole())]
         try:
             yield session
         finally:
-            rolling.cancel()
-            await asyncio.gather(rolling, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await session.close()
 
     async def _subscribe(self, names: Sequence[str]) -> "Line":
@@ -132,8 +150,8 @@ class Line:
 class BinanceSession:
     """Ticks that pile up as columns, over one connection after another."""
 
-    def __init__(self, line: Line, columns: BinanceColumns, clock: Clock) -> None:
-        self._line, self._columns, self._clock = line, columns, clock
+    def __init__(self, line: Line, columns: BinanceColumns, depth: BinanceDepth, clock: Clock) -> None:
+        self._line, self._columns, self._depth, self._clock = line, columns, depth, clock
         self._following: Line | None = None
         self._followed, self._shutdown = asyncio.Event(), asyncio.Event()
         self._newest: dict[tuple[type, str], int] = {}
@@ -145,14 +163,15 @@ class BinanceSession:
         received_ns = self._clock.now_ns()
         try:
             event = decode(frame)
-        except UnreadableFrame:
+            if isinstance(event, DepthEvent):
+                event = self._depth.take(event)
+        except (UnreadableFrame, InvalidArgument):
             self._columns.add((), received_ns, 1)
             return len(self._columns)
-        if isinstance(event, TickerEvent | TradeEvent):
-            if self._is_new(event):
-                self._columns.add((event,), received_ns)
-        else:
+        if not isinstance(event, TickerEvent | TradeEvent):
             self._heed(event)
+        elif self._is_new(event):
+            self._columns.add((event,), received_ns)
         return len(self._columns)
 
     def drain(self) -> Ticks:

@@ -8,8 +8,8 @@ from services.market_data.adapters.record_cli import Progress, parse
 from services.market_data.domain.recording import RecordedCounts
 
 
-def words(out: Path, **changed: str | None) -> list[str]:
-    said = {"venue": "paper", "symbols": "AAPL", "seconds": "1", "out": str(out)} | changed
+def words(path: Path, **changed: str | None) -> list[str]:
+    said = {"venue": "paper", "symbols": "AAPL", "seconds": "1", "out": str(path)} | changed
     return [word for name, text in said.items() if text is not None for word in (f"--{name}", text)]
 
 
