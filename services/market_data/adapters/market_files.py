@@ -13,14 +13,7 @@ from services.market_data.adapters.history_tables import scanned, shown
 from services.market_data.adapters.parquet_store import ParquetStore
 from services.market_data.domain.frame_query import Selection
 from services.market_data.domain.history import Kind, Partition
-from services.market_data.domain.market_file import (
-    TIME_UNITS_NS,
-    Layout,
-    canonical,
-    interval_of,
-    layout_of,
-    symbol_of_file,
-)
+from services.market_data.domain.market_file import Layout, canonical, interval_of, layout_of, symbol_of_file
 from trading.errors import AlreadyExists, InvalidArgument
 from trading.market import Interval
 from trading.money import MAX_NANOS
@@ -58,8 +51,8 @@ def import_file(store: ParquetStore, file: Path, wanted: Import, progress: Progr
     if note.exists() and not wanted.again:
         raise AlreadyExists(f"{file} was imported before as {wanted.venue}; --again imports it anyway.")
     source = _open(file)
-    total = source.select(pl.len()).collect().item()
     try:
+        total = source.select(pl.len()).collect().item()
         layout = layout_of(source.collect_schema().names())
         rows = done = 0
         for start in range(0, total, SLICE_ROWS):
@@ -176,7 +169,7 @@ def _interval(frame: pl.DataFrame, kind: Kind, wanted: Import) -> Interval | Non
 
 def _stored(rows: pl.DataFrame, layout: Layout) -> pl.DataFrame:
     """A file's rows with the columns of the store."""
-    times = _times(rows[layout.time])
+    times = _times(rows[layout.time], layout.time_unit_ns)
     columns = {name: rows[theirs] for name, theirs in layout.columns.items()}
     amounts = {f"{name}_nanos": _nanos(columns[name], name, layout.kind) for name in _AMOUNTS[layout.kind]}
     if layout.kind is Kind.BARS:
@@ -191,8 +184,8 @@ def _stored(rows: pl.DataFrame, layout: Layout) -> pl.DataFrame:
     return found.with_columns(_sides(columns.get("side"), len(rows)), _ids(columns.get("id"), len(rows)))
 
 
-def _times(times: pl.Series) -> pl.Series:
-    name = times.name.lower()
+def _times(times: pl.Series, unit_ns: int) -> pl.Series:
+    name = times.name
     if times.dtype == pl.String:
         times = times.str.to_datetime(time_unit="ns", time_zone="UTC")
     if times.dtype == pl.Date:
@@ -200,7 +193,7 @@ def _times(times: pl.Series) -> pl.Series:
     if isinstance(times.dtype, pl.Datetime):
         times = times.dt.cast_time_unit("ns").to_physical()
     elif times.dtype.is_numeric():
-        times = (times * TIME_UNITS_NS[name]).cast(pl.Int64)
+        times = (times * unit_ns).cast(pl.Int64)
     if times.null_count() or not times.dtype.is_integer() or (len(times) and int(times.min()) < 0):  # type: ignore[arg-type]
         raise InvalidArgument(f"Column {name} has empty, negative or no times.")
     return times

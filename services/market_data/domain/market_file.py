@@ -35,10 +35,14 @@ TIME_UNITS_NS = {"timestamp_ns": 1, "timestamp": 1_000_000, "date": 1_000_000}
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a file holds: `columns` maps our names to the file's; `symbol` is the file's column of symbols, if any."""
+    """What a file holds: `columns` maps our names to the file's; `symbol` is the file's column of symbols, if any.
+
+    A number in the column `time` counts units of `time_unit_ns`.
+    """
 
     kind: Kind
     time: str
+    time_unit_ns: int
     columns: Mapping[str, str]
     symbol: str | None
 
@@ -48,13 +52,14 @@ def layout_of(names: Sequence[str]) -> Layout:
     known: dict[str, str] = {}
     for name in names:
         known.setdefault(_ALIASES.get(name.lower(), name.lower()), name)
-    time = next((known[name] for name in TIME_UNITS_NS if name in known), None)
+    time = next((name for name in TIME_UNITS_NS if name in known), None)
     if time is None:
         raise InvalidArgument(f"No time column: expected {', '.join(TIME_UNITS_NS)}, was {', '.join(names)}.")
     for kind, needed in _NEEDED.items():
         if all(name in known for name in needed):
             welcome = [name for name in _WELCOME[kind] if name in known]
-            return Layout(kind, time, {name: known[name] for name in (*needed, *welcome)}, known.get("symbol"))
+            columns = {name: known[name] for name in (*needed, *welcome)}
+            return Layout(kind, known[time], TIME_UNITS_NS[time], columns, known.get("symbol"))
     wanted = " or ".join(",".join(needed) for needed in _NEEDED.values())
     raise InvalidArgument(f"Missing columns: expected {wanted}, was {','.join(names)}.")
 
