@@ -52,11 +52,53 @@ class SubscriptionMessage(msgspec.Struct, tag_field="T", tag="subscription"):
     quotes: list[str] = []
 
 
+class CorrectionMessage(msgspec.Struct, tag_field="T", tag="c"):
+    """A trade that should have been another: original id `oi`; corrected id, price and size `ci cp cs`."""
+
+    S: str
+    oi: int | str
+    ci: int | str
+    cp: float
+    cs: float
+
+
+class CancelMessage(msgspec.Struct, tag_field="T", tag="x"):
+    """A trade that should not have been."""
+
+    S: str
+    i: int | str
+
+
+class StatusMessage(msgspec.Struct, tag_field="T", tag="s"):
+    """A change of trading; `sc` is the tape's code."""
+
+    S: str
+    sc: str
+
+
+class BandsMessage(msgspec.Struct, tag_field="T", tag="l"):
+    """Limits up and down."""
+
+    S: str
+    u: float
+    d: float
+
+
 class UnreadableFrame(ValueError):
     """A frame that is no array of messages."""
 
 
-Message = QuoteMessage | TradeMessage | SuccessMessage | ErrorMessage | SubscriptionMessage
+Message = (
+    QuoteMessage
+    | TradeMessage
+    | SuccessMessage
+    | ErrorMessage
+    | SubscriptionMessage
+    | CorrectionMessage
+    | CancelMessage
+    | StatusMessage
+    | BandsMessage
+)
 Frame = bytes | str
 
 _MSGPACK = msgspec.msgpack.Decoder(list[Message])
@@ -67,13 +109,13 @@ _MSGPACK_ONE = msgspec.msgpack.Decoder(Message)
 _JSON_ONE = msgspec.json.Decoder(Message)
 _MSGPACK_TAG = msgspec.msgpack.Decoder(dict[str, msgspec.Raw])
 _JSON_TAG = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_KNOWN = frozenset(("q", "t", "success", "error", "subscription"))
+_KNOWN = frozenset(("q", "t", "success", "error", "subscription", "c", "x", "s", "l"))
 
 
 def decode(frame: Frame) -> tuple[list[Message], int]:
     """The messages of a frame that concern us, and how many of these were unreadable.
 
-    Kinds that we did not ask for (corrections, statuses, bars, whatever comes next year) are passed over. Raises
+    Kinds that we did not ask for (bars, news, whatever comes next year) are passed over. Raises
     UnreadableFrame when the frame is no array at all.
     """
     try:

@@ -1,8 +1,9 @@
 """Alpaca's market-data stream: one connection, logged in and subscribed to quotes and trades."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
@@ -20,9 +21,10 @@ from services.market_data.adapters.alpaca_messages import (
     decode,
     encode,
 )
+from services.market_data.adapters.alpaca_news import read_news
 from services.market_data.adapters.venue_socket import Frame, StreamLimits, next_frame, open_socket
 from services.market_data.domain.feed import CHANNELS, FeedLost, FeedRefused
-from services.market_data.domain.ticks import Ticks
+from services.market_data.domain.ticks import News, Ticks
 from trading.clock import Clock
 from trading.instruments import AssetClass, Instrument
 
@@ -42,7 +44,10 @@ class AlpacaFeed:
         key: AlpacaKey,
         clock: Clock,
         limits: StreamLimits,
+        *,
+        halts: bool = False,
     ) -> None:
+        self._halts = halts and asset_class is AssetClass.EQUITY
         self.channel, self.asset_class = CHANNELS[asset_class], asset_class
         self._venue, self._url, self._key, self._clock, self._limits = venue, url, key, clock, limits
 
@@ -53,9 +58,13 @@ class AlpacaFeed:
         socket = await open_socket(self._url, self._limits, {"Content-Type": "application/msgpack"})
         try:
             await self._enter(socket, list(symbols))
-            yield AlpacaSession(socket, AlpacaColumns(self._venue, symbols), self._clock)
+            yield AlpacaSession(socket, AlpacaColumns(self._venue, symbols), self._clock, symbols)
         finally:
             await socket.close()
+
+    def _channels(self) -> tuple[str, ...]:
+        """What to ask for; corrections of trades come by themselves."""
+        return ("trades", "quotes", "statuses", "lulds") if self._halts else ("trades", "quotes")
 
     async def _enter(self, socket: ClientConnection, spellings: list[str]) -> None:
         greeting = _Greeting(socket)
@@ -64,7 +73,7 @@ class AlpacaFeed:
                 await greeting.expect(SuccessMessage("connected"))
                 await greeting.say(self._key.login())
                 await greeting.expect(SuccessMessage("authenticated"))
-                await greeting.say({"action": "subscribe", "trades": spellings, "quotes": spellings})
+                await greeting.say({"action": "subscribe", **dict.fromkeys(self._channels(), spellings)})
                 await greeting.expect_subscription()
         except TimeoutError as error:
             raise FeedLost("The venue did not finish the login in time.") from error
@@ -77,8 +86,11 @@ class AlpacaFeed:
 class AlpacaSession:
     """A subscribed connection whose ticks pile up as columns."""
 
-    def __init__(self, socket: ClientConnection, ticks: AlpacaColumns, clock: Clock) -> None:
-        self._socket, self._ticks, self._clock = socket, ticks, clock
+    def __init__(
+        self, socket: ClientConnection, ticks: AlpacaColumns, clock: Clock, symbols: Mapping[str, str]
+    ) -> None:
+        self._socket, self._ticks, self._clock, self._symbols = socket, ticks, clock, symbols
+        self._news: list[News] = []
 
     async def read(self) -> int:
         """Take in the next frame; how many ticks wait. Suspends only when no frame has arrived."""
@@ -93,11 +105,16 @@ class AlpacaSession:
         else:
             self._ticks.add([message for message in messages if type(message) in _TICKS], received_ns, refused)
             _raise_errors(messages)
-        return len(self._ticks)
+            self._news += [news for message in messages if (news := read_news(message, self._symbols)) is not None]
+        return len(self._ticks) + len(self._news)
 
     def drain(self) -> Ticks:
         """Everything since the last drain."""
-        return self._ticks.drain()
+        ticks = self._ticks.drain()
+        if not self._news:
+            return ticks
+        news, self._news = self._news, []
+        return replace(ticks, news=tuple(news))
 
 
 class _Greeting:

@@ -3,7 +3,12 @@
 from collections import defaultdict
 from dataclasses import dataclass
 
+from services.market_data.domain.corrections import TradeCorrection
+from services.market_data.domain.sessions import Halt, PriceBands
 from trading.market import QuoteBlock, TradeBlock
+
+News = TradeCorrection | Halt | PriceBands
+"""What a venue says beside ticks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +18,7 @@ class Ticks:
     quotes: tuple[QuoteBlock, ...] = ()
     trades: tuple[TradeBlock, ...] = ()
     refused: int = 0
+    news: tuple[News, ...] = ()
 
     @property
     def count(self) -> int:

@@ -7,12 +7,13 @@ import structlog
 
 from services.market_data.domain.bars import BarBook
 from services.market_data.domain.blocks import BlockT
+from services.market_data.domain.corrections import TradeCorrection
 from services.market_data.domain.future import FutureGuard
 from services.market_data.domain.gaps import Gap, GapWatch
 from services.market_data.domain.live_bars import LiveBars
 from services.market_data.domain.quotes import QuoteBoard
 from services.market_data.domain.sessions import SessionBoard, SessionNow
-from services.market_data.domain.ticks import Sequences, Ticks
+from services.market_data.domain.ticks import News, Sequences, Ticks
 from services.market_data.domain.trade_line import Passed
 from services.market_data.domain.trade_lines import TradeLines
 from services.market_data.domain.window_board import WindowBoard
@@ -72,6 +73,17 @@ class PublishTicks:
         for trades in ticks.trades:
             if len(credible := self._credible(trades)):
                 await self.trades(trades.symbol, self._lines.take(credible))
+        for news in ticks.news:
+            await self._hear(news)
+
+    async def _hear(self, news: News) -> None:
+        if not isinstance(news, TradeCorrection):
+            self._log.info("trading changes", symbol=news.symbol, news=repr(news))
+            if self._owns(news.symbol):
+                self._state.sessions.put(news)
+            return
+        for bar in self._bars.correct(news):
+            await self._bar(bar)
 
     async def trades(self, symbol: str, passed: Passed) -> None:
         """Take in trades that their line has let pass, and the hole before them."""

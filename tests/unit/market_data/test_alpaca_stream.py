@@ -9,14 +9,16 @@ from typing import Any
 
 import msgpack
 import pytest
-from builders.market import EQUITY, a_share
+from builders.market import EQUITY, a_share, nanos
 from pydantic import SecretStr
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from services.market_data.adapters.alpaca_key import AlpacaKey
 from services.market_data.adapters.alpaca_stream import AlpacaFeed, StreamLimits
+from services.market_data.domain.corrections import TradeCorrection
 from services.market_data.domain.feed import FeedLost, FeedRefused
+from services.market_data.domain.sessions import Halt, PriceBands
 from trading.clock import SystemClock
 
 Script = Callable[[ServerConnection], Awaitable[None]]
@@ -33,7 +35,7 @@ def an_error(code: int) -> list[dict[str, Any]]:
 
 @asynccontextmanager
 async def venue(
-    script: Script, *, refuse: HTTPStatus | None = None, patience_s: float = 10.0
+    script: Script, *, refuse: HTTPStatus | None = None, patience_s: float = 10.0, halts: bool = False
 ) -> AsyncIterator[AlpacaFeed]:
     """A feed of a venue that follows a script with each customer."""
 
@@ -45,7 +47,7 @@ async def venue(
         port = next(iter(server.sockets)).getsockname()[1]
         key = AlpacaKey("K", SecretStr("S"))
         limits = StreamLimits(open_timeout_s=patience_s, frame_bytes_most=10_000)
-        yield AlpacaFeed("paper", EQUITY, f"ws://127.0.0.1:{port}/v2/iex", key, SystemClock(), limits)
+        yield AlpacaFeed("paper", EQUITY, f"ws://127.0.0.1:{port}/v2/iex", key, SystemClock(), limits, halts=halts)
 
 
 def saying(*frames: Any, write: Write = json.dumps) -> Script:
@@ -198,3 +200,48 @@ async def test_a_reader_who_waits_is_suspended_and_one_with_frames_at_hand_is_no
         waiting.cancel()
 
     assert not done
+
+
+NEWS = [
+    {"T": "c", "S": "AAPL", "oi": 7, "op": 9.0, "os": 1, "ci": 8, "cp": 1.5, "cs": 3, "t": QUOTE["t"]},
+    {"T": "x", "S": "AAPL", "i": 9, "p": 9.0, "s": 1, "a": "C", "t": QUOTE["t"]},
+    {"T": "s", "S": "AAPL", "sc": "H", "sm": "Halted", "t": QUOTE["t"]},
+    {"T": "s", "S": "AAPL", "sc": "Q", "sm": "Quotation resumes", "t": QUOTE["t"]},
+    {"T": "s", "S": "AAPL", "sc": "T", "sm": "Resumed", "t": QUOTE["t"]},
+    {"T": "l", "S": "AAPL", "u": 110.0, "d": 90.0, "i": "B", "t": QUOTE["t"]},
+    {"T": "l", "S": "AAPL", "u": 0.0, "d": 0.0, "i": "B", "t": QUOTE["t"]},
+    {"T": "x", "S": "STRANGER", "i": 9, "p": 9.0, "s": 1, "a": "C", "t": QUOTE["t"]},
+]
+
+
+async def test_corrections_halts_and_bands_come_beside_the_ticks() -> None:
+    async with venue(saying([*NEWS, QUOTE])) as feed, feed.open([a_share()]) as session:
+        assert await session.read() == 6
+        ticks = session.drain()
+        again = session.drain()
+
+    assert ticks.news == (
+        TradeCorrection("AAPL", "7", nanos(1.5), nanos(3), "8"),
+        TradeCorrection("AAPL", "9"),
+        Halt("AAPL", is_halted=True),
+        Halt("AAPL", is_halted=False),
+        PriceBands("AAPL", nanos(90), nanos(110)),
+    )
+    assert (ticks.count, ticks.refused, again.news) == (1, 0, ())
+
+
+@pytest.mark.parametrize("halts", [True, False])
+async def test_halts_are_asked_for_only_where_the_plan_carries_them(halts: bool) -> None:
+    heard: list[dict[str, Any]] = []
+
+    async def script(socket: ServerConnection) -> None:
+        for words in (CONNECTED, AUTHENTICATED):
+            await socket.send(json.dumps(words))
+            heard.append(json.loads(await socket.recv()))
+        await socket.send(json.dumps(SUBSCRIBED))
+        await socket.wait_closed()
+
+    async with venue(script, halts=halts) as feed, feed.open([a_share()]):
+        pass
+
+    assert ({"statuses", "lulds"} <= heard[1].keys()) is halts

@@ -3,14 +3,16 @@
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from builders.market import NOON_NS, a_bar, a_quote_block, a_trade_block, nanos
+from builders.market import NOON_NS, a_bar, a_coin, a_quote_block, a_trade_block, nanos
 from fakes.market_data import FakePublisher
 
 from services.market_data.domain.bars import BarBook
+from services.market_data.domain.corrections import TradeCorrection
 from services.market_data.domain.future import FutureGuard
 from services.market_data.domain.gaps import Gap, GapWatch
 from services.market_data.domain.live_bars import LiveBars
 from services.market_data.domain.quotes import QuoteBoard
+from services.market_data.domain.sessions import Halt, SessionState
 from services.market_data.domain.stats import VenueCounts
 from services.market_data.domain.ticks import Ticks
 from services.market_data.domain.trade_line import LineRules, Passed
@@ -208,3 +210,23 @@ async def test_without_nats_ticks_are_counted_as_dropped_and_the_sequence_shows_
     assert newest is not None
     assert newest.quote.bid_nanos == nanos(5)
     assert market.live_bars() == [nanos(1)]
+
+
+async def test_a_cancelled_trade_is_taken_out_of_its_bar_which_is_published_again() -> None:
+    market = Market()
+    later = a_trade_block((10, 1), times_ns=[NOON_NS + MINUTE_NS])
+    await market.publish(Ticks(trades=(a_trade_block((10, 1), (99, 1)),)))
+    await market.publish(Ticks(trades=(replace(later, trade_ids=("9",)),)))
+
+    await market.publish(Ticks(news=(TradeCorrection("AAPL", "1"),)))
+
+    assert [(bar.high_nanos, bar.revision) for bar in market.publisher.bars] == [(nanos(99), 0), (nanos(10), 1)]
+    assert market.live_bars() == [nanos(10)]
+
+
+async def test_a_halt_is_known_to_whoever_asks_for_the_instrument() -> None:
+    market = Market()
+
+    await market.publish(Ticks(news=(Halt("BTC-USDT", is_halted=True),)))
+
+    assert market.state.session_of(a_coin(), NOON_NS).state is SessionState.HALTED
