@@ -19,6 +19,7 @@ from services.paper_venue.counts import SentCounts
 from services.paper_venue.domain.market import Batch
 from services.paper_venue.domain.ticks import Int64, Kind
 from services.paper_venue.feed import Feed, Outbox
+from services.paper_venue.patience import run_out
 from trading.instruments import AssetClass
 from trading.market import Bar
 
@@ -145,8 +146,7 @@ class _Connection:
     def _give_up(self) -> None:
         self._too_slow = True
         self._outbox.close()
-        if self._patience is not None:
-            self._patience.reschedule(asyncio.get_running_loop().time())
+        run_out(self._patience)
 
     async def _greet(self) -> None:
         await self._send(self._codec.encode([{"T": "success", "msg": "connected"}]))

@@ -13,6 +13,7 @@ from services.paper_venue.alpaca.listing import Listing
 from services.paper_venue.alpaca.payloads import trade_update
 from services.paper_venue.domain.orders import EventKind, OrderEvent
 from services.paper_venue.feed import Outbox
+from services.paper_venue.patience import run_out
 
 log = structlog.get_logger()
 
@@ -83,8 +84,7 @@ class _Connection:
         """Queue a message; who falls behind the bound is cut off, to catch up by REST."""
         if not self._outbox.offer(data):
             self.listening = False
-            if self._patience is not None:
-                self._patience.reschedule(asyncio.get_running_loop().time())
+            run_out(self._patience)
 
     async def _read(self, patience: asyncio.Timeout) -> None:
         self._patience = patience

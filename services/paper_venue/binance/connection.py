@@ -9,6 +9,7 @@ import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from services.paper_venue.feed import Outbox
+from services.paper_venue.patience import run_out
 
 log = structlog.get_logger()
 
@@ -69,9 +70,9 @@ class Connection:
 
     def offer(self, *texts: str) -> None:
         """Queue messages; who has no room is cut off, and catches up by REST."""
-        if not self._outbox.offer(texts) and self._patience is not None:
+        if not self._outbox.offer(texts):
             self._outbox.close()
-            self._patience.reschedule(asyncio.get_running_loop().time())
+            run_out(self._patience)
 
     async def _read(self) -> None:
         while True:

@@ -17,6 +17,7 @@ from services.paper_venue.domain.market import Market as Exchange
 from services.paper_venue.domain.tape import Placed
 from services.paper_venue.domain.ticks import Int64, Kind
 from services.paper_venue.feed import Feed, Outbox
+from services.paper_venue.patience import run_out
 from services.paper_venue.polygon.aggregates import DayBook, SecondAggregates
 from services.paper_venue.polygon.auth import ApiKey
 from services.paper_venue.polygon.frames import Framer
@@ -144,10 +145,9 @@ class _Customer:
 
     def end(self, status: str, message: str) -> None:
         """End the connection from outside its own task."""
-        self._reason = _Ended(status, message)
+        self._reason = self._reason or _Ended(status, message)
         self._outbox.close()
-        if self._patience is not None:
-            self._patience.reschedule(asyncio.get_running_loop().time())
+        run_out(self._patience)
 
     async def deliver(self, batch: Batch, patient: bool) -> None:
         """Queue what this customer wants of a batch; a slow one is waited for, or told so and dropped."""

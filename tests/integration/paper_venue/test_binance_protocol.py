@@ -192,6 +192,20 @@ def test_a_connection_has_an_end_that_is_told_before(open_venue: Any) -> None:
     assert closed.value.rcvd.code == 1001
 
 
+def test_who_does_not_read_is_cut_off_and_the_market_goes_on(open_venue: Any) -> None:
+    flags = ("--quote-rate", "5000", "--outbox-frames", "1", "--symbols", "BTC-USDT,ETH-USDT")
+    with open_venue(*flags) as running:
+        address = f"{running.line['binance']['stream']}/stream?streams=btcusdt@bookTicker/ethusdt@bookTicker"
+        with connect(address, proxy=None) as socket:
+            while running.stats()["connections"]:
+                pass  # nothing is read until the venue has given the connection up
+            with pytest.raises(ConnectionClosed):
+                flood(socket)
+        before = running.stats()["said"]["quotes"]["BTC-USDT"]
+        while running.stats()["said"]["quotes"]["BTC-USDT"] == before:
+            assert running.process.poll() is None
+
+
 @pytest.mark.skipif(not SAMPLES.exists(), reason="needs the venue's own sample answers")
 @pytest.mark.parametrize(
     ("sample", "verb", "path", "query"),
