@@ -17,6 +17,8 @@ from services.paper_venue.settings import Settings
 from services.paper_venue.wiring import Venue, simulated, wire
 from trading.errors import TradingError
 
+Addresses = dict[str, dict[str, str] | str | None]
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0, or 2 with one line on stderr for what cannot be done."""
@@ -51,7 +53,7 @@ def _bind(settings: Settings) -> socket.socket:
         raise UsageError(f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}") from error
 
 
-def _addresses(venue: Venue, settings: Settings, listener: socket.socket) -> dict[str, dict[str, str] | None]:
+def _addresses(venue: Venue, settings: Settings, listener: socket.socket) -> Addresses:
     host = settings.public_host or settings.host
     place = f"[{host}]" if ":" in host else host
     authority = f"{place}:{listener.getsockname()[1]}"
@@ -68,15 +70,17 @@ def _addresses(venue: Venue, settings: Settings, listener: socket.socket) -> dic
         "alpaca": alpaca,
         "polygon": polygon_addresses(authority, venue.polygon_key),
         "binance": binance_addresses(authority, venue.binance_keys),
-        "admin": None,
+        "admin": f"http://{authority}{venue.admin.path}" if venue.admin else None,
     }
 
 
-def _readable(addresses: dict[str, dict[str, str] | None], settings: Settings) -> str:
+def _readable(addresses: Addresses, settings: Settings) -> str:
     """For a person, and for logs: a secret that was given is known, only one that was drawn here is shown."""
     hidden = ("secret", "ed25519_key") if settings.secret_key.get_secret_value() else ()
     shown = {
-        protocol: told and {name: "as given" if name in hidden else text for name, text in told.items()}
+        protocol: {name: "as given" if name in hidden else text for name, text in told.items()}
+        if isinstance(told, dict)
+        else told
         for protocol, told in addresses.items()
     }
     return json.dumps(shown, indent=2)

@@ -56,6 +56,7 @@ class _Server(uvicorn.Server):
 async def serve(venue: Venue, listener: socket.socket, on_started: Callable[[], None]) -> None:
     """Serve until SIGTERM or SIGINT, then close every connection; a market that dies takes the venue down."""
     server = _Server(_config(Starlette(routes=venue.routes)), on_started)
+    venue.wires.attach(server.server_state.connections)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         with contextlib.suppress(NotImplementedError):

@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     speed: Annotated[float, Field(gt=0, allow_inf_nan=False)] | Literal["max"] = Field(
         1.0, description="max, or a factor of real time."
     )
+    admin: bool = Field(False, description="Offer the admin route, by which faults are scripted.")
     loop: bool = Field(False, description="Begin a recording again when it has ended.")
     edge: bool = Field(True, description="Simulate momentum bursts that a model can learn.")
     quote_rate: float = Field(20.0, gt=0, le=10_000, description="Simulated quotes per second and symbol.")

@@ -31,6 +31,11 @@ from services.paper_venue.domain.simulation import Simulation, SimulationRules
 from services.paper_venue.domain.tape import Tape
 from services.paper_venue.domain.ticks import Ticks
 from services.paper_venue.domain.touch import Slippage
+from services.paper_venue.faults.admin import Admin
+from services.paper_venue.faults.fault import Board, Protocol
+from services.paper_venue.faults.guard import Guard
+from services.paper_venue.faults.messages import Reader
+from services.paper_venue.faults.wires import Wires
 from services.paper_venue.feed import Feed
 from services.paper_venue.polygon.auth import ApiKey
 from services.paper_venue.polygon.routes import routes as polygon_routes
@@ -65,6 +70,8 @@ class Venue:
     binance_keys: Keys
     polygon_key: ApiKey
     routes: list[BaseRoute]
+    admin: Admin | None
+    wires: Wires
     market: Market
     sessions: Sessions
     pump: Pump
@@ -83,12 +90,19 @@ def wire(settings: Settings) -> Venue:
     credentials = _credentials(settings)
     counts = SentCounts(market.exchange.symbols)
     stats = StatsPage(market, pump.progress, feed, counts, recorded=bool(settings.files))
-    routes = [*_alpaca_routes(settings, market, sessions, feed, counts, credentials, clock), *stats.routes()]
-    keys = Keys.of(credentials.key, credentials.secret)
-    routes += _binance_routes(settings, market, feed, keys, clock)
-    api_key = ApiKey(credentials.key)
-    routes += _polygon_routes(settings, market, sessions, feed, counts, api_key, clock)
-    return Venue(credentials, keys, api_key, routes, market, sessions, pump, clock)
+    keys, api_key = Keys.of(credentials.key, credentials.secret), ApiKey(credentials.key)
+    protocols = {
+        Protocol.ALPACA: _alpaca_routes(settings, market, sessions, feed, counts, credentials, clock),
+        Protocol.BINANCE: _binance_routes(settings, market, feed, keys, clock),
+        Protocol.POLYGON: _polygon_routes(settings, market, sessions, feed, counts, api_key, clock),
+    }
+    wires = Wires()
+    admin = _admin(settings, market, wires, protocols, clock)
+    routes = [route for own in protocols.values() for route in own] + [
+        *stats.routes(),
+        *(admin.routes() if admin else []),
+    ]
+    return Venue(credentials, keys, api_key, routes, admin, wires, market, sessions, pump, clock)
 
 
 def recorded(settings: Settings) -> Source:
@@ -153,6 +167,18 @@ def _pump_rules(settings: Settings) -> PumpRules:
 def _credentials(settings: Settings) -> Credentials:
     key = settings.key_id or f"PK{secrets.token_hex(9).upper()}"
     return Credentials(key, settings.secret_key.get_secret_value() or secrets.token_urlsafe(30))
+
+
+def _admin(
+    settings: Settings, market: Market, wires: Wires, protocols: dict[Protocol, list[BaseRoute]], clock: Clock
+) -> Admin | None:
+    """Put every route under the guard of scripted faults, if they are asked for."""
+    if not settings.admin:
+        return None
+    guard = Guard(Board(clock.monotonic_ns), Reader(market.exchange.instruments), wires)
+    for protocol, routes in protocols.items():
+        guard.around(protocol, routes)
+    return Admin(guard, secrets.token_urlsafe(24))
 
 
 def _alpaca_routes(

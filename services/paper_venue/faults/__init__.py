@@ -1,0 +1,1 @@
+"""Scripted misfortune: what a test may let go wrong between the exchange and its customers."""
