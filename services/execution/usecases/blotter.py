@@ -33,6 +33,8 @@ class LiveOrder:
 
     async def until(self, condition: Callable[[Order], bool], timeout_s: float) -> bool:
         """Wait until the order meets a condition; False when it does not in time."""
+        if condition(self.order):
+            return True
         try:
             async with asyncio.timeout(timeout_s):
                 while not condition(self.order):

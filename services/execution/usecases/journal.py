@@ -1,7 +1,6 @@
 """The way of every event into the log: applied in memory, then committed in groups by one writer."""
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -62,6 +61,7 @@ class Journal:
         self._published: int | None = None
         self._wake = asyncio.Event()
         self._lingering: asyncio.TimerHandle | None = None
+        self._flushing: asyncio.TimerHandle | None = None
         self._committed = asyncio.Event()
         self._put_groups = 0
         self._done_groups = 0
@@ -109,31 +109,27 @@ class Journal:
         """Wait until an order's creation is committed; raises Unavailable when that takes too long."""
         if live.durable is None:
             return
-        try:
-            async with asyncio.timeout(self._bounds.intent_patience_s):
-                await asyncio.shield(live.durable)
-        except TimeoutError as error:
-            group = self._intents.get(live.order.order_id)
-            if group is None or live.durable.done():
-                await live.durable  # it was decided in the very moment in which patience ended
-                return
+        await asyncio.wait((live.durable,), timeout=self._bounds.intent_patience_s)
+        group = self._intents.get(live.order.order_id)
+        if group is not None and not live.durable.done():
             group.abandoned = True
-            raise Unavailable("The order log does not answer.", retry_after_s=1) from error
+            raise Unavailable("The order log does not answer.", retry_after_s=1)
+        await live.durable
 
     def note_timings(self, order_id: OrderId, timings: Timings) -> None:
         """Write an order's timings along with the next commit."""
         self._timings[order_id] = timings
+        self._flush_later()
 
     def note_published(self, through: int) -> None:
         """Take everything up to a place in the log out of the outbox along with the next commit."""
         self._published = through
+        self._flush_later()
 
     async def write_forever(self) -> None:
         """Commit whatever waits, for ever."""
         while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._bounds.idle_flush_s):
-                    await self._wake.wait()
+            await self._wake.wait()
             self._wake.clear()
             if self._has_work():
                 await self._commit(
@@ -273,6 +269,15 @@ class Journal:
 
     def _linger_ended(self) -> None:
         self._lingering = None
+        self._wake.set()
+
+    def _flush_later(self) -> None:
+        """What no event takes along is written in a while by itself."""
+        if self._flushing is None:
+            self._flushing = asyncio.get_running_loop().call_later(self._bounds.idle_flush_s, self._flush_idle)
+
+    def _flush_idle(self) -> None:
+        self._flushing = None
         self._wake.set()
 
 
