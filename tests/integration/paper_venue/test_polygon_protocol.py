@@ -24,7 +24,7 @@ CHANNELS = {"stocks": ("T", "Q", "A", "AM"), "crypto": ("XT", "XQ", "XAS", "XA")
 @pytest.fixture(scope="module")
 def fast(open_venue: Any) -> Iterator[Any]:
     """A market of which a minute takes three seconds."""
-    with open_venue("--speed", "20", "--symbols", "AAPL,MSFT,BTC-USDT") as running:
+    with open_venue("--speed", "60", "--symbols", "AAPL,MSFT,BTC-USDT") as running:
         yield running
 
 
@@ -188,7 +188,7 @@ def test_the_streams_answer_at_the_root_too(polygon: dict[str, str]) -> None:
 
 
 def test_who_does_not_read_is_a_slow_consumer(open_venue: Any) -> None:
-    flags = ("--quote-rate", "2000", "--outbox-frames", "8", "--symbols", "AAPL,MSFT,NVDA,TSLA")
+    flags = ("--quote-rate", "5000", "--outbox-frames", "8", "--symbols", "AAPL,MSFT,NVDA,TSLA")
     with open_venue(*flags) as running, opened(running.line["polygon"], "stocks", "Q.*", "T.*") as socket:
         while running.stats()["connections"]:
             pass  # nothing is read until the venue has given the connection up
