@@ -5,12 +5,13 @@ come late and corrections of the venue still change it; then it is published aga
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from services.market_data.domain.activity_bars import ActivityBars, ActivityRule
 from services.market_data.domain.corrections import TradeCorrection, TradeLog
 from services.market_data.domain.market_days import MarketDays, StartOf, start_of
-from services.market_data.domain.open_bar import OpenBar, by_start, fold, merged, mids
+from services.market_data.domain.open_bar import OpenBar, by_start, fold, latest, merged, mids
 from trading.clock import MINUTE_NS, SECOND_NS
 from trading.market import Bar, Int64Column, Interval, QuoteBlock, TradeBlock
 
@@ -51,35 +52,41 @@ class _Level:
     changed: set[int] = field(default_factory=set)
     closed_until_ns: int = 0
 
-    def include(self, time_ns: int, part: OpenBar) -> None:
+    def include(self, time_ns: int, part: OpenBar) -> bool:
+        """Take in a part, or a copy of it; whether its bar had been closed."""
         start_ns = self.start_of(time_ns)
         if (made := self.made.get(start_ns)) is None:
-            self.made[start_ns] = _Made(merged([part]) or part)  # a copy: the levels must not share one bar
+            self.made[start_ns] = _Made(replace(part))
         else:
             made.include(part)
-        if start_ns < self.closed_until_ns:
-            self.changed.add(start_ns)
+        if start_ns >= self.closed_until_ns:
+            return False
+        self.changed.add(start_ns)
+        return True
 
     def replace(self, start_ns: int, bar: OpenBar | None) -> None:
         self.made[start_ns].replace(bar)
         if start_ns < self.closed_until_ns:
             self.changed.add(start_ns)
 
-    def due(self, time_ns: int) -> list[int]:
-        """Starts of the bars to publish at a moment: those that it ends, and those that changed after their end."""
+    def close(self, time_ns: int, above: "_Level | None") -> list[int]:
+        """Close what has ended at a moment and give it to the level above; starts of all bars to publish."""
         until_ns = self.start_of(time_ns)
-        if until_ns > self.closed_until_ns:
-            self.changed.update(start for start in self.made if self.closed_until_ns <= start < until_ns)
-            self.closed_until_ns = until_ns
-        due, self.changed = sorted(self.changed), set()
-        return due
+        ended = [start for start in self.made if self.closed_until_ns <= start < until_ns]
+        self.closed_until_ns = max(until_ns, self.closed_until_ns)
+        if above is not None:
+            for start in ended:
+                if not (made := self.made[start]).withdrawn:
+                    above.include(start, made.bar)
+        changed, self.changed = self.changed.union(ended), set()
+        return sorted(start for start in changed if self.made[start].published or not self.made[start].withdrawn)
 
     def parts(self, start_ns: int, above: "_Level") -> list[OpenBar]:
-        """This level's bars that make up a bar of the level above."""
+        """This level's closed bars that make up a bar of the level above."""
         return [
             self.made[start].bar
             for start in sorted(self.made)
-            if above.start_of(start) == start_ns and not self.made[start].withdrawn
+            if start < self.closed_until_ns and above.start_of(start) == start_ns and not self.made[start].withdrawn
         ]
 
     def forget(self, before_ns: int) -> None:
@@ -98,7 +105,7 @@ class SymbolBars:
         self._shortest_ns = intervals[0].seconds * SECOND_NS
         self._grace_ns, self._revisable_ns = grace_ns, revisable_ns
         self._newest: tuple[int, int] | None = None
-        self._trades_seen = False
+        self._trades_seen = self._is_revised = False
         self._final_until_ns = 0
         self.late = 0
 
@@ -131,14 +138,16 @@ class SymbolBars:
         trades = log.between(self._symbol, start_ns, start_ns + self._shortest_ns)
         if trades is None:
             return []
+        self._is_revised = True
         shortest.replace(start_ns, fold(*trades) if len(trades[0]) else None)
-        for below, level in zip(self._levels, self._levels[1:], strict=False):
+        for below, level in pairwise(self._levels):
             above_ns = level.start_of(start_ns)
-            level.replace(above_ns, merged(below.parts(above_ns, level)))
+            if above_ns in level.made:
+                level.replace(above_ns, merged(below.parts(above_ns, level)))
         return self._publish(self._newest[0] if self._newest else 0)
 
     def _hear(self, block: QuoteBlock | TradeBlock) -> list[Bar]:
-        event_ns = int(block.event_time_ns.max())
+        event_ns = latest(block.event_time_ns)
         if self._newest is None or event_ns >= self._newest[0]:
             self._newest = event_ns, int(block.receive_time_ns[-1])
         return self._publish(self._newest[0])
@@ -149,14 +158,23 @@ class SymbolBars:
                 self.late += len(times_ns[rows])
                 continue
             part = fold(times_ns[rows], prices[rows], None if sizes is None else sizes[rows])
+            # A level takes in what the one below has closed; what comes after that goes into each that has it.
             for level in self._levels:
-                level.include(start_ns, part)
+                if not level.include(start_ns, part):
+                    break
+                self._is_revised = True
 
     def _publish(self, time_ns: int) -> list[Bar]:
         past_ns = max(time_ns - self._grace_ns, 0)
-        bars = [self._bar(level, start_ns) for level in self._levels for start_ns in level.due(past_ns)]
-        if bars:
-            self._forget(max(past_ns - self._revisable_ns, 0))
+        if past_ns < self._levels[0].closed_until_ns + self._shortest_ns and not self._is_revised:
+            return []
+        self._is_revised = False
+        bars = [
+            self._bar(level, start_ns)
+            for level, above in zip(self._levels, [*self._levels[1:], None], strict=True)
+            for start_ns in level.close(past_ns, above)
+        ]
+        self._forget(max(past_ns - self._revisable_ns, 0))
         return bars
 
     def _forget(self, before_ns: int) -> None:

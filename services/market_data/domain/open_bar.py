@@ -8,6 +8,9 @@ import numpy as np
 from trading.market import Bar, Int64Column, QuoteBlock
 from trading.money import ONE, divide_half_even
 
+FEW = 16
+"""Ticks up to which Python's own lists are faster than NumPy."""
+
 
 @dataclass(slots=True)
 class OpenBar:
@@ -75,6 +78,8 @@ def merged(parts: Iterable[OpenBar]) -> OpenBar | None:
 
 def fold(times_ns: Int64Column, prices: Int64Column, sizes: Int64Column | None) -> OpenBar:
     """The bar of some ticks, at least one, in their order of arrival; without sizes nothing was traded."""
+    if len(times_ns) <= FEW:
+        return _fold_few(times_ns.tolist(), prices.tolist(), None if sizes is None else sizes.tolist())
     first = int(times_ns.argmin())
     last = len(times_ns) - 1 - int(times_ns[::-1].argmax())
     bar = OpenBar(
@@ -86,20 +91,34 @@ def fold(times_ns: Int64Column, prices: Int64Column, sizes: Int64Column | None) 
         close_nanos=int(prices[last]),
     )
     if sizes is not None:
-        # Python ints: a product of two nanos does not fit 64 bits.
-        amounts = sizes.tolist()
-        bar.size_nanos = sum(amounts)
-        bar.notional = sum(price * size for price, size in zip(prices.tolist(), amounts, strict=True))
-        bar.trade_count = len(amounts)
+        _trade(bar, prices.tolist(), sizes.tolist())
     return bar
+
+
+def _fold_few(times_ns: list[int], prices: list[int], sizes: list[int] | None) -> OpenBar:
+    """The same without NumPy, whose calls cost more than a few ticks."""
+    first_ns, last_ns = min(times_ns), max(times_ns)
+    first, last = times_ns.index(first_ns), len(times_ns) - 1 - times_ns[::-1].index(last_ns)
+    bar = OpenBar(first_ns, prices[first], max(prices), min(prices), last_ns, prices[last])
+    if sizes is not None:
+        _trade(bar, prices, sizes)
+    return bar
+
+
+def _trade(bar: OpenBar, prices: list[int], sizes: list[int]) -> None:
+    # Python ints: a product of two nanos does not fit 64 bits.
+    bar.size_nanos = sum(sizes)
+    bar.notional = sum(price * size for price, size in zip(prices, sizes, strict=True))
+    bar.trade_count = len(sizes)
 
 
 def by_start(times_ns: Int64Column, length_ns: int) -> Iterator[tuple[int, slice | np.ndarray]]:
     """The rows of each time bar, oldest bar first: one slice in the usual case that a block lies within one bar."""
     if not len(times_ns):
         return
-    first_ns, last_ns = int(times_ns.min()) // length_ns * length_ns, int(times_ns.max()) // length_ns * length_ns
-    if first_ns == last_ns:
+    first_ns, last_ns = earliest(times_ns), latest(times_ns)
+    first_ns -= first_ns % length_ns
+    if last_ns < first_ns + length_ns:
         yield first_ns, slice(None)
         return
     starts = times_ns - times_ns % length_ns
@@ -108,9 +127,21 @@ def by_start(times_ns: Int64Column, length_ns: int) -> Iterator[tuple[int, slice
         yield int(starts[rows[0]]), rows
 
 
+def earliest(times_ns: Int64Column) -> int:
+    """The least of some times, at least one."""
+    return min(times_ns.tolist()) if len(times_ns) <= FEW else int(times_ns.min())
+
+
+def latest(times_ns: Int64Column) -> int:
+    """The greatest of some times, at least one."""
+    return max(times_ns.tolist()) if len(times_ns) <= FEW else int(times_ns.max())
+
+
 def mids(block: QuoteBlock) -> tuple[Int64Column, Int64Column]:
     """Times and mids: halfway between bid and ask, rounded down; the one side where the other is empty."""
     bid, ask, times_ns = block.bid_nanos, block.ask_nanos, block.event_time_ns
+    if len(times_ns) <= FEW and min(bids := bid.tolist()) > 0 and min(asks := ask.tolist()) > 0:
+        return times_ns, np.array([(one + other) >> 1 for one, other in zip(bids, asks, strict=True)], np.int64)
     halfway = (bid & ask) + ((bid ^ ask) >> 1)  # the sum of two prices may not fit 64 bits
     if min(int(bid.min()), int(ask.min())) > 0:
         return times_ns, halfway

@@ -10,8 +10,8 @@ from services.market_data.domain.windows import Floats, Window, WindowRule, wind
 from trading.market import Int64Column, QuoteBlock, TradeBlock
 from trading.money import ONE
 
-_TICKS_AHEAD = 1024
-_BLOCKS_AHEAD = 64
+_TICKS_AHEAD = 8192
+_BLOCKS_AHEAD = 256
 
 
 class WindowValue(NamedTuple):

@@ -122,6 +122,16 @@ def test_a_bar_whose_trades_are_all_cancelled_is_published_empty_and_can_come_ba
     assert next(bar for bar in book.wait(AFTER_ALL_NS) if bar.interval == "1d").open_nanos == nanos(30)
 
 
+def test_a_bar_that_is_emptied_before_it_was_published_never_is() -> None:
+    book = a_book()
+    book.add_trades(trades((0, 10, 1)))
+    book.correct(TradeCorrection("AAPL", "0"))
+
+    bars = book.add_trades(trades((6 * MINUTE_NS, 12, 1), first_id=1)) + book.wait(AFTER_ALL_NS)
+
+    assert {(bar.interval, bar.trade_count) for bar in bars} == {("1m", 1), ("5m", 1), ("1h", 1), ("1d", 1)}
+
+
 def test_a_correction_before_the_bar_is_published_makes_no_revision() -> None:
     book = a_book()
     book.add_trades(trades((0, 10, 1), (1, 99, 1)))

@@ -164,8 +164,8 @@ def test_nothing_is_known_before_the_first_tick() -> None:
 @pytest.mark.parametrize("size", [1, 100])
 def test_many_blocks_are_folded_in_between_so_that_few_wait(size: int) -> None:
     board = a_board("vwap:5m")
-    for _ in range(200):
+    for _ in range(300):
         board.put_trades(a_trade_block(*[(10, 1)] * size, times_ns=[NOON_NS] * size))
 
-    assert len(board._of("AAPL")._waiting) < 64
-    assert board.get("AAPL").windows[0].ticks == 200 * size
+    assert len(board._of("AAPL")._waiting) < 256
+    assert board.get("AAPL").windows[0].ticks == 300 * size
