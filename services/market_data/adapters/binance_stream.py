@@ -24,7 +24,7 @@ from services.market_data.adapters.binance_messages import (
     decode,
 )
 from services.market_data.adapters.binance_rest import SPELLING, BinanceRest
-from services.market_data.adapters.venue_socket import StreamLimits, next_frame, open_socket
+from services.market_data.adapters.venue_socket import StreamLimits, next_frame, open_socket, say
 from services.market_data.domain.feed import CHANNELS, FeedLost, FeedRefused
 from services.market_data.domain.ticks import Ticks
 from trading.clock import Clock
@@ -128,7 +128,7 @@ class Line:
 
     async def ask(self, number: int, method: str, names: Sequence[str]) -> None:
         """Send a control message and wait for its answer; raises FeedLost or FeedRefused."""
-        await self.socket.send(msgspec.json.encode({"method": method, "params": names, "id": number}).decode())
+        await say(self.socket, msgspec.json.encode({"method": method, "params": names, "id": number}).decode())
         while True:
             frame = await next_frame(self.socket)
             try:

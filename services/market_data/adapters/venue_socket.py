@@ -61,3 +61,11 @@ async def next_frame(socket: ClientConnection) -> Frame:
     except ConnectionClosed as error:
         raise FeedLost(f"The connection ended: {error}.") from error
     return frame
+
+
+async def say(socket: ClientConnection, text: str) -> None:
+    """Send a message; raises FeedLost."""
+    try:
+        await socket.send(text)
+    except ConnectionClosed as error:
+        raise FeedLost(f"The connection ended: {error}.") from error
