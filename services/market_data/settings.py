@@ -25,7 +25,7 @@ class Settings(AlpacaSettings, PolygonSettings, BinanceSettings, CacheSettings, 
         "Alpaca's protocol), alpaca, polygon, binance.",
     )
     block_ticks: int = Field(256, ge=1, le=4096, description="Ticks per symbol at which blocks leave at the latest.")
-    pending_ticks: int = Field(32_768, ge=1, description="Most ticks that wait to leave, over all symbols.")
+    pending_ticks: int = Field(131_072, ge=1, description="Most ticks that wait to leave, over all symbols.")
     flush_ms: float = Field(10.0, ge=0, le=1000, description="Longest wait of a tick while more come without a pause.")
     stale_after_seconds: float = Field(15.0, gt=0, description="Silence after which a feed of shares is stale.")
     stale_crypto_seconds: float = Field(15.0, gt=0, description="Silence after which a feed of coins is stale.")
