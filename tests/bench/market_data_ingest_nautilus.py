@@ -33,7 +33,7 @@ class Counter(Strategy):
 
 
 def main(count: int) -> None:
-    config = BacktestEngineConfig(trader_id=TraderId("BENCH-001"), logging=LoggingConfig(bypass_logging=True))
+    config = BacktestEngineConfig(trader_id=TraderId("BENCH-001"), logging=LoggingConfig(log_level="ERROR"))
     engine = BacktestEngine(config)
     instrument = TestInstrumentProvider.equity("AAPL", "XNAS")
     engine.add_venue(Venue("XNAS"), OmsType.NETTING, AccountType.CASH, [Money(1_000_000, USD)], base_currency=USD)
@@ -41,7 +41,7 @@ def main(count: int) -> None:
     size = Quantity(Decimal(200), 0)
     prices = [Price(100 + at / 100, 2) for at in range(100)]
     quotes = [
-        QuoteTick(instrument.id, prices[at % 99], prices[at % 99 + 1], size, size, at * 1000, at * 1000)
+        QuoteTick(instrument.id, prices[at % 99], prices[at % 99 + 1], size, size, (at + 1) * 1000, (at + 1) * 1000)
         for at in range(count)
     ]
     engine.add_data(quotes)
