@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import msgspec
@@ -91,18 +91,21 @@ class BinanceFeed:
 
     async def _subscribe(self, names: Sequence[str]) -> "Line":
         line = Line(await open_socket(f"{self._url}/stream?timeUnit=MICROSECOND", self._limits))
+        async with AsyncExitStack() as unless_subscribed:
+            unless_subscribed.push_async_callback(line.socket.close)
+            await self._ask_for(line, names)
+            unless_subscribed.pop_all()
+        return line
+
+    async def _ask_for(self, line: "Line", names: Sequence[str]) -> None:
+        pace_s = len(names) / _NAMES_PER_MESSAGE / _MESSAGES_PER_S
         try:
-            async with asyncio.timeout(self._limits.open_timeout_s + len(names) / _NAMES_PER_MESSAGE / _MESSAGES_PER_S):
+            async with asyncio.timeout(self._limits.open_timeout_s + pace_s):
                 for number, chunk in enumerate(_chunks(names), 1):
                     await line.ask(number, "SUBSCRIBE", chunk)
                     await asyncio.sleep(1 / _MESSAGES_PER_S if number * _NAMES_PER_MESSAGE < len(names) else 0)
         except TimeoutError as error:
-            await line.socket.close()
             raise FeedLost("The venue did not confirm the subscription in time.") from error
-        except BaseException:
-            await line.socket.close()
-            raise
-        return line
 
     async def _roll(self, session: "BinanceSession", names: Sequence[str]) -> None:
         """Before a connection ends, open the next one, read both for a while, and leave the old one."""
