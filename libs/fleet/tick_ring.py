@@ -147,41 +147,49 @@ def open_tick_ring(name: str, *, from_oldest: bool = False) -> Iterator[TickRead
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Follow a ring of ticks until it has been silent for some time, then say what was read, as one line of JSON."""
+    """Follow a ring of ticks for some time, or until it has been silent for some; say what was read, as JSON.
+
+    `lost` counts ticks that the writer had overwritten, `holes` jumps in the numbers of a symbol's ticks.
+    """
     parser = argparse.ArgumentParser(prog="python -m fleet.tick_ring", description=main.__doc__)
     parser.add_argument("name", help="name of the ring (NT_RING of market_data)")
     parser.add_argument(
         "--silence", type=float, default=5.0, metavar="SECONDS", help="stop after so long without ticks"
     )
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so long in any case")
     parser.add_argument("--oldest", action="store_true", help="begin with the oldest tick that the ring still holds")
     chosen = parser.parse_args(arguments)
     try:
         with open_tick_ring(chosen.name, from_oldest=chosen.oldest) as reader:
-            print(json.dumps(_count(reader, chosen.silence)))
+            print(json.dumps(_count(reader, chosen.silence, chosen.seconds)))
     except Unavailable as error:
         print(error.message, file=sys.stderr)
         return 1
     return 0
 
 
-def _count(reader: TickReader, silence_s: float) -> dict[str, object]:
+def _count(reader: TickReader, silence_s: float, seconds: float) -> dict[str, object]:
     ticks: Counter[tuple[int, int]] = Counter()
-    heard = time.monotonic()
+    holes, following = 0, dict[tuple[int, int], int]()
+    heard = began = time.monotonic()
     try:
-        while time.monotonic() - heard < silence_s:
+        while time.monotonic() - heard < silence_s and time.monotonic() - began < seconds:
             records = reader.take()
             if not len(records):
                 time.sleep(_POLL_S)
                 continue
             heard = time.monotonic()
-            words, counts = np.unique(records[["instrument", "kind"]], return_counts=True)
-            ticks.update({(int(i), int(kind)): int(n) for (i, kind), n in zip(words, counts, strict=True)})
+            for sequence, _, _, instrument, kind, *_ in records.tolist():
+                key = (instrument, kind)
+                holes += following.get(key, sequence) != sequence
+                following[key] = sequence + 1
+                ticks[key] += 1
     except RingClosed:
         pass  # the writer has left; everything was read before this was said
     return {
         kind: {".".join(reader.listing(i)): n for (i, of), n in sorted(ticks.items()) if of == code}
         for kind, code in (("quotes", QUOTE), ("trades", TRADE))
-    } | {"lost": reader.lost}
+    } | {"lost": reader.lost, "holes": holes}
 
 
 if __name__ == "__main__":

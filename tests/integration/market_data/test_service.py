@@ -1,6 +1,9 @@
 """The service as its callers meet it: a real process beside a real venue and a real nats-server."""
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from neuraltrader.market_data.v1 import market_data_service_pb2 as pb
 from neuraltrader.market_data.v1 import market_data_service_pb2_grpc as pb_grpc
 from trading.clock import DAY_NS, MINUTE_NS, SystemClock
 from trading.errors import Kind, TradingError
+from trading.ids import new_id
 
 SYMBOLS = ("AAPL", "BTC-USDT", "MSFT")
 
@@ -27,8 +31,21 @@ def venue() -> Iterator[LiveVenue]:
 
 
 @pytest.fixture(scope="module")
-def service(venue: LiveVenue, nats_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MarketData]:
-    env = {**venue.settings, "NATS_URL": nats_url, "NT_SYMBOLS": "AAPL,MSFT,btc/usd,NOPE"}
+def ring() -> str:
+    return f"nt-test-{new_id()}"
+
+
+@pytest.fixture(scope="module")
+def service(
+    venue: LiveVenue, nats_url: str, ring: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[MarketData]:
+    env = {
+        **venue.settings,
+        "NATS_URL": nats_url,
+        "NT_SYMBOLS": "AAPL,MSFT,btc/usd,NOPE",
+        "NT_RING": ring,
+        "NT_BARS": "1m,5m,1h,1d,tick-5",
+    }
     with market_data(tmp_path_factory.mktemp("market_data"), env) as running:
         running.wait_ready()
         yield running
@@ -211,3 +228,67 @@ def test_unusable_settings_end_it_with_one_line_and_code_two(env: dict[str, str]
     said = refused.log.read_text()
     assert says in said
     assert len(said.strip().splitlines()) == 1
+
+
+async def test_rolling_windows_follow_the_trades(stub: Any) -> None:
+    found = await _until(lambda: stub.GetWindows(pb.GetWindowsRequest(symbol="btc/usd")), lambda it: not it.from_quotes)
+    quote = (await stub.GetQuote(pb.GetQuoteRequest(symbol="BTC-USDT"))).quote
+    by_name = {one.name: one for one in found.windows}
+
+    assert found.symbol == "BTC-USDT"
+    assert list(by_name) == ["vwap:5m", "ema:1m", "volatility:5m"]
+    assert by_name["vwap:5m"].ticks >= 1
+    assert by_name["vwap:5m"].value == pytest.approx(quote.bid_nanos / 1e9, rel=0.05)
+    assert found.as_of_ns > SystemClock().now_ns() - DAY_NS
+
+
+async def test_windows_of_a_stranger_are_not_found(stub: Any) -> None:
+    assert (await refusal(stub.GetWindows(pb.GetWindowsRequest(symbol="TSLA")))).reason == "UNKNOWN_SYMBOL"
+
+
+async def test_instruments_say_whether_they_can_be_traded_once_the_hours_are_known(stub: Any) -> None:
+    bitcoin = (await stub.GetInstrument(pb.GetInstrumentRequest(symbol="BTCUSDT"))).instrument
+    apple = await _until(
+        lambda: stub.GetInstrument(pb.GetInstrumentRequest(symbol="aapl")), lambda it: it.instrument.session_open_ns
+    )
+
+    assert (bitcoin.symbol, bitcoin.trading_hours) == ("BTC-USDT", "24/7")
+    assert bitcoin.session_state == market_pb.SESSION_STATE_OPEN
+    share = apple.instrument
+    assert share.trading_hours == "XNYS"
+    assert 3 * 60 * MINUTE_NS <= share.session_close_ns - share.session_open_ns <= 7 * 60 * MINUTE_NS
+    is_open = share.session_open_ns <= SystemClock().now_ns() < share.session_close_ns
+    assert share.session_state == (market_pb.SESSION_STATE_OPEN if is_open else market_pb.SESSION_STATE_CLOSED)
+
+
+async def test_bars_of_activity_are_those_of_this_run(stub: Any) -> None:
+    question = pb.ListBarsRequest(symbols=["BTC-USDT"], interval="tick-5")
+    answer = await _until(lambda: stub.ListBars(question), lambda it: len(it.bars) >= 3)
+    question.page_size = 1
+    page = await stub.ListBars(question)
+
+    assert {(bar.interval, bar.trade_count) for bar in answer.bars} == {("tick-5", 5)}
+    assert [bar.timestamp_ns for bar in page.bars] == [answer.bars[0].timestamp_ns]
+    assert page.next_cursor
+    refused = await refusal(stub.ListBars(pb.ListBarsRequest(symbols=["BTC-USDT"], interval="tick-7")))
+    assert (refused.metadata["field"], "makes tick-5" in refused.message) == ("interval", True)
+
+
+async def test_a_reader_on_this_host_sees_every_tick_in_the_ring(stub: Any, ring: str) -> None:
+    """Another process reads the ring while this one follows the stream; both see the same numbers without a hole."""
+    command = (sys.executable, "-m", "fleet.tick_ring", ring, "--silence", "2", "--seconds", "3")
+    child = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    said, _ = await child.communicate()
+    counted = json.loads(said)
+
+    assert counted["lost"] == counted["holes"] == 0
+    assert {name.partition(".")[2] for name in counted["quotes"]} == set(SYMBOLS)
+    assert all(count > 10 for count in counted["quotes"].values())
+
+
+async def _until(ask: Callable[[], Awaitable[Any]], is_there: Callable[[Any], object]) -> Any:
+    """Ask until the answer is as wanted."""
+    async with asyncio.timeout(60):
+        while not is_there(answer := await ask()):  # noqa: ASYNC110  the service offers no event to wait for
+            await asyncio.sleep(0.05)
+    return answer

@@ -100,7 +100,7 @@ def test_the_command_counts_every_tick_of_another_process() -> None:
                 writer.write_trades(a_trade_block((1, 1), symbol="MSFT"), at)
             said = json.loads(child.communicate(timeout=30)[0])
 
-        assert said == {"quotes": {"paper.AAPL": 501}, "trades": {"paper.MSFT": 50}, "lost": 0}
+        assert said == {"quotes": {"paper.AAPL": 501}, "trades": {"paper.MSFT": 50}, "lost": 0, "holes": 0}
         assert np.count_nonzero(reader.take()["kind"] == TRADE) == 50
 
 
