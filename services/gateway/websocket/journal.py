@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple
 
 from nats.errors import Error as NatsError
-from nats.errors import TimeoutError as NatsTimeoutError
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 
 from fleet.consumption import heed_cancel
+from services.gateway.websocket.tail import Broken, tail
 from trading.errors import Unavailable
 
 FETCH_BATCH = 256
@@ -93,13 +93,13 @@ class Journal:
         """Every event from `position` on, for ever, whatever happens to NATS meanwhile."""
         while True:
             try:
-                subscription = await self._subscribe(subject, position)
-                while True:
-                    heed_cancel()
-                    async for stored in self._next(subscription):
-                        position = stored.position + 1
-                        yield stored
-            except (NatsError, TimeoutError) as error:
+                async with tail(self._jetstream, self._stream, subject, position) as live:
+                    while True:
+                        heed_cancel()
+                        message = await live.next()
+                        position = message.metadata.sequence.stream + 1
+                        yield Stored(position - 1, message.data)
+            except (Broken, NatsError, TimeoutError) as error:
                 self._log.debug("stream.follow.again", stream=self._stream, error=repr(error))
                 await asyncio.sleep(RETRY_WAIT_S)
                 position = await self._within(position)
@@ -113,15 +113,6 @@ class Journal:
             return 0
         except (NatsError, TimeoutError) as error:
             raise self._unreadable() from error
-
-    async def _next(self, subscription: JetStreamContext.PullSubscription) -> AsyncIterator[Stored]:
-        try:
-            messages = await subscription.fetch(FETCH_BATCH, FETCH_TIMEOUT_S)
-        except NatsTimeoutError:
-            await subscription.consumer_info()  # raises when the consumer is gone
-            return
-        for message in messages:
-            yield Stored(message.metadata.sequence.stream, message.data)
 
     async def _within(self, position: int) -> int:
         """A stream that was made anew begins again at 1."""
