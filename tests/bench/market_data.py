@@ -1,5 +1,9 @@
-"""market_data: ticks in, ticks alone, the ring. (`market_data.memory` takes minutes and has a command of its own.)"""
+"""market_data: ticks in, ticks alone, the ring, the history.
 
+`market_data.memory` takes minutes and has a command of its own.
+"""
+
+from tests.bench.market_data_history import history_scan, history_to_client, history_write
 from tests.bench.market_data_ingest import ingest, latency
 from tests.bench.market_data_ring import ring
 
@@ -7,4 +11,7 @@ PARTS = {
     "market_data.ingest": ingest,
     "market_data.tick_latency": latency,
     "market_data.ring": ring,
+    "market_data.history_write": history_write,
+    "market_data.history_scan": history_scan,
+    "market_data.history_to_client": history_to_client,
 }

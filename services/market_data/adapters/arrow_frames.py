@@ -20,10 +20,22 @@ def to_arrow(found: HistoryFrame) -> EncodedFrame:
     table = frame.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
     fields = [_as_dictionary(table.column(name)) for name in table.column_names]
     batch = pa.record_batch(fields, schema=_schema(table.column_names, fields, found))
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema, options=pa.ipc.IpcWriteOptions(compression=None)) as writer:
+    return EncodedFrame(_stream_of(batch), len(frame), found.truncated)
+
+
+def _stream_of(batch: pa.RecordBatch) -> memoryview:
+    """The IPC stream of one batch, written once into memory of the right size."""
+    options = pa.ipc.IpcWriteOptions(compression=None)
+    measure = pa.MockOutputStream()
+    _write(batch, measure, options)
+    target = pa.allocate_buffer(measure.size())
+    _write(batch, pa.FixedSizeBufferWriter(target), options)
+    return memoryview(target)
+
+
+def _write(batch: pa.RecordBatch, sink: pa.NativeFile, options: pa.ipc.IpcWriteOptions) -> None:
+    with pa.ipc.new_stream(sink, batch.schema, options=options) as writer:
         writer.write_batch(batch)
-    return EncodedFrame(memoryview(sink.getvalue()), len(frame), found.truncated)
 
 
 def to_json(found: HistoryFrame) -> EncodedFrame:
@@ -34,10 +46,10 @@ def to_json(found: HistoryFrame) -> EncodedFrame:
 
 
 def _plain(column: pl.Series) -> pl.Series:
-    if column.dtype.is_float():
-        return column.cast(pl.Float64).fill_null(float("nan"))
-    if column.dtype.is_decimal() or (column.dtype.is_integer() and column.null_count()):
-        return column.cast(pl.Float64).fill_null(float("nan"))
+    has_nulls = column.null_count() > 0
+    if column.dtype.is_float() or column.dtype.is_decimal() or (column.dtype.is_integer() and has_nulls):
+        floats = column.cast(pl.Float64)
+        return floats.fill_null(float("nan")) if has_nulls else floats
     if column.dtype in (pl.Categorical, pl.Enum):
         return column.cast(pl.String)
     return column

@@ -1,7 +1,7 @@
 """A question about the past that is answered by one table: which rows, which columns, folded how."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from services.market_data.domain.bar_query import SYMBOLS_MOST
 from services.market_data.domain.filters import Filter, parse_filter
@@ -30,7 +30,10 @@ class Aggregate:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which rows of the store: symbols in the caller's order, times in [start, end); any venue when it is empty."""
+    """Which rows of the store: symbols in the caller's order, times in [start, end).
+
+    `venue` is the only one wanted; when it is empty, any, but for the symbols in `venues` theirs.
+    """
 
     kind: Kind
     symbols: tuple[str, ...]
@@ -38,6 +41,11 @@ class Selection:
     end_ns: int
     interval: Interval | None = None
     venue: str = ""
+    venues: Mapping[str, str] = field(default_factory=dict)
+
+    def wants(self, venue: str, symbol: str) -> bool:
+        """Whether a venue's rows of a symbol belong to the answer."""
+        return venue == (self.venue or self.venues.get(symbol, venue))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from services.market_data.domain.coverage import Coverage
-from services.market_data.domain.frame_query import FrameQuery
+from services.market_data.domain.frame_query import FrameQuery, Selection
 from services.market_data.domain.history import Kind
 from services.market_data.domain.live_bars import LiveBars
 from services.market_data.domain.registry import Registry
@@ -40,16 +41,24 @@ class GetHistorical:
 
     async def __call__(self, query: FrameQuery) -> EncodedFrame:
         """The table as an Arrow stream. Raises InvalidArgument, or what the venue's history raises."""
-        return await self._store.frame(query, await self._fresh(query) if query.selection.kind is Kind.BARS else ())
+        if query.selection.kind is not Kind.BARS:
+            return await self._store.frame(query, ())
+        owned = replace(query.selection, venues=self._owners(query.selection.symbols))
+        return await self._store.frame(replace(query, selection=owned), await self._fresh(owned))
 
-    async def _fresh(self, query: FrameQuery) -> Sequence[Bar]:
+    def _owners(self, symbols: Sequence[str]) -> dict[str, str]:
+        """The venue whose bars answer for a symbol; none for what is only stored."""
+        streamed = {instrument.symbol for instrument in self._registry.all()}
+        owners = {symbol: self._coverage.owner(symbol) for symbol in symbols if symbol in streamed}
+        return {symbol: owner for symbol, owner in owners.items() if owner is not None}
+
+    async def _fresh(self, wanted: Selection) -> Sequence[Bar]:
         """Bars that the store does not have yet."""
-        wanted = query.selection
         assert wanted.interval is not None
         fresh: list[Bar] = []
         for source, instruments in self._asked(wanted.symbols, wanted.venue):
             told = await source.keep(instruments, wanted.interval, wanted.start_ns, wanted.end_ns)
-            fresh += self._with_live(told, instruments, query) if wanted.interval is Interval.ONE_MINUTE else told
+            fresh += self._with_live(told, instruments, wanted) if wanted.interval is Interval.ONE_MINUTE else told
         return fresh
 
     def _asked(self, symbols: Sequence[str], venue: str) -> list[tuple[FetchBars, list[Instrument]]]:
@@ -61,8 +70,7 @@ class GetHistorical:
                 by_venue[name].append(instrument)
         return [(self._sources[name], asked) for name, asked in by_venue.items()]
 
-    def _with_live(self, told: Sequence[Bar], instruments: Sequence[Instrument], query: FrameQuery) -> list[Bar]:
-        wanted = query.selection
+    def _with_live(self, told: Sequence[Bar], instruments: Sequence[Instrument], wanted: Selection) -> list[Bar]:
         return [
             bar
             for instrument in instruments

@@ -154,6 +154,47 @@ def test_one_venue_can_be_asked_for(store: ParquetStore) -> None:
     assert answer(store, asking(Kind.QUOTES, venue="other")).frame["venue"].to_list() == ["other"]
 
 
+def test_returns_and_order_do_not_mix_venues(store: ParquetStore) -> None:
+    store.record(recorded(*(a_minute(at, 100 + at, venue=venue) for venue in ("b", "a") for at in (0, 1))))
+
+    found = answer(store, asking()).frame
+
+    assert found["venue"].to_list() == ["a", "a", "b", "b"]
+    assert [value is None for value in found["returns"]] == [True, False, True, False]
+
+
+def test_bars_come_from_the_venue_that_answers_for_the_symbol(store: ParquetStore) -> None:
+    store.record(recorded(a_minute(0, 100, venue="a"), a_minute(0, 101, venue="b")))
+    query = asking()
+
+    owned = replace(query, selection=replace(query.selection, venues={"AAPL": "b"}))
+
+    assert answer(store, owned).frame["close"].to_list() == [101]
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("bid > 100.02", 3),
+        ("bid >= 100.02", 4),
+        ("bid < 100.02", 2),
+        ("bid <= 100.02", 3),
+        ("bid == 100.02", 1),
+        ("bid != 100.02", 5),
+        ("bid > 100.01 and not bid > 100.03 and bid_size == 1", 2),
+        ("bid > 100.04 or bid < 100.01", 2),
+        ("bid < 1e30 and bid > -1e30", 6),
+        ("bid > 100.0199999", 4),
+    ],
+)
+def test_a_filter_that_is_pushed_into_the_files_keeps_the_same_rows(store: ParquetStore, text: str, count: int) -> None:
+    store.record(recorded(quotes([NOON_NS + at for at in range(6)])))
+
+    found = answer(store, asking(Kind.QUOTES, filter_text=text)).frame
+
+    assert len(found) == count
+
+
 def test_a_question_over_too_many_bytes_is_refused(store: ParquetStore) -> None:
     store.record(recorded(quotes([NOON_NS])))
 

@@ -1,0 +1,276 @@
+"""The history: rows written, a day scanned, a table at a client; beside pandas and nautilus_trader's catalog."""
+
+import asyncio
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from fleet import channels
+from neuraltrader.market_data.v1 import market_data_service_pb2 as pb
+from neuraltrader.market_data.v1 import market_data_service_pb2_grpc as pb_grpc
+from services.market_data.adapters.arrow_frames import to_arrow
+from services.market_data.adapters.history_frames import HistoryFrames
+from services.market_data.adapters.market_files import Import, import_file
+from services.market_data.adapters.parquet_store import ParquetStore
+from services.market_data.domain.frame_query import Aggregate, FrameQuery, frame_query, selection
+from services.market_data.domain.history import Kind
+from services.market_data.domain.history_buffer import HistoryBuffer
+from tests.bench.peers import NAUTILUS, PANDAS, Peer, PeerMissing
+from tests.bench.result import REPOSITORY, Result, beside, of_samples
+from trading.market import QuoteBlock
+
+BAC_DAY = REPOSITORY.parent / "shared" / "data" / "bac-quotes-2013-10-07.parquet"
+DAY_ROWS = 476_854
+WRITTEN_ROWS = 1_024_000
+BLOCK_ROWS = 256
+SYMBOLS = 10
+WRITES = 5
+SCANS = 30
+CLIENT_ROWS = 1_000_000
+CALLS = 30
+START_NS = 1_381_132_800 * 10**9
+MIDNIGHT_NS = START_NS // (86_400 * 10**9) * 86_400 * 10**9
+_PANDAS = Path(__file__).with_name("market_data_history_pandas.py")
+_NAUTILUS = Path(__file__).with_name("market_data_history_nautilus.py")
+_SERVER = "tests.bench.market_data_history_server"
+
+
+def history_write() -> Iterator[Result]:
+    """Blocks of 256 quotes of ten symbols, from the buffer to files that are on the disk (fsync included)."""
+    with _folder() as folder:
+        blocks = _blocks()
+        rates = [_written_per_second(ParquetStore(folder / str(run)), blocks) for run in range(WRITES)]
+        rate = statistics.median(rates)
+        result = Result("market_data.history_write", "rows/s", round(rate), WRITTEN_ROWS * WRITES)
+        for peer, name, script in ((NAUTILUS, "nautilus_trader catalog", _NAUTILUS), (PANDAS, "pandas", _PANDAS)):
+            result = _beside_rate(result, peer, name, script, folder)
+        yield result
+
+
+def history_scan() -> Iterator[Result]:
+    """The quotes of one real day: rows above a price with all their columns, as the store answers them."""
+    with _folder() as folder:
+        file, data = _day_file(folder)
+        store = ParquetStore(folder / "history")
+        import_file(store, file, Import("import", ("BAC",)), lambda done, total: None)
+        frames = HistoryFrames(store, scan_bytes_most=2**32)
+        dear = float(pl.read_parquet(file)["bid"].quantile(0.99) or 0)
+        samples = {name: _timed(lambda asked=asked: frames.read(asked)) for name, asked in _questions(dear).items()}  # type: ignore[misc]
+        median = {name: statistics.median(times) for name, times in samples.items()}
+        rows = len(frames.read(_questions(dear)["filter"]).frame)
+        facts: dict[str, Any] = {"data": data, "filter_rows": rows, "ours_ms": _rounded(median)}
+        result = of_samples("market_data.history_scan", "ms", samples["filter"], extra=facts)
+        yield _beside_scans(result, median, file, dear, folder)
+
+
+def history_to_client() -> Iterator[Result]:
+    """A million rows of two columns from another process over gRPC: call to NumPy arrays on the received bytes."""
+    with _folder() as folder:
+        times = START_NS + np.arange(CLIENT_ROWS, dtype=np.int64) * 50_000_000
+        prices = np.full(CLIENT_ROWS, 10**11, np.int64)
+        buffer = HistoryBuffer(CLIENT_ROWS)
+        buffer.quotes(QuoteBlock("paper", "AAPL", times, times, prices, prices, prices, prices))
+        store = ParquetStore(folder)
+        store.record(buffer.take())
+        store.compact(parts_least=2)
+        encoding = _timed(lambda: to_arrow(HistoryFrames(store, scan_bytes_most=2**32).read(_two_columns())))
+        with _server(folder) as address:
+            samples = asyncio.run(_calls(address))
+        extra = {"rows": CLIENT_ROWS, "columns": 2, "read_and_encode_ms": round(statistics.median(encoding), 2)}
+        yield of_samples("market_data.history_to_client", "ms", samples, extra=extra)
+
+
+def _blocks() -> list[QuoteBlock]:
+    count = WRITTEN_ROWS // BLOCK_ROWS
+    steps = np.arange(BLOCK_ROWS, dtype=np.int64)
+    random = np.random.default_rng(1)
+    walk = 100 * 10**9 + np.cumsum(random.integers(-1, 2, (count, BLOCK_ROWS)), axis=1) * 10_000_000
+    sizes = random.integers(1, 100, (count, BLOCK_ROWS)) * 10**11
+    return [
+        QuoteBlock(
+            "paper",
+            f"S{at % SYMBOLS}",
+            START_NS + (at * BLOCK_ROWS + steps) * 10_000,
+            START_NS + (at * BLOCK_ROWS + steps) * 10_000 + 700,
+            walk[at],
+            sizes[at],
+            walk[at] + 10_000_000,
+            sizes[at],
+        )
+        for at in range(count)
+    ]
+
+
+def _written_per_second(store: ParquetStore, blocks: list[QuoteBlock]) -> float:
+    started = time.perf_counter()
+    buffer = HistoryBuffer(WRITTEN_ROWS)
+    for block in blocks:
+        buffer.quotes(block)
+    rows = store.record(buffer.take())
+    return rows / (time.perf_counter() - started)
+
+
+def _questions(dear: float) -> dict[str, FrameQuery]:
+    folds = (Aggregate("ask_size", "mean", ""), Aggregate("*", "count", ""))
+    return {
+        "scan": _asked(),
+        "filter": _asked(filter_text=f"bid > {dear!r}"),
+        "group": _asked(group_by=("bid",), aggregates=folds),
+    }
+
+
+def _asked(**changes: Any) -> FrameQuery:
+    rows = selection(Kind.QUOTES, ("BAC",), "", START_NS - 86_400 * 10**9, START_NS + 3 * 86_400 * 10**9, "", 0)
+    question = {"columns": (), "filter_text": "", "group_by": (), "aggregates": (), "row_limit": 0, "rows_most": 10**6}
+    return frame_query(rows, **question | changes)
+
+
+def _two_columns() -> FrameQuery:
+    rows = selection(Kind.QUOTES, ("AAPL",), "", MIDNIGHT_NS, MIDNIGHT_NS + 2 * 86_400 * 10**9, "", 0)
+    return frame_query(
+        rows,
+        columns=("timestamp_ns", "bid"),
+        filter_text="",
+        group_by=(),
+        aggregates=(),
+        row_limit=0,
+        rows_most=CLIENT_ROWS,
+    )
+
+
+def _timed(work: Callable[[], object]) -> list[float]:
+    """Milliseconds of each of many runs, after three that warm the caches."""
+    samples = []
+    for _ in range(SCANS + 3):
+        started = time.perf_counter()
+        work()
+        samples.append((time.perf_counter() - started) * 1e3)
+    return samples[3:]
+
+
+def _beside_rate(result: Result, peer: Peer, name: str, script: Path, folder: Path) -> Result:
+    try:
+        found = peer.measure(script, "write", str(folder / peer.name), str(WRITTEN_ROWS))
+    except PeerMissing as reason:
+        return _without(result, name, reason)
+    ratio = round(result.value / found["value"], 3)  # how many times as many rows we write
+    return _with_peer(result, name, found["version"], found["value"], ratio, "ours/peer")
+
+
+def _beside_scans(result: Result, median: dict[str, float], file: Path, dear: float, folder: Path) -> Result:
+    try:
+        found = NAUTILUS.measure(_NAUTILUS, "scan", str(folder / "catalog"), str(file))
+        result = _with_peer(result, "nautilus_trader catalog", found["version"], found["value"], None, None)
+    except PeerMissing as reason:
+        result = _without(result, "nautilus_trader catalog", reason)
+    try:
+        found = PANDAS.measure(_PANDAS, "scan", str(file), repr(dear), str(SCANS))
+    except PeerMissing as reason:
+        return _without(result, "pandas", reason)
+    ratios = {name: round(found[name] / median[name], 1) for name in median}
+    result.extra.update({"pandas_ms": _rounded({name: found[name] for name in median}), "times_pandas": ratios})
+    return beside(result, "pandas", found["version"], found["filter"], ratio_of="peer/ours")
+
+
+def _with_peer(
+    result: Result, name: str, version: str, value: float, ratio: float | None, ratio_of: str | None
+) -> Result:
+    result.peers.append({"name": name, "version": version, "value": round(value, 3)})
+    return Result(
+        result.name,
+        result.unit,
+        result.value,
+        result.n,
+        result.p50,
+        result.p99,
+        result.peers,
+        ratio if ratio is not None else result.ratio,
+        ratio_of or result.ratio_of,
+        result.extra,
+    )
+
+
+def _without(result: Result, name: str, reason: PeerMissing) -> Result:
+    result.extra[f"without_{name}"] = str(reason)
+    return result
+
+
+def _rounded(values: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, 2) for name, value in values.items()}
+
+
+def _day_file(folder: Path) -> tuple[Path, str]:
+    if BAC_DAY.exists():
+        return BAC_DAY, "BAC quotes of 2013-10-07"
+    random = np.random.default_rng(7)
+    bids = 14 + np.cumsum(random.integers(-1, 2, DAY_ROWS)) * 0.01 % 1
+    columns = {"bid": bids, "bid_size": random.integers(1, 900, DAY_ROWS) * 100.0}
+    frame = pl.DataFrame({"timestamp_ns": START_NS + np.arange(DAY_ROWS) * 100_000_000, **columns})
+    file = folder / "BAC.parquet"
+    frame.with_columns(ask=pl.col("bid") + 0.01, ask_size=pl.col("bid_size")).write_parquet(file)
+    return file, "simulated: ../shared/data is not here"
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(dir=REPOSITORY / "build"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _server(folder: Path) -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    command = [sys.executable, "-m", _SERVER, str(folder), address]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == "ready"
+        yield address
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+async def _calls(address: str) -> list[float]:
+    samples = []
+    async with channels.connect(address, token=None, client="bench") as channel:
+        stub = pb_grpc.MarketDataServiceStub(channel)
+        question = pb.GetHistoricalRequest(
+            symbols=["AAPL"],
+            kind=pb.HISTORY_KIND_QUOTES,
+            columns=["timestamp_ns", "bid"],
+            start_time_ns=MIDNIGHT_NS,
+            end_time_ns=MIDNIGHT_NS + 2 * 86_400 * 10**9,
+        )
+        for _ in range(CALLS + 3):
+            started = time.perf_counter()
+            await _received(stub.GetHistorical(question))
+            samples.append((time.perf_counter() - started) * 1e3)
+    return samples[3:]
+
+
+async def _received(call: Any) -> None:
+    parts = []
+    while (part := await call.read()) is not grpc.aio.EOF:
+        parts.append(part.data)
+    with pa.ipc.open_stream(pa.py_buffer(b"".join(parts))) as reader:
+        batch = reader.read_next_batch()
+    columns = [batch.column(name).to_numpy(zero_copy_only=True) for name in ("timestamp_ns", "bid")]
+    assert all(len(column) == CLIENT_ROWS for column in columns)
