@@ -22,7 +22,13 @@ from alpaca.data.requests import (
 from alpaca.data.timeframe import TimeFrame
 from alpaca.trading.client import TradingClient
 from alpaca.trading.enums import OrderSide, TimeInForce
-from alpaca.trading.requests import LimitOrderRequest, MarketOrderRequest, ReplaceOrderRequest
+from alpaca.trading.requests import (
+    ClosePositionRequest,
+    LimitOrderRequest,
+    MarketOrderRequest,
+    ReplaceOrderRequest,
+    StopOrderRequest,
+)
 from alpaca.trading.stream import TradingStream
 
 VENUE = json.loads(sys.argv[1])
@@ -64,10 +70,10 @@ async def running(stream: Any) -> AsyncIterator[None]:
 
 
 async def streams() -> dict[str, Any]:
-    """Quotes, trades and bars of shares (msgpack) and of coins."""
+    """Quotes, trades and bars of shares, and quotes of coins; thousands of symbols need several frames."""
     quotes, trades, bars, coins = Heard(), Heard(), Heard(), Heard()
     shares = StockDataStream(*KEYS, url_override=VENUE["stream"])
-    shares.subscribe_quotes(quotes.take, "AAPL", "MSFT")
+    shares.subscribe_quotes(quotes.take, *[f"SYMBOL{n}" for n in range(10_000)], "AAPL", "MSFT")
     shares.subscribe_trades(trades.take, "*")
     shares.subscribe_bars(bars.take, "AAPL")
     crypto = CryptoDataStream(*KEYS, url_override=VENUE["crypto_stream"])
@@ -99,8 +105,14 @@ def history() -> dict[str, Any]:
     )["BTC/USD"]
     trades = stocks.get_stock_trades(StockTradesRequest(symbol_or_symbols="AAPL", start=now - timedelta(hours=1)))
     quote = stocks.get_stock_latest_quote(StockLatestQuoteRequest(symbol_or_symbols="AAPL"))["AAPL"]
+    limited = stocks.get_stock_bars(
+        StockBarsRequest(
+            symbol_or_symbols=["AAPL", "MSFT"], timeframe=TimeFrame.Minute, start=now - timedelta(days=30), limit=12
+        )
+    )
     snapshot = stocks.get_stock_snapshot(StockSnapshotRequest(symbol_or_symbols="AAPL"))["AAPL"]
     return {
+        "limited": len(limited["AAPL"]),
         "days": {symbol: len(days[symbol]) > 504 for symbol in ("AAPL", "SPY")},
         "minutes": len(hours) > 9 * 1_439,
         "minute_steps_s": sorted({round((b.timestamp - a.timestamp).total_seconds()) for a, b in pairwise(hours)}),
@@ -123,16 +135,29 @@ async def orders(client: TradingClient) -> dict[str, Any]:
         )
         moved = await asyncio.to_thread(client.replace_order_by_id, rested.id, ReplaceOrderRequest(limit_price=11))
         await asyncio.to_thread(client.cancel_order_by_id, moved.id)
+        stopped = await asyncio.to_thread(
+            client.submit_order, StopOrderRequest(symbol="NVDA", qty=1, stop_price=1, **terms)
+        )
+        await updates.until(lambda items: _events(items, stopped)[-1:] == ["fill"])
         await updates.until(lambda items: _events(items, moved)[-1:] == ["canceled"])
     fill = next(item for item in updates.items if item.order.id == bought.id and item.event == "fill")
     return {
         "bought": _events(updates.items, bought),
         "rested": _events(updates.items, rested),
         "moved": _events(updates.items, moved),
+        "stopped": _events(updates.items, stopped),
         "fill": [fill.qty, fill.position_qty, fill.execution_id is not None],
         "position": float(client.get_open_position("AAPL").qty),
-        "closed": len(client.close_all_positions(cancel_orders=True)),
+        "after_a_part": _close_a_part(client),
+        "found": client.get_order_by_client_id(str(bought.client_order_id)).id == bought.id,
+        "closed": sorted({each.status for each in client.close_all_positions(cancel_orders=True)}),
+        "left": len(client.get_all_positions()),
     }
+
+
+def _close_a_part(client: TradingClient) -> float:
+    client.close_position("AAPL", ClosePositionRequest(qty="3"))
+    return float(client.get_open_position("AAPL").qty)
 
 
 async def _until_it_listens(client: TradingClient, updates: Heard) -> None:
@@ -174,7 +199,11 @@ async def main() -> dict[str, Any]:
         "streams": await streams(),
         "history": await asyncio.to_thread(history),
         "orders": await orders(client),
-        "account": [float(client.get_account().buying_power) > 0, client.get_clock().is_open],
+        "account": [
+            float(client.get_account().buying_power) > 0,
+            client.get_clock().is_open,
+            len(client.get_calendar()) > 0,
+        ],
         "assets": sorted(asset.symbol for asset in client.get_all_assets())[:3],
         "refusals": refusals(client),
     }

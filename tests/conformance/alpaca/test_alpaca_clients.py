@@ -25,6 +25,7 @@ def test_alpaca_py_works_unmodified(client_python: Any, addresses: dict[str, str
 
     assert found["streams"] == {"uncrossed": True, "trade_ids_grow": True, "coins": ["BTC/USD"], "bar": True}
     assert found["history"] == {
+        "limited": 12,
         "days": {"AAPL": True, "SPY": True},
         "minutes": True,
         "minute_steps_s": [60],
@@ -37,8 +38,12 @@ def test_alpaca_py_works_unmodified(client_python: Any, addresses: dict[str, str
         "moved": ["new", "canceled"],
         "fill": [10.0, 10.0, True],
         "position": 10.0,
-        "closed": 1,
+        "stopped": ["new", "fill"],
+        "after_a_part": 7.0,
+        "found": True,
+        "closed": [200],
+        "left": 0,
     }
-    assert found["account"] == [True, True]
+    assert found["account"] == [True, True, True]
     assert found["assets"] == ["AAPL", "BTC/USD", "ETH/USD"]
     assert found["refusals"] == [[403, 40310000], [422, 42210000], [404, 40410000], [401, 40110000]]

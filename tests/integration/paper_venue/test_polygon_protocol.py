@@ -234,8 +234,7 @@ def test_too_many_calls_are_429_with_a_time_to_wait(open_venue: Any) -> None:
     with open_venue("--symbols", "AAPL", "--rate-limit", "2") as running:
         answers = [get(running.line["polygon"], "/v1/marketstatus/now") for _ in range(6)]
 
-    refused = answers[-1]
-    assert refused.status_code == 429
+    refused = next(answer for answer in answers if answer.status_code == 429)  # a new minute may have begun
     assert refused.json()["error"].startswith("You've exceeded the maximum requests per minute")
     assert 0 < int(refused.headers["Retry-After"]) <= 60
 
