@@ -1,4 +1,4 @@
-"""Starts market_data, or one of its commands that need no fleet: `python -m services.market_data [record|history …]`."""
+"""Starts market_data, or one of its commands that need no fleet: `python -m services.market_data [record|history]`."""
 
 import sys
 from importlib import import_module

@@ -1,15 +1,21 @@
 """Binance's stream messages, typed: combined frames in, one struct each out."""
 
+from typing import Annotated
+
 import msgspec
 
+from trading.money import MAX_NANOS
+
 Frame = bytes | str
+Number = Annotated[int, msgspec.Meta(ge=0, le=MAX_NANOS)]
+"""A count of books or trades."""
 
 
 class TickerEvent(msgspec.Struct, gc=False):
     """bookTicker: the best bid `b B` and ask `a A` of book `u`; it carries no time, one made from a depth does."""
 
     s: str
-    u: int
+    u: Number
     b: str
     B: str
     a: str
@@ -21,7 +27,7 @@ class TradeEvent(msgspec.Struct, gc=False):
     """A trade; `m` says that the buyer was the maker. `t` counts up by one for each symbol."""
 
     s: str
-    t: int
+    t: Number
     p: str
     q: str
     T: int
@@ -32,8 +38,8 @@ class DepthEvent(msgspec.Struct):
     """depthUpdate: absolute quantities of the levels that changed in the books `U` to `u`; 0 removes one."""
 
     s: str
-    U: int
-    u: int
+    U: Number
+    u: Number
     b: list[tuple[str, str]]
     a: list[tuple[str, str]]
     E: int = 0

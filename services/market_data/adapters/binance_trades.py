@@ -3,7 +3,7 @@
 import msgspec
 
 from services.market_data.adapters.binance_columns import BinanceColumns
-from services.market_data.adapters.binance_messages import TradeEvent
+from services.market_data.adapters.binance_messages import Number, TradeEvent
 from services.market_data.adapters.binance_rest import SPELLING, BinanceRest
 from services.market_data.domain.trade_line import Mark
 from trading.clock import Clock
@@ -16,7 +16,7 @@ PAGE_MOST = 1_000
 class TradeBody(msgspec.Struct, rename={"maker": "isBuyerMaker"}):
     """A trade in the answer of historicalTrades."""
 
-    id: int
+    id: Number
     price: str
     qty: str
     time: int

@@ -8,12 +8,13 @@ import numpy as np
 from services.market_data.adapters.polygon_columns import sign
 from services.market_data.adapters.polygon_messages import Number
 from services.market_data.adapters.polygon_rest import SPELLING, PolygonRest
-from services.market_data.adapters.tick_columns import to_nanos
+from services.market_data.adapters.tick_columns import LARGEST, to_nanos
 from services.market_data.domain.blocks import joined
 from services.market_data.domain.trade_line import Mark
 from trading.clock import Clock
 from trading.instruments import AssetClass, Instrument
 from trading.market import TradeBlock
+from trading.money import MAX_NANOS
 
 _ROWS_MOST = 50_000
 
@@ -50,15 +51,15 @@ class PolygonTrades:
         }  # fmt: skip
         blocks: list[TradeBlock] = []
         async for page in self._rest.pages(path, TradesBody, question):
-            if page.results:
-                blocks.append(self._block(instrument, page.results))
+            if readable := [body for body in page.results or () if _is_readable(body)]:
+                blocks.append(self._block(instrument, readable))
             if sum(map(len, blocks)) >= limit:
                 break
         return joined(blocks) if blocks else None
 
     def _block(self, instrument: Instrument, bodies: list[TradeBody]) -> TradeBlock:
         coins = instrument.asset_class is AssetClass.CRYPTO
-        times = [body.sip_timestamp or body.participant_timestamp for body in bodies]
+        times = list(map(_time_ns, bodies))
         prices, sizes = np.array([(body.price, body.size) for body in bodies], np.float64).T
         signs = [sign(body.conditions) if coins else 0 for body in bodies]
         return TradeBlock(
@@ -71,3 +72,11 @@ class PolygonTrades:
             np.array(signs, np.int64),
             tuple(body.id for body in bodies),
         )
+
+
+def _time_ns(body: TradeBody) -> int:
+    return body.sip_timestamp or body.participant_timestamp
+
+
+def _is_readable(body: TradeBody) -> bool:
+    return 0 < body.price < LARGEST and 0 <= body.size < LARGEST and 0 <= _time_ns(body) <= MAX_NANOS

@@ -12,7 +12,8 @@ from services.market_data.domain.ticks import Ticks
 from trading.market import Int64Column, QuoteBlock, TradeBlock
 from trading.money import MAX_NANOS, ONE
 
-_LARGEST = MAX_NANOS / ONE
+LARGEST = MAX_NANOS / ONE
+"""No amount reaches this."""
 # Below this a float64 times 10⁹ is nearer to the right integer than to any other, for up to nine decimals.
 _EXACT_BELOW = 2.0**21
 Floats = npt.NDArray[np.float64]
@@ -151,7 +152,7 @@ class TickColumns(ABC):
 
 def _readable(codes: Int64Column, times_ns: Int64Column, floats: Floats) -> npt.NDArray[np.bool_]:
     """Ticks whose symbol, time and amounts mean something."""
-    fit: npt.NDArray[np.bool_] = ((floats >= 0) & (floats < _LARGEST)).all(axis=0) & (codes >= 0) & (times_ns >= 0)
+    fit: npt.NDArray[np.bool_] = ((floats >= 0) & (floats < LARGEST)).all(axis=0) & (codes >= 0) & (times_ns >= 0)
     return fit
 
 

@@ -34,8 +34,7 @@ class NumberedLine(TradeLine):
             return super().take(block)
         self._last_before_loss = None
         passed = super().take(block)
-        beyond = _numbers(block) > (self._last or 0)
-        if beyond.any():
+        if passed.block is not block and (beyond := _numbers(block) > (self._last or 0)).any():
             self._reason = f"trade {(self._last or 0) + 1} did not come"
             self._held.append(picked(block, beyond))
         return passed
@@ -50,8 +49,13 @@ class NumberedLine(TradeLine):
         return passed
 
     def _next(self, block: TradeBlock) -> TradeBlock:
+        if not len(block):
+            return block
         numbers = _numbers(block)
         last = int(numbers.min()) - 1 if self._last is None else self._last
+        if numbers[0] == last + 1 and (np.diff(numbers) == 1).all():  # the usual case
+            self._last = int(numbers[-1])
+            return block
         rows: list[int] = []
         for row in np.argsort(numbers, kind="stable").tolist():
             if numbers[row] == last + 1 or (self._gives_up and numbers[row] > last):

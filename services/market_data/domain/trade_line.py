@@ -170,16 +170,22 @@ class NamedLine(TradeLine):
 
     def _next(self, block: TradeBlock) -> TradeBlock:
         keys = _keys(block)
-        known, before = self._seen.keys, self._seen_before.keys
-        if not (known.isdisjoint(keys) and before.isdisjoint(keys)) or len(set(keys)) < len(keys):
-            fresh: dict[Key, int] = {}
-            for row, key in enumerate(keys):
-                if key not in known and key not in before:
-                    fresh.setdefault(key, row)
-            keys, block = list(fresh), picked(block, np.array(list(fresh.values()), np.intp))
-        if keys:
-            self._remember(keys, int(block.event_time_ns[0]))
+        if self._all_new(keys):
+            fresh = keys
+        else:
+            first = {key: row for row, key in reversed(list(enumerate(keys)))}
+            rows = sorted(row for key, row in first.items() if not self._knows(key))
+            fresh, block = [keys[row] for row in rows], picked(block, np.array(rows, np.intp))
+        if fresh:
+            self._remember(fresh, int(block.event_time_ns[0]))
         return block
+
+    def _all_new(self, keys: Sequence[Key]) -> bool:
+        known, before = self._seen.keys, self._seen_before.keys
+        return known.isdisjoint(keys) and before.isdisjoint(keys) and len(set(keys)) == len(keys)
+
+    def _knows(self, key: Key) -> bool:
+        return key in self._seen.keys or key in self._seen_before.keys
 
     def _remember(self, keys: Sequence[Key], time_ns: int) -> None:
         self._seen.keys.update(keys)

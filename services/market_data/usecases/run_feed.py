@@ -99,16 +99,17 @@ class RunFeed:
         async def publish(ticks: Ticks) -> None:
             if ticks.count:
                 back_off.reset()  # only real data proves that the connection is worth an immediate retry
-                patience.reschedule(self._silence_ends(feed))
+                if not patience.expired():
+                    patience.reschedule(self._silence_ends(feed))
                 await self._report.heard(feed.channel)
             async with turn:
                 await self._publish(ticks)
             if self._lines.any_open:
                 fill.wake()
 
-        async with feed.open(instruments) as session:
+        async with feed.open(instruments) as session, asyncio.TaskGroup() as group:
             await self._subscribed(feed, instruments)
-            filling = asyncio.create_task(fill(instruments))
+            filling = group.create_task(fill(instruments))
             try:
                 async with asyncio.timeout_at(self._silence_ends(feed)) as patience:
                     return await self._carried(session, publish, len(instruments))()
@@ -116,7 +117,6 @@ class RunFeed:
                 return FeedLost(f"No tick for {self._policy.silence_s[feed.asset_class]:g} s.")
             finally:
                 filling.cancel()
-                await asyncio.gather(filling, return_exceptions=True)
 
     def _carried(self, session: FeedSession, publish: Callable[[Ticks], Awaitable[None]], symbols: int) -> CarrySession:
         full_ticks = self._policy.full_ticks(symbols)
