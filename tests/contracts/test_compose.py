@@ -130,6 +130,13 @@ def test_nats_listens_where_it_is_looked_for() -> None:
     assert "nats:/data" in container("nats")["volumes"]
 
 
+def test_market_data_keeps_its_history_on_a_volume() -> None:
+    """Its own root is read-only."""
+    assert "NT_DATA_DIR=/data" in (ROOT / "deploy" / "Dockerfile").read_text()
+    assert container("market_data")["read_only"]
+    assert "market_data:/data" in container("market_data")["volumes"]
+
+
 def test_only_the_gateway_has_a_port_of_the_host() -> None:
     """And only on the loopback address; the environment may choose another one."""
     published = {name: said["ports"] for name, said in COMPOSE["services"].items() if "ports" in said}
