@@ -36,6 +36,10 @@ class Metrics:
     def _add_market_data(self) -> None:
         self.ticks_total = self._counter("ticks_total", "Ticks read from venues.", "venue", "kind")
         self.ticks_dropped_total = self._counter("ticks_dropped_total", "Ticks that could not be published.", "venue")
+        self.trades_filled_total = self._counter(
+            "trades_filled_total", "Trades that went on late, when a hole was closed.", "venue"
+        )
+        self.gaps_total = self._counter("gaps_total", "Holes in a symbol's ticks that stay.", "venue")
         self.venue_reconnects_total = self._counter("venue_reconnects_total", "Connections made again.", "venue")
         self.predictions_total = self._counter("predictions_total", "Predictions made from live ticks.", "model")
         self.signals_total = self._counter("signals_total", "Signals published.", "model")

@@ -130,6 +130,10 @@ class FeedMeter(Protocol):
 
     def published(self, blocks: int) -> None: ...
 
+    def filled(self, trades: int) -> None: ...
+
+    def gap(self) -> None: ...
+
     def dropped(self, ticks: int) -> None: ...
 
     def reconnected(self) -> None: ...
@@ -155,10 +159,10 @@ class HistoryRecorder(Protocol):
 
 
 class HistoryStore(Protocol):
-    """The history on this machine; every call works in a thread."""
+    """The history on this machine; every call works in a thread, and raises HistoryAway when the disk fails."""
 
     async def record(self, recorded: Recorded) -> int:
-        """Write one flush; how many rows. Raises Unavailable when the disk does not take it."""
+        """Write one flush; how many rows."""
         ...
 
     async def whole(self, venue: str, symbol: str, interval: Interval, among: Sequence[Period]) -> set[Period]:

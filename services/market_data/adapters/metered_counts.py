@@ -11,6 +11,8 @@ class MeteredCounts:
         self._counts = counts
         self._quotes = metrics.ticks_total.labels(venue, "quote")
         self._trades = metrics.ticks_total.labels(venue, "trade")
+        self._filled = metrics.trades_filled_total.labels(venue)
+        self._gaps = metrics.gaps_total.labels(venue)
         self._dropped = metrics.ticks_dropped_total.labels(venue)
         self._reconnects = metrics.venue_reconnects_total.labels(venue)
 
@@ -22,6 +24,12 @@ class MeteredCounts:
 
     def published(self, blocks: int) -> None:
         self._counts.blocks += blocks
+
+    def filled(self, trades: int) -> None:
+        self._filled.inc(trades)
+
+    def gap(self) -> None:
+        self._gaps.inc()
 
     def dropped(self, ticks: int) -> None:
         self._counts.dropped += ticks

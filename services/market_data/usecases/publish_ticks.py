@@ -98,7 +98,7 @@ class PublishTicks:
             return
         block = self._credible(passed.block)
         if len(block):
-            self._meter.read(0, len(block))
+            self._meter.filled(len(block))
             self._doubt(symbol, int(block.event_time_ns[0]), int(block.event_time_ns[-1]) + 1)
         await self.trades(symbol, Passed(block, passed.gap))
 
@@ -158,6 +158,7 @@ class PublishTicks:
             await self._gap(gap)
 
     async def _gap(self, gap: Gap) -> None:
+        self._meter.gap()
         self._doubt(gap.symbol, gap.from_time_ns, gap.to_time_ns)
         try:
             await self._publisher.gap(gap)

@@ -29,6 +29,8 @@ HOUR_NS = 60 * MINUTE_NS
 @dataclass
 class Counter:
     counts: VenueCounts = field(default_factory=VenueCounts)
+    fills: int = 0
+    gaps: int = 0
 
     def read(self, quotes: int, trades: int) -> None:
         self.counts.quotes += quotes
@@ -36,6 +38,12 @@ class Counter:
 
     def published(self, blocks: int) -> None:
         self.counts.blocks += blocks
+
+    def filled(self, trades: int) -> None:
+        self.fills += trades
+
+    def gap(self) -> None:
+        self.gaps += 1
 
     def dropped(self, ticks: int) -> None:
         self.counts.dropped += ticks
@@ -145,6 +153,7 @@ async def test_trades_from_the_venue_s_memory_are_published_in_turn_and_doubt_th
 
     assert [(len(block), first) for block, first in market.publisher.trade_blocks] == [(1, 0), (2, 1)]
     assert market.publisher.gaps == [gap]
+    assert (market.meter.fills, market.meter.gaps) == (2, 1)
     assert market.state.live_bars.over([a_bar(7)], "AAPL", NOON_NS, NOON_NS + HOUR_NS) == [a_bar(7)]
 
 
