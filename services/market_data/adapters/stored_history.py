@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from services.market_data.domain.frame_query import FrameQuery
-from services.market_data.domain.history import Kind, Partition, Period
+from services.market_data.domain.history import HistoryAway, Kind, Partition, Period
 from services.market_data.domain.history_buffer import Recorded
 from services.market_data.ports import EncodedFrame
-from trading.errors import Unavailable
 from trading.market import Bar, Interval
 
 if TYPE_CHECKING:  # half a second to import: paid in a thread by the first call, not by the start of the service
@@ -96,7 +95,7 @@ class StoredHistory:
         try:
             return await asyncio.to_thread(self._work, work)
         except OSError as error:
-            raise Unavailable(f"The history cannot be read or written: {error.strerror or error}.") from error
+            raise HistoryAway(f"The history cannot be read or written: {error.strerror or error}.") from error
 
     def _work(self, work: "Callable[[ParquetStore], Found]") -> Found:
         """Again when a file was merged away between being found and being read."""

@@ -6,8 +6,14 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from trading.clock import SECOND_NS
-from trading.errors import InvalidArgument
+from trading.errors import InvalidArgument, Unavailable
 from trading.market import Interval
+
+
+class HistoryAway(Unavailable):
+    """The disk does not give or take the history; whoever can do without it goes on."""
+
+    REASON = "HISTORY_AWAY"
 
 
 class Kind(StrEnum):

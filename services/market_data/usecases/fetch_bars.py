@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from services.market_data.domain.history import Period, periods, stretch_of
+import structlog
+
+from services.market_data.domain.history import HistoryAway, Period, periods, stretch_of
 from services.market_data.ports import HistorySource, HistoryStore
 from trading.clock import SECOND_NS, Clock
 from trading.instruments import Instrument
@@ -40,11 +42,21 @@ class FetchBars:
     def __init__(self, venue: str, source: HistorySource, store: HistoryStore, clock: Clock, *, settle_ns: int) -> None:
         self.venue = venue
         self._source, self._store, self._clock, self._settle_ns = source, store, clock, settle_ns
+        self._log = structlog.get_logger(__name__)
 
     async def bars(
         self, instruments: Sequence[Instrument], interval: Interval, start_ns: int, end_ns: int, limit: int
     ) -> dict[str, list[Bar]]:
-        """See `ports.HistorySource`."""
+        """See `ports.HistorySource`. Without a disk, the venue answers as if there were no history."""
+        try:
+            return await self._through_store(instruments, interval, start_ns, end_ns, limit)
+        except HistoryAway as error:
+            self._log.error("bars not kept", reason=error.message)
+            return await self._source.bars(instruments, interval, start_ns, end_ns, limit)
+
+    async def _through_store(
+        self, instruments: Sequence[Instrument], interval: Interval, start_ns: int, end_ns: int, limit: int
+    ) -> dict[str, list[Bar]]:
         found: dict[str, list[Bar]] = {}
         walk = _Walk(interval, start_ns, end_ns, len(instruments))
         while (chunk := walk.next()) and sum(map(len, found.values())) < limit:

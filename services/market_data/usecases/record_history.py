@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import structlog
 
+from services.market_data.domain.history import HistoryAway
 from services.market_data.domain.history_buffer import HistoryBuffer
 from services.market_data.ports import HistoryStore
 from trading.clock import Clock
-from trading.errors import Unavailable
 
 _LOOKS_PER_FLUSH = 10
 _FIRST_SHARE = 0.1
@@ -41,7 +41,7 @@ class RecordHistory:
             return 0
         try:
             return await self._store.record(recorded)
-        except Unavailable as error:
+        except HistoryAway as error:
             self._log.error("history not written", rows=recorded.rows, reason=error.message)
             return 0
 
@@ -70,5 +70,5 @@ class TidyHistory:
         """One pass; a disk that fails is tried again by the next."""
         try:
             await self._store.tidy(self._venues, self._clock.now_ns())
-        except Unavailable as error:
+        except HistoryAway as error:
             self._log.error("history not tidied", reason=error.message)

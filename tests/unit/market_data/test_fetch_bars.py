@@ -117,6 +117,14 @@ async def test_a_venue_that_cannot_answer_is_an_error_and_nothing_is_kept(store:
     assert await closes(fetching(store, FakeHistory(a_minute(0, 10)))) == [10]
 
 
+async def test_without_a_disk_the_venue_answers(tmp_path: Path) -> None:
+    blocked = tmp_path / "history"
+    a_store(blocked).files.root.write_text("no folder")
+    source = FakeHistory(*(a_minute(at, at + 1) for at in range(5)))
+
+    assert await closes(fetching(a_history(blocked), source), limit=3) == [1, 2, 3]
+
+
 async def test_keeping_gives_only_what_the_store_may_not_keep_yet(store: StoredHistory) -> None:
     source = FakeHistory(a_minute(-1440, 5), a_minute(0, 10))
     fetch = fetching(store, source, now_ns=NOON_NS + 5 * MINUTE_NS)
