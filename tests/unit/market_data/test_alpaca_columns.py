@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from services.market_data.adapters.alpaca_columns import AlpacaColumns
 from services.market_data.adapters.alpaca_messages import decode
-from services.market_data.adapters.tick_columns import TickColumns, to_nanos
+from services.market_data.adapters.tick_columns import FEW, LARGEST, TickColumns, to_nanos
 from trading.money import ONE
 
 SYMBOLS = {"AAPL": "AAPL", "BTC/USD": "BTC-USDT"}
@@ -156,3 +156,10 @@ def test_every_decimal_that_a_float_can_carry_becomes_exact_nanos(amounts: list[
 
 def test_more_than_nine_decimals_are_rounded() -> None:
     assert to_nanos(np.array([0.12345678949, 3_000_000.1234567896])).tolist()[0] == 123_456_789
+
+
+@given(st.lists(st.floats(0, LARGEST, exclude_max=True), min_size=1, max_size=FEW))
+def test_few_amounts_are_read_as_many_are(amounts: list[float]) -> None:
+    many = amounts * (FEW // len(amounts) + 1)
+
+    assert to_nanos(np.array(amounts)).tolist() == to_nanos(np.array(many)).tolist()[: len(amounts)]
