@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -36,9 +37,9 @@ class TradingStream:
         listening = [connection for connection in self._connections if connection.listening]
         # Alpaca does not tell when a stop triggers, only what comes of it.
         if listening and event.kind is not EventKind.TRIGGERED:
-            data = msgspec.json.encode(trade_update(event, self._listing))
+            update = _Update(event, self._listing)
             for connection in listening:
-                connection.tell(data)
+                connection.tell(update)
 
     async def endpoint(self, websocket: WebSocket) -> None:
         """Serve one connection until either side closes it."""
@@ -51,13 +52,26 @@ class TradingStream:
             self._connections.discard(connection)
 
 
+class _Update:
+    """An order event, encoded when the first connection sends it: the answer to the order itself goes first."""
+
+    def __init__(self, event: OrderEvent, listing: Listing) -> None:
+        self._event = event
+        self._listing = listing
+
+    @cached_property
+    def data(self) -> bytes:
+        """The message."""
+        return msgspec.json.encode(trade_update(self._event, self._listing))
+
+
 class _Connection:
     """One customer of the trading stream."""
 
     def __init__(self, websocket: WebSocket, stream: TradingStream) -> None:
         self._websocket = websocket
         self._stream = stream
-        self._outbox: Outbox[bytes] = Outbox(stream.outbox_messages)
+        self._outbox: Outbox[_Update] = Outbox(stream.outbox_messages)
         self._authorized = stream.credentials.match_headers(websocket.headers)
         self._attempts = 0
         self._patience: asyncio.Timeout | None = None
@@ -80,9 +94,9 @@ class _Connection:
             self._outbox.close()
             writer.cancel()
 
-    def tell(self, data: bytes) -> None:
+    def tell(self, update: _Update) -> None:
         """Queue a message; who falls behind the bound is cut off, to catch up by REST."""
-        if not self._outbox.offer(data):
+        if not self._outbox.offer(update):
             self.listening = False
             run_out(self._patience)
 
@@ -133,7 +147,7 @@ class _Connection:
     async def _write(self) -> None:
         with contextlib.suppress(WebSocketDisconnect):
             while True:
-                await self._websocket.send_bytes(await self._outbox.get())
+                await self._websocket.send_bytes((await self._outbox.get()).data)
 
 
 def _parse(event: Any) -> dict[str, Any]:
