@@ -39,7 +39,7 @@ class Settings(AlpacaSettings, DatabaseSettings, FleetSettings):
         2.0, ge=0, le=1000, description="How long what the venue said may wait to be committed along with others."
     )
     outbox_pending_events: int = Field(20_000, ge=1, description="Most events relayed from memory; beyond, the store.")
-    outbox_linger_ms: float = Field(2.0, ge=0, le=1000, description="How long an event waits to be told with others.")
+    outbox_linger_ms: float = Field(5.0, ge=0, le=1000, description="How long an event waits to be told with others.")
     closed_orders_in_memory: int = Field(10_000, ge=0, description="Closed orders kept in memory.")
     in_flight_orders: int = Field(512, ge=1, description="Most orders on their way to the venue at once.")
     stream_in_flight: int = Field(256, ge=1, description="Most commands of one order stream under way at once.")
