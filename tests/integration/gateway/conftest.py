@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 import structlog
 import websockets
 from fakes.backends import FakeFleet, fake_fleet
@@ -25,6 +26,8 @@ from trading.clock import SystemClock
 
 KEY = "nt_admin1_0123456789abcdef0123456789abcdef"
 PATIENCE_S = 20.0
+ORDER: dict[str, Any] = {"symbol": "AAPL", "side": "BUY", "quantity": "10", "order_type": "MARKET"}
+ORDER_ID = "01990000-0000-7000-8000-000000000001"
 
 
 @dataclass
@@ -135,8 +138,8 @@ async def fleet() -> AsyncIterator[FakeFleet]:
 
 
 @pytest.fixture
-async def gateway(fleet: FakeFleet, nats_url: str) -> AsyncIterator[Gateway]:
-    """A gateway before the fake fleet."""
+async def own_gateway(fleet: FakeFleet, nats_url: str) -> AsyncIterator[Gateway]:
+    """A gateway of this test's own."""
     async with running(fleet, nats_url) as started:
         yield started
 
@@ -153,3 +156,29 @@ async def streaming(fleet: FakeFleet, own_nats_url: str) -> AsyncIterator[Gatewa
     """A gateway on a NATS of its own, whose streams are empty."""
     async with running(fleet, own_nats_url, stream_heartbeat_seconds=0.2, stream_account_seconds=0.05) as started:
         yield started
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def shared_gateway(nats_url: str) -> AsyncIterator[Gateway]:
+    """One gateway for the tests of a file: none of them breaks it."""
+    async with fake_fleet(KEY) as fleet, running(fleet, nats_url) as started:
+        yield started
+
+
+@pytest.fixture
+def gateway(shared_gateway: Gateway) -> Gateway:
+    """The shared gateway before a fleet that remembers nothing."""
+    shared_gateway.fleet.reset()
+    return shared_gateway
+
+
+def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """The problem document of a refusal, checked for what every one of them carries."""
+    body: dict[str, Any] = answer.json()
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert (answer.status_code, body["status"], body["code"]) == (status, status, code)
+    assert body["type"] == f"urn:neural-trader:problem:{code.lower().replace('_', '-')}"
+    assert body["request_id"] == answer.headers["x-request-id"]
+    assert body["title"]
+    assert body["detail"]
+    return body

@@ -1,32 +1,14 @@
 """Tables of the past through the gateway: bytes handed on, and questions refused."""
 
-from collections.abc import AsyncIterator
-
 import httpx
 import pytest
-import pytest_asyncio
-from fakes.backends import fake_fleet
-from integration.gateway.conftest import KEY, Gateway, running
+from integration.gateway.conftest import Gateway
 
 from neuraltrader.market_data.v1 import market_data_service_pb2 as market_data
 from trading.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted, TradingError
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ARROW = "application/vnd.apache.arrow.stream"
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def shared_gateway(nats_url: str) -> AsyncIterator[Gateway]:
-    """One gateway for all tests here: none of them breaks it."""
-    async with fake_fleet(KEY) as fleet, running(fleet, nats_url) as started:
-        yield started
-
-
-@pytest.fixture
-def gateway(shared_gateway: Gateway) -> Gateway:
-    """The shared gateway before a fleet that remembers nothing."""
-    shared_gateway.fleet.reset()
-    return shared_gateway
 
 
 async def test_bars_as_arrow_are_the_very_bytes_of_market_data(gateway: Gateway) -> None:

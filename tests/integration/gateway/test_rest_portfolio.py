@@ -1,0 +1,108 @@
+"""The book, risk and the optimiser by REST, against real servers of the fleet's contracts."""
+
+import struct
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from builders.gateway import a_bar
+from integration.gateway.conftest import Gateway, problem
+
+from neuraltrader.portfolio.v1 import portfolio_service_pb2 as portfolio
+from trading.clock import DAY_NS
+from trading.errors import FailedPrecondition
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_accounts_and_positions_are_exact(gateway: Gateway) -> None:
+    account = (await gateway.http.get("/v1/account")).json()
+    assert (account["buying_power"], account["day_pnl"]) == ("98105.5", "-5.25")
+    assert (await gateway.http.get("/v1/accounts")).json() == {"accounts": [account]}
+    book = (await gateway.http.get("/v1/positions?include_flat=true")).json()
+    (position,) = book["positions"]
+    assert (book["account"], book["as_of_ns"]) == ("main", "5")
+    assert Decimal(position["quantity"]) * 190 == Decimal(position["market_value"])
+    assert gateway.fleet.script.heard(portfolio.ListPositionsRequest)[0].include_flat
+
+
+async def test_an_unknown_account_is_404(gateway: Gateway) -> None:
+    problem(await gateway.http.get("/v1/account?account=other"), 404, "UNKNOWN_ACCOUNT")
+
+
+async def test_a_covariance_travels_as_float64(gateway: Gateway) -> None:
+    body = {
+        "symbols": ["AAPL", "BTC-USDT"],
+        "expected_returns": [0.1, 0.2],
+        "covariance": [[0.04, 0.01], [0.01, 0.09]],
+        "constraints": {"max_position_size": 0.6, "min_position_kind": "hard", "sector_caps": {"Tech": 0.5}},
+        "current_positions": {"AAPL": 0.5},
+    }
+    answer = (await gateway.http.post("/v1/portfolio/optimize", json=body)).json()
+    assert answer["allocations"] == {"AAPL": 1.0, "BTC-USDT": 0.0}
+    assert (answer["cvar"], answer["turnover"]) == (None, 0.5)
+    (sent,) = gateway.fleet.script.heard(portfolio.OptimizeRequest)
+    assert struct.unpack("<4d", sent.covariance_f64le) == (0.04, 0.01, 0.01, 0.09)
+    assert sent.objective == portfolio.OBJECTIVE_MAX_SHARPE
+    assert sent.constraints.min_position_kind == portfolio.MIN_POSITION_KIND_HARD
+    assert (sent.risk_free_rate, sent.periods_per_year) == (0.02, 252)
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"covariance": [[1.0]]}, "SHAPE_MISMATCH"),
+        ({"covariance": [[1.0, 0.0], [0.0]]}, "SHAPE_MISMATCH"),
+        ({"expected_returns": [0.1]}, "SHAPE_MISMATCH"),
+        ({"expected_returns": None}, "SHAPE_MISMATCH"),
+        ({"returns": [[0.1, 0.2]]}, "INVALID_ARGUMENT"),
+        ({"covariance": None}, "INVALID_ARGUMENT"),
+        ({"objective": "luck"}, "INVALID_ARGUMENT"),
+        ({"constraints": {"max": 1}}, "INVALID_ARGUMENT"),
+    ],
+)
+async def test_a_problem_of_the_wrong_shape_is_422(gateway: Gateway, change: dict[str, Any], code: str) -> None:
+    body = {"symbols": ["A", "B"], "expected_returns": [0.1, 0.2], "covariance": [[1.0, 0.0], [0.0, 1.0]]}
+    problem(await gateway.http.post("/v1/portfolio/optimize", json=body | change), 422, code)
+    assert gateway.fleet.script.calls == []
+
+
+async def test_an_infeasible_problem_is_422_with_constraint_and_numbers(gateway: Gateway) -> None:
+    refusal = FailedPrecondition(
+        "3 × 0.3 < 1.", reason="INFEASIBLE_BUDGET", constraint="max_position_size", numbers='{"attainable": 0.9}'
+    )
+    gateway.fleet.script.refusals[portfolio.OptimizeRequest] = refusal
+    body = {"symbols": ["A"], "returns": [[0.1], [0.2]]}
+    found = problem(await gateway.http.post("/v1/portfolio/optimize", json=body), 422, "INFEASIBLE_BUDGET")
+    assert (found["constraint"], found["numbers"]) == ("max_position_size", {"attainable": 0.9})
+
+
+async def test_risk_of_a_window_of_the_fleets_own_history(gateway: Gateway) -> None:
+    days = range(20_000, 20_006)
+    gateway.fleet.market_data.bars = [
+        a_bar(symbol, timestamp_ns=day * DAY_NS + offset, close_nanos=(100 + day % 7 + offset) * 1_000_000_000)
+        for symbol, offset in (("AAPL", 0), ("BTC-USDT", 5))
+        for day in days
+    ]
+    body = {"symbols": ["AAPL"], "positions": [1.0], "window_days": 4, "benchmark": "BTC/USD"}
+    answer = (await gateway.http.post("/v1/portfolio/risk", json=body)).json()
+    assert (answer["observations"], answer["beta"], answer["correlation"]) == (4, 1.1, None)
+    (sent,) = gateway.fleet.script.heard(portfolio.CalculateRiskRequest)
+    closes = [100 + day % 7 for day in days][-5:]
+    expected = [after / before - 1 for before, after in pairwise(closes)]
+    assert struct.unpack("<4d", sent.returns_f64le) == pytest.approx(expected, abs=1e-15)
+    assert len(sent.market_returns_f64le) == 32
+
+
+async def test_too_little_history_is_422_with_its_numbers(gateway: Gateway) -> None:
+    body = {"symbols": ["AAPL", "BTC-USDT"], "window_days": 252}
+    found = problem(await gateway.http.post("/v1/portfolio/optimize", json=body), 422, "INSUFFICIENT_HISTORY")
+    assert found["numbers"]["wanted"] == 252
+
+
+async def test_risk_of_given_returns_and_market(gateway: Gateway) -> None:
+    body = {"symbols": ["A", "B"], "positions": [1, 2], "position_kind": "notional", "returns": [[0.1, 0.2]] * 3}
+    assert (await gateway.http.post("/v1/portfolio/risk", json=body | {"market_returns": [0.1] * 3})).status_code == 200
+    wrong = await gateway.http.post("/v1/portfolio/risk", json=body | {"market_returns": [0.1]})
+    problem(wrong, 422, "SHAPE_MISMATCH")
