@@ -75,8 +75,9 @@ def ingest() -> Iterator[Result]:
 
 def latency() -> Iterator[Result]:
     """Ticks that come one at a time, from the venue's send to the consumer's columns, in one process's clock."""
-    samples = asyncio.run(_latency())
-    result = of_samples("market_data.tick_latency", "µs", samples)
+    samples, cpu_us = asyncio.run(_latency())
+    extra = {"cpu_us_per_tick_of_market_data": cpu_us}
+    result = of_samples("market_data.tick_latency", "µs", samples, extra=extra)
     yield beside(result, "TCP echo, 100 bytes", "asyncio-free floor", tcp_echo_us(), ratio_of="ours/floor")
 
 
@@ -109,12 +110,12 @@ async def _send(venue: subprocess.Popen[str], consumer: Consumer, ticks: int) ->
     return float(json.loads(await _line(venue))["seconds"])
 
 
-async def _latency() -> list[float]:
+async def _latency() -> tuple[list[float], float]:
     async with AsyncExitStack() as stack:
         venue, address = await stack.enter_async_context(flood_venue())
-        consumer, _ = await stack.enter_async_context(_fleet(address, 1))
+        consumer, pid = await stack.enter_async_context(_fleet(address, 1))
         await venue.subscribed.wait()
-        frames, samples = Frames(symbols(1), per_frame=1), []
+        frames, samples, cpu_before = Frames(symbols(1), per_frame=1), [], _cpu_s(pid)
         for at in range(LATENCY_SAMPLES + 100):
             frame, wanted = frames.frame(at, time.time_ns()), consumer.ticks + 1
             began_ns = time.perf_counter_ns()
@@ -122,7 +123,7 @@ async def _latency() -> list[float]:
             await consumer.wait_for(wanted)
             samples.append((consumer.newest_ns - began_ns) / 1e3)
             await asyncio.sleep(LATENCY_PAUSE_S)
-        return samples[100:]
+        return samples[100:], round((_cpu_s(pid) - cpu_before) / len(samples) * 1e6, 1)
 
 
 @asynccontextmanager

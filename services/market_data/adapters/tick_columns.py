@@ -113,6 +113,9 @@ class TickColumns(ABC):
         if not messages:
             return
         fields = self._quote_fields(messages, received)
+        if (few := self._few(fields)) is not None:
+            yield QuoteBlock(self._venue, few[0], fields.times_ns, received, *few[1])
+            return
         codes, floats = self._coded(fields.spellings), self._floats(fields.amounts)
         readable = _readable(codes, fields.times_ns, floats)
         if not readable.all():
@@ -127,6 +130,11 @@ class TickColumns(ABC):
         if not messages:
             return
         fields = self._trade_fields(messages, received)
+        if (few := self._few(fields)) is not None and min(few[1][0].tolist()) > 0:
+            symbol, (prices, sizes) = few
+            signs, ids = np.array(fields.signs, np.int64), tuple(map(str, fields.ids))
+            yield TradeBlock(self._venue, symbol, fields.times_ns, received, prices, sizes, signs, ids)
+            return
         codes, floats = self._coded(fields.spellings), self._floats(fields.amounts)
         readable = _readable(codes, fields.times_ns, floats) & (floats[0] > 0)
         if not readable.all():
@@ -137,6 +145,20 @@ class TickColumns(ABC):
         for symbol, rows in self._by_symbol(codes):
             times, reads, price, size, sign = (column[rows] for column in (fields.times_ns, received, *nanos, signs))
             yield TradeBlock(self._venue, symbol, times, reads, price, size, sign, tuple(names[rows]))
+
+    def _few(self, fields: QuoteFields | TradeFields) -> tuple[str, npt.NDArray[np.int64]] | None:
+        """Symbol and amounts in nanos by column, when these are a few usual ticks of one symbol.
+
+        The same as the general way with hardly any NumPy, whose calls cost more than a few ticks.
+        """
+        spellings, count = fields.spellings, len(fields.spellings)
+        code = self._codes[spellings[0]]
+        if count > FEW or code < 0 or spellings.count(spellings[0]) < count or min(fields.times_ns.tolist()) < 0:
+            return None
+        columns = self._floats(fields.amounts).tolist()
+        if not all(0 <= amount < _EXACT_BELOW for column in columns for amount in column):
+            return None
+        return self._symbols[code], np.array([[round(one * ONE) for one in column] for column in columns], np.int64)
 
     def _coded(self, spellings: Sequence[str]) -> Int64Column:
         return np.fromiter(map(self._codes.__getitem__, spellings), np.int64, len(spellings))
