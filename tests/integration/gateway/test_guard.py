@@ -6,8 +6,7 @@ import json
 import httpx
 import pytest
 from fakes.backends import FakeFleet
-from integration.gateway.conftest import KEY, Gateway, eventually, running
-from integration.gateway.test_rest import ORDER, problem
+from integration.gateway.conftest import KEY, ORDER, Gateway, eventually, problem, running
 
 from neuraltrader.execution.v1 import execution_service_pb2 as execution
 from neuraltrader.portfolio.v1 import portfolio_service_pb2 as portfolio
