@@ -34,7 +34,7 @@ class Metrics:
         self.bus_dead_letters_total = self._counter("bus_dead_letters_total", "Events given up after five deliveries.")
 
     def _add_market_data(self) -> None:
-        self.ticks_total = self._counter("ticks_total", "Ticks read from venues.", "venue", "kind")
+        self.ticks_total = self._counter("ticks_total", "Ticks read from venues.", "venue", "kind", "asset_class")
         self.ticks_dropped_total = self._counter("ticks_dropped_total", "Ticks that could not be published.", "venue")
         self.trades_filled_total = self._counter(
             "trades_filled_total", "Trades that went on late, when a hole was closed.", "venue"

@@ -211,7 +211,7 @@ async def open_desk(stack: AsyncExitStack, settings: Settings, runtime: Runtime,
     clock, publisher = runtime.clock, market.publisher
     offer = await _OFFERS[name](stack, settings, runtime, name, _classes(market.registry))
     venue, counts = Venue(name, [feed.channel for feed in offer.feeds]), VenueCounts()
-    meter = MeteredCounts(name, counts, runtime.metrics)
+    meter = MeteredCounts(name, counts, runtime.metrics, lambda symbol: market.registry.get(symbol).asset_class)
     lines = TradeLines(name, LineRules(settings.trade_ids_kept, settings.held_trades), numbered=offer.numbered)
     gaps = GapWatch(name)
     bars = _bars(settings, name, market.registry)

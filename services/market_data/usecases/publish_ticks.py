@@ -64,7 +64,7 @@ class PublishTicks:
 
     async def __call__(self, ticks: Ticks) -> None:
         """Take in one drain of a session."""
-        self._meter.read(sum(map(len, ticks.quotes)), sum(map(len, ticks.trades)))
+        self._meter.read(ticks)
         if ticks.refused:
             self._log.warning("unreadable ticks refused", ticks=ticks.refused)
             self._meter.dropped(ticks.refused)

@@ -32,9 +32,9 @@ class Counter:
     fills: int = 0
     gaps: int = 0
 
-    def read(self, quotes: int, trades: int) -> None:
-        self.counts.quotes += quotes
-        self.counts.trades += trades
+    def read(self, ticks: Ticks) -> None:
+        self.counts.quotes += sum(map(len, ticks.quotes))
+        self.counts.trades += sum(map(len, ticks.trades))
 
     def published(self, blocks: int) -> None:
         self.counts.blocks += blocks

@@ -100,7 +100,12 @@ async def test_a_subscribed_venue_is_up_and_its_ticks_flow() -> None:
         await eventually(lambda: world.counts.blocks == 1)
 
     assert world.states == [FeedState.UP]
-    assert world.metrics.registry.get_sample_value("nt_ticks_total", {"venue": "paper", "kind": "quote"}) == 1
+    assert (
+        world.metrics.registry.get_sample_value(
+            "nt_ticks_total", {"venue": "paper", "kind": "quote", "asset_class": "equity"}
+        )
+        == 1
+    )
 
 
 async def test_after_a_loss_it_connects_again_and_tells_the_gap() -> None:
