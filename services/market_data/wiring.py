@@ -171,7 +171,8 @@ async def record(settings: Settings, runtime: Runtime, order: RecordOrder, stop:
         state = MarketState(board, LiveBars(1), streams)
         market = Market(Registry(settings.symbols), Coverage([name]), state, recording)
         desk = await open_desk(stack, settings, runtime, name, market)
-        await RecordVenue(desk.run, desk.venue, partial(order.say, recording.counts))(order.seconds, stop)
+        run = RecordVenue(desk.run, desk.venue, partial(order.say, recording.counts))
+        recording.counts.complaint = await run(order.seconds, stop)
     return recording.counts
 
 

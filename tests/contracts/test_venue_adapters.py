@@ -255,6 +255,7 @@ async def test_quotes_by_depth_are_the_bests_of_books_kept_here_with_the_venue_s
         assert (block.event_time_ns % 1_000 == 0).all()  # told by the venue, in microseconds
 
 
+@pytest.mark.slow
 async def test_a_binance_venue_that_announces_its_end_is_left_in_time() -> None:
     with live_venue("--trade-rate", "20", "--socket-life-s", "3") as brief:
         rollover = Rollover(overlap_s=0.1)

@@ -74,6 +74,8 @@ def main(
         print(f"ntrader record: {error}", file=sys.stderr)
         return 1
     progress.finish()
+    if counts.complaint:
+        print(f"ntrader record: {counts.complaint}", file=sys.stderr)
     print(json.dumps({"out": str(said.out), **asdict(counts)}) if said.json else f"{said.out}: {counts}")
     return 0
 

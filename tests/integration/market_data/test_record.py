@@ -37,7 +37,10 @@ def record(venue: LiveVenue, *arguments: str, **env: str) -> tuple[int, str, str
     return process.returncode, said, complained
 
 
-@pytest.mark.parametrize("protocol", ["paper", "polygon", "binance"])
+@pytest.mark.parametrize(
+    "protocol",
+    ["binance", pytest.param("paper", marks=pytest.mark.slow), pytest.param("polygon", marks=pytest.mark.slow)],
+)
 def test_a_recording_holds_what_the_venue_said(venue: LiveVenue, tmp_path: Path, protocol: str) -> None:
     out = tmp_path / "day.parquet"
 
@@ -48,7 +51,9 @@ def test_a_recording_holds_what_the_venue_said(venue: LiveVenue, tmp_path: Path,
     assert code == 0, complained
     frame = pl.read_parquet(out)
     counts = {kind: len(rows) for (kind,), rows in frame.group_by("kind")}
-    assert json.loads(said) == {"out": str(out), "quotes": counts["quote"], "trades": counts["trade"], "gaps": 0}
+    assert json.loads(said) == {
+        "out": str(out), "quotes": counts["quote"], "trades": counts["trade"], "gaps": 0, "complaint": "",
+    }  # fmt: skip
     assert set(frame["symbol"]) == {"BTC-USDT", "ETH-USDT"}
     assert set(frame["venue"]) == {protocol}
     for _, rows in frame.group_by("symbol", "kind"):
