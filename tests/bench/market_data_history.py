@@ -85,7 +85,7 @@ def history_to_client() -> Iterator[Result]:
         buffer.quotes(QuoteBlock("paper", "AAPL", times, times, prices, prices, prices, prices))
         store = ParquetStore(folder)
         store.record(buffer.take())
-        store.compact(parts_least=2)
+        store.compact(store.all_partitions(), parts_least=2)
         encoding = _timed(lambda: to_arrow(HistoryFrames(store, scan_bytes_most=2**32).read(_two_columns())))
         with _server(folder) as address:
             samples = asyncio.run(_calls(address))

@@ -24,6 +24,7 @@ from trading.market import Interval
 
 Command = Callable[[argparse.Namespace], int]
 _COMPACT_PARTS = 2
+_LEFTOVER_AGE_S = 60.0
 
 
 def list_series(arguments: argparse.Namespace) -> int:
@@ -104,8 +105,9 @@ def quality(arguments: argparse.Namespace) -> int:
 def compact(arguments: argparse.Namespace) -> int:
     """Merge small files, and remove what they were merged from."""
     store = ParquetStore(arguments.root)
-    merged = store.compact(parts_least=_COMPACT_PARTS)
-    removed = store.files.sweep(0 if merged else 60)
+    everything = store.all_partitions()
+    merged = store.compact(everything, parts_least=_COMPACT_PARTS)
+    removed = store.files.sweep(everything, 0 if merged else _LEFTOVER_AGE_S)
     print(f"{merged} partitions merged, {removed} files removed")
     return 0
 

@@ -11,7 +11,7 @@ import re
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -97,11 +97,11 @@ class HistoryFiles:
                 self._publish(temporary, folder / _file_name(first, newest, is_whole=merge.is_whole))
         return True
 
-    def sweep(self, older_than_s: float) -> int:
+    def sweep(self, partitions: Iterable[Partition], older_than_s: float) -> int:
         """Remove what died writers and merges left behind at least so long ago; how many files."""
         before = time.time() - older_than_s
         removed = 0
-        for folder in list(self.root.rglob("date=*")):
+        for folder in map(self._folder, partitions):
             leftovers = set(folder.glob(f"*{_TEMPORARY}")) | _superseded(_parts_in(folder))
             for path in leftovers:
                 if _changed_at(path) <= before:

@@ -25,6 +25,7 @@ class ParquetStore:
 
     def __init__(self, root: Path) -> None:
         self.files = HistoryFiles(root)
+        self._touched: set[Partition] = set()
 
     def record(self, recorded: Recorded) -> int:
         """Write one flush; how many rows."""
@@ -32,6 +33,7 @@ class ParquetStore:
 
     def add(self, partition: Partition, frame: pl.DataFrame) -> int:
         """Add rows to a partition; how many."""
+        self._touched.add(partition)
         self.files.add(partition, _writing(frame))
         return len(frame)
 
@@ -42,6 +44,7 @@ class ParquetStore:
     def keep_whole(self, partition: Partition, bars: Sequence[Bar]) -> None:
         """Keep all that a venue says of a period, even when that is nothing; recorded bars fill what it leaves out."""
         told = bar_frame(bars)
+        self._touched.add(partition)
 
         def choose(parts: Sequence[Part]) -> Merge:
             merged = pl.concat([_read(parts, partition.kind), told]).unique("timestamp_ns", keep="last")
@@ -68,10 +71,21 @@ class ParquetStore:
         )
         return [part for partition in found for part in self.files.parts(partition)]
 
-    def compact(self, *, parts_least: int = MERGED_PARTS) -> int:
+    def all_partitions(self) -> list[Partition]:
+        """Everything that is stored."""
+        return [partition for kind in Kind for partition in self.files.partitions(kind)]
+
+    def take_touched(self) -> list[Partition]:
+        """What was written or merged since this was last asked."""
+        touched, self._touched = self._touched, set()
+        return sorted(touched, key=str)
+
+    def compact(self, partitions: Sequence[Partition], *, parts_least: int = MERGED_PARTS) -> int:
         """Merge neighbouring small files and remove leftovers; how many partitions changed."""
-        self.files.sweep(_KEPT_AFTER_MERGE_S)
-        return sum(self._compact(partition, parts_least) for kind in Kind for partition in self.files.partitions(kind))
+        self.files.sweep(partitions, _KEPT_AFTER_MERGE_S)
+        merged = [partition for partition in partitions if self._compact(partition, parts_least)]
+        self._touched.update(merged)  # what they were merged from goes the next time
+        return len(merged)
 
     def retain(self, kinds: Sequence[Kind], venue: str, days: int, now_ns: int) -> int:
         """Delete a venue's partitions that ended more than `days` days ago; how many."""

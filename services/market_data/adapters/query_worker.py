@@ -32,12 +32,17 @@ def answer(files: HistoryFiles, job: Job) -> EncodedFrame:
 def selected(files: HistoryFiles, sql: str, row_limit: int) -> HistoryFrame:
     """The rows of a SELECT; raises InvalidArgument when it cannot run."""
     try:
-        asked = pl.SQLContext(tables(files)).execute(checked_sql(sql))
-        frame = asked.head(row_limit + 1).collect(engine="streaming")
+        frame = _collected(files, checked_sql(sql), row_limit + 1)
+    except FileNotFoundError:  # a file was merged away between being found and being read
+        frame = _collected(files, sql, row_limit + 1)
     except pl.exceptions.PolarsError as error:
         reason = str(error).strip().partition("\n")[0][:_MESSAGE_LONGEST]
         raise InvalidArgument(f"The query cannot run: {reason}", field="sql") from error
     return HistoryFrame(frame.head(row_limit), len(frame) > row_limit)
+
+
+def _collected(files: HistoryFiles, sql: str, rows_most: int) -> pl.DataFrame:
+    return pl.SQLContext(tables(files)).execute(sql).head(rows_most).collect(engine="streaming")
 
 
 def serve(source: BinaryIO, target: BinaryIO, files: HistoryFiles) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # half a second to import: paid in a thread by the first call
 Found = TypeVar("Found")
 _TICKS = (Kind.QUOTES, Kind.TRADES)
 _VANISHED_TRIES = 3
+_PASSES_BETWEEN_ALL = 60
+"""A tidying pass looks at what was written since the last one; every so often, at everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class StoredHistory:
         self._folder, self._retention, self._scan_bytes_most = folder, retention, scan_bytes_most
         self._reads = asyncio.Semaphore(reads_at_once)
         self._writes = asyncio.Lock()
+        self._store: ParquetStore | None = None
+        self._passes = 0
 
     async def record(self, recorded: Recorded) -> int:
         """See `ports.HistoryStore`."""
@@ -82,10 +86,14 @@ class StoredHistory:
     async def tidy(self, venues: Sequence[str], now_ns: int) -> None:
         """See `ports.HistoryStore`."""
 
+        is_whole_pass = self._passes % _PASSES_BETWEEN_ALL == 0
+        self._passes += 1
+
         def tidy(store: "ParquetStore") -> None:
-            store.compact()
+            touched = store.take_touched()
+            store.compact(store.all_partitions() if is_whole_pass else touched)
             for kinds, days in ((_TICKS, self._retention.tick_days), ((Kind.BARS,), self._retention.bar_days)):
-                for venue in venues if days else ():
+                for venue in venues if days and is_whole_pass else ():
                     store.retain(kinds, venue, days, now_ns)
 
         async with self._writes:
@@ -101,7 +109,7 @@ class StoredHistory:
         """Again when a file was merged away between being found and being read."""
         from services.market_data.adapters.parquet_store import ParquetStore
 
-        store = ParquetStore(self._folder)
+        store = self._store = self._store or ParquetStore(self._folder)
         for _ in range(_VANISHED_TRIES - 1):
             try:
                 return work(store)

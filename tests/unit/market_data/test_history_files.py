@@ -63,8 +63,8 @@ def test_what_was_merged_is_removed_later_and_only_that(files: HistoryFiles) -> 
         files.add(quotes_of_day(), writing(text))
     files.replace(quotes_of_day(), lambda parts: Merge(parts, writing("both"), is_whole=False))
 
-    assert files.sweep(older_than_s=60) == 0
-    assert files.sweep(older_than_s=0) == 2
+    assert files.sweep([quotes_of_day()], older_than_s=60) == 0
+    assert files.sweep([quotes_of_day()], older_than_s=0) == 2
     assert texts(files, quotes_of_day()) == ["both"]
 
 
@@ -100,7 +100,7 @@ def test_leftovers_of_a_killed_writer_are_never_read_and_are_swept(files: Histor
     os.utime(leftover, (1, 1))
 
     assert texts(files, quotes_of_day()) == ["one"]
-    assert files.sweep(older_than_s=3600) == 1
+    assert files.sweep([quotes_of_day()], older_than_s=3600) == 1
     assert not leftover.exists()
 
 

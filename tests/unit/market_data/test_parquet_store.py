@@ -37,7 +37,7 @@ store = a_store(Path(sys.argv[1]))
 at = int(sys.argv[2])
 while True:
     store.record(recorded(quotes([at + row for row in range(1000)])))
-    store.compact(parts_least=2)
+    store.compact(store.all_partitions(), parts_least=2)
     at += 1000
     print(at, flush=True)
 """
@@ -117,10 +117,10 @@ def test_merging_changes_no_row(store: ParquetStore) -> None:
         store.record(recorded(quotes([NOON_NS + at * 10, NOON_NS + at * 10 + 5])))
     before = store.frame(quotes_of_day())
 
-    assert store.compact() == 1
+    assert store.compact(store.all_partitions()) == 1
     assert len(store.files.parts(quotes_of_day())) == 1
     assert store.frame(quotes_of_day()).equals(before)
-    assert store.compact() == 0
+    assert store.compact(store.all_partitions()) == 0
 
 
 def test_a_merge_of_a_whole_period_stays_whole(store: ParquetStore) -> None:
@@ -128,9 +128,20 @@ def test_a_merge_of_a_whole_period_stays_whole(store: ParquetStore) -> None:
     store.record(recorded(a_minute(0, 11)))
     store.record(recorded(a_minute(1, 12)))
 
-    assert store.compact(parts_least=2) == 1
+    assert store.compact(store.all_partitions(), parts_least=2) == 1
     assert store.is_whole(bars_of_day())
     assert closes(store) == [11, 12]
+
+
+def test_only_what_was_written_or_merged_is_looked_at_again(store: ParquetStore) -> None:
+    for _ in range(MERGED_PARTS):
+        store.record(recorded(quotes([NOON_NS])))
+    store.keep_whole(bars_of_day(), [])
+
+    assert set(store.take_touched()) == {quotes_of_day(), bars_of_day()}
+    assert store.take_touched() == []
+    store.compact(store.all_partitions())
+    assert store.take_touched() == [quotes_of_day()]
 
 
 def test_large_files_are_not_rewritten_with_small_ones(store: ParquetStore) -> None:
@@ -140,7 +151,7 @@ def test_large_files_are_not_rewritten_with_small_ones(store: ParquetStore) -> N
         store.record(recorded(quotes([NOON_NS + at])))
     big = store.files.parts(quotes_of_day())[0]
 
-    store.compact()
+    store.compact(store.all_partitions())
 
     first, *rest = store.files.parts(quotes_of_day())
     assert (first, len(rest)) == (big, 1)
@@ -180,6 +191,6 @@ def test_a_killed_writer_leaves_every_finished_row_readable_once(tmp_path: Path)
         rows = store.frame(quotes_of_day())["event_time_ns"]
         assert rows.n_unique() == len(rows)
         assert set(range(first_ns, finished_ns[-1])) <= set(rows.to_list())
-    store.files.sweep(older_than_s=0)
+    store.files.sweep(store.all_partitions(), older_than_s=0)
     assert not list(tmp_path.rglob("*.tmp"))
     assert all(len(pl.read_parquet(path, hive_partitioning=False)) for path in tmp_path.rglob("*.parquet"))
