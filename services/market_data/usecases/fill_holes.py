@@ -9,7 +9,7 @@ import structlog
 from services.market_data.domain.trade_line import Mark, Passed
 from services.market_data.domain.trade_lines import TradeLines
 from services.market_data.ports import TradeSource
-from trading.clock import Clock
+from trading.clock import SECOND_NS, Clock
 from trading.errors import ResourceExhausted, TradingError, Unavailable
 from trading.instruments import Instrument
 from trading.market import TradeBlock
@@ -32,7 +32,8 @@ class FillHoles:
     """A loop beside one session: the lines of its symbols that wait for trades are filled, each at its own pace.
 
     A venue that cannot answer, or whose memory does not reach from the mark to what came live, is asked again until
-    `patience_ns` have passed without a new trade; then the hole is given up.
+    `patience_ns` have passed without a new trade; then the hole is given up. It is not asked before the time that it
+    names, even where patience has passed by then.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class FillHoles:
         self._lines, self._source, self._pass_on = lines, source, pass_on
         self._clock, self._policy = clock, policy
         self._since_ns: dict[str, int] = {}
+        self._not_before_ns = 0
         self._wanted = asyncio.Event()
         self._log = structlog.get_logger(__name__)
 
@@ -67,7 +69,8 @@ class FillHoles:
             for group in _groups(open_symbols, self._policy.at_once):
                 await asyncio.gather(*(self._ask(by_symbol[symbol]) for symbol in group))
             if self._lines.open_among(by_symbol):
-                await asyncio.sleep(wait_s)
+                told_s = (self._not_before_ns - self._clock.monotonic_ns()) / SECOND_NS
+                await asyncio.sleep(max(wait_s, told_s))
                 wait_s = min(2 * wait_s, self._policy.wait_most_s)
 
     async def _ask(self, instrument: Instrument) -> None:
@@ -78,6 +81,8 @@ class FillHoles:
         try:
             found = await self._source.trades(instrument, since, self._policy.trades_most)
         except (Unavailable, ResourceExhausted) as error:
+            told_s = float(str(error.metadata.get("retry_after_s", 0.0)))
+            self._not_before_ns = max(self._not_before_ns, self._clock.monotonic_ns() + round(told_s * SECOND_NS))
             if self._clock.monotonic_ns() - began_ns >= self._policy.patience_ns:
                 await self._give_up(symbol, error.message)
         except TradingError as refusal:  # asking again would not help

@@ -71,6 +71,16 @@ async def test_a_venue_that_cannot_answer_is_asked_again(failure: Exception) -> 
         await eventually(lambda: desk.ids == ["2"])
 
 
+async def test_a_venue_that_names_a_time_is_not_asked_before_it_and_then_once_more() -> None:
+    source = FakeTrades({"AAPL": trades(1, 2)}, [ResourceExhausted("429", retry_after_s=0.2)])
+    began = asyncio.get_running_loop().time()
+    async with filling(source) as desk:
+        await eventually(lambda: desk.ids == ["2"])
+
+    assert asyncio.get_running_loop().time() - began >= 0.2
+    assert len(source.asked) == 2
+
+
 async def test_a_long_hole_is_filled_answer_by_answer() -> None:
     source = FakeTrades({"AAPL": trades(*range(1, 31))})
     async with filling(source, FillPolicy(trades_most=10, overlap_ns=0, wait_most_s=0.001)) as desk:
