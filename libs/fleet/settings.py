@@ -188,6 +188,10 @@ class BinanceSettings(BaseSettings):
     )
 
 
+class VenueAccounts(AlpacaSettings, PolygonSettings, BinanceSettings):
+    """Who we are at every venue whose data is read, and where it is spoken to."""
+
+
 class SecretFiles(PydanticBaseSettingsSource):
     """Reads NAME_FILE wherever a field's variable is called NAME."""
 

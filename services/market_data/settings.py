@@ -2,7 +2,7 @@
 
 from pydantic import AliasChoices, Field, ValidationInfo, field_validator
 
-from fleet.settings import AlpacaSettings, BinanceSettings, CacheSettings, FleetSettings, Names, PolygonSettings
+from fleet.settings import CacheSettings, FleetSettings, Names, VenueAccounts
 from services.market_data.domain.activity_bars import ActivityRule
 from services.market_data.domain.bar_query import parse_bar
 from services.market_data.domain.windows import parse_window
@@ -13,7 +13,7 @@ from trading.market import Interval
 VENUES = ("paper", "alpaca", "polygon", "binance")
 
 
-class Settings(AlpacaSettings, PolygonSettings, BinanceSettings, CacheSettings, FleetSettings):
+class Settings(VenueAccounts, CacheSettings, FleetSettings):
     """The market: venue streams in, blocks and bars out."""
 
     grpc_port: int = Field(50051, ge=1, le=65535, description="Port of the gRPC server.")

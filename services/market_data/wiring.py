@@ -1,39 +1,21 @@
 """Where market_data is put together; the only place that sees adapters and settings."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from random import Random
 
-import httpx
-
 from fleet.bus import connect
 from fleet.cache import open_cache
-from fleet.http import http_client
 from fleet.service import Runtime, Service
 from neuraltrader.market_data.v1 import market_data_service_pb2 as pb
 from neuraltrader.market_data.v1 import market_data_service_pb2_grpc as pb_grpc
-from services.market_data.adapters.alpaca_assets import AlpacaAssets
-from services.market_data.adapters.alpaca_history import AlpacaHistory, feed_of
-from services.market_data.adapters.alpaca_key import AlpacaKey
-from services.market_data.adapters.alpaca_rest import AlpacaRest
-from services.market_data.adapters.alpaca_stream import AlpacaFeed
-from services.market_data.adapters.alpaca_trades import AlpacaTrades
-from services.market_data.adapters.binance_assets import BinanceAssets
-from services.market_data.adapters.binance_history import BinanceHistory
-from services.market_data.adapters.binance_rest import HEADERS, BinanceRest
-from services.market_data.adapters.binance_stream import BinanceFeed, Rollover
-from services.market_data.adapters.binance_trades import BinanceTrades
+from services.market_data.adapters.binance_stream import Rollover
 from services.market_data.adapters.exchange_hours import ExchangeHours
 from services.market_data.adapters.metered_counts import MeteredCounts
 from services.market_data.adapters.nats_publisher import NatsPublisher
-from services.market_data.adapters.polygon_assets import PolygonAssets
-from services.market_data.adapters.polygon_history import PolygonHistory
-from services.market_data.adapters.polygon_rest import PolygonRest
-from services.market_data.adapters.polygon_stream import PolygonFeed
-from services.market_data.adapters.polygon_trades import PolygonTrades
 from services.market_data.adapters.query_pool import QueryLimits, open_query_pool
 from services.market_data.adapters.record_cli import RecordOrder
 from services.market_data.adapters.recording_file import RecordingFile
@@ -41,6 +23,7 @@ from services.market_data.adapters.recording_publisher import RecordingPublisher
 from services.market_data.adapters.shared_quotes import SharedQuotes
 from services.market_data.adapters.shared_ring import beside_ring
 from services.market_data.adapters.stored_history import Retention, StoredHistory
+from services.market_data.adapters.venue_offers import VenueLimits, VenueOffers
 from services.market_data.adapters.venue_socket import StreamLimits
 from services.market_data.domain.bars import BarBook
 from services.market_data.domain.coverage import Coverage
@@ -57,7 +40,7 @@ from services.market_data.domain.trade_line import LineRules
 from services.market_data.domain.trade_lines import TradeLines
 from services.market_data.domain.window_board import WindowBoard
 from services.market_data.domain.windows import parse_window
-from services.market_data.ports import HistorySource, InstrumentSource, MarketFeed, MarketPublisher, TradeSource
+from services.market_data.ports import HistorySource, MarketPublisher
 from services.market_data.rpc import MarketDataServicer
 from services.market_data.settings import Settings
 from services.market_data.usecases.fetch_bars import FetchBars
@@ -196,21 +179,11 @@ class Desk:
     run: RunVenue
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """What a venue offers us; `numbered` says that its trade ids count up by one for each symbol."""
-
-    feeds: Sequence[MarketFeed]
-    assets: InstrumentSource
-    history: HistorySource
-    trades: TradeSource
-    numbered: bool = False
-
-
 async def open_desk(stack: AsyncExitStack, settings: Settings, runtime: Runtime, name: str, market: Market) -> Desk:
     """Build everything that one venue needs on its REST clients."""
     clock, publisher = runtime.clock, market.publisher
-    offer = await _OFFERS[name](stack, settings, runtime, name, _classes(market.registry))
+    offers = VenueOffers(stack, settings, _limits(settings), clock)
+    offer = await offers.open(name, _classes(market.registry))
     venue, counts = Venue(name, [feed.channel for feed in offer.feeds]), VenueCounts()
     meter = MeteredCounts(name, counts, runtime.metrics, lambda symbol: market.registry.get(symbol).asset_class)
     lines = TradeLines(name, LineRules(settings.trade_ids_kept, settings.held_trades), numbered=offer.numbered)
@@ -242,76 +215,18 @@ def _bars(settings: Settings, name: str, registry: Registry) -> BarBook:
     )
 
 
-async def _alpaca(
-    stack: AsyncExitStack, settings: Settings, runtime: Runtime, name: str, classes: Sequence[AssetClass]
-) -> Offer:
-    key, clock = AlpacaKey(settings.alpaca_key_id, settings.alpaca_secret_key), runtime.clock
-    data = AlpacaRest(await _client(stack, settings, settings.alpaca_data_url, key.headers()))
-    trading = AlpacaRest(await _client(stack, settings, settings.alpaca_trading_url, key.headers()))
-    urls = {AssetClass.EQUITY: settings.alpaca_stream_url, AssetClass.CRYPTO: settings.alpaca_crypto_stream_url}
-    tape = feed_of(settings.alpaca_stream_url)
-    return Offer(
-        [
-            AlpacaFeed(name, one, urls[one], key, clock, _stream_limits(settings), halts=settings.alpaca_halts)
-            for one in classes
-        ],
-        AlpacaAssets(trading),
-        AlpacaHistory(name, data, tape),
-        AlpacaTrades(name, data, tape, clock),
-    )
-
-
-async def _binance(
-    stack: AsyncExitStack, settings: Settings, runtime: Runtime, name: str, classes: Sequence[AssetClass]
-) -> Offer:
-    key = {"X-MBX-APIKEY": settings.binance_api_key} if settings.binance_api_key else {}
-    client, clock = await _client(stack, settings, settings.binance_rest_url, HEADERS | key), runtime.clock
-    rest = BinanceRest(client, clock, weight_most=settings.binance_weight)
-    rollover = Rollover(settings.binance_life_seconds, settings.binance_overlap_seconds)
-    url, limits = settings.binance_stream_url, _stream_limits(settings)
-    feed = BinanceFeed(name, url, rest, clock, limits, rollover, by_depth=settings.binance_by_depth)
-    return Offer(
-        [feed] if feed.asset_class in classes else [],
-        BinanceAssets(rest, clock),
-        BinanceHistory(name, rest),
-        BinanceTrades(name, rest, clock),
-        numbered=True,
-    )
-
-
-async def _polygon(
-    stack: AsyncExitStack, settings: Settings, runtime: Runtime, name: str, classes: Sequence[AssetClass]
-) -> Offer:
-    key, clock = settings.polygon_api_key, runtime.clock
-    headers = {"Authorization": f"Bearer {key.get_secret_value()}"}
-    rest = PolygonRest(await _client(stack, settings, settings.polygon_rest_url, headers))
-    limits, url = _stream_limits(settings), settings.polygon_stream_url
-    return Offer(
-        [PolygonFeed(name, one, url, key, clock, limits) for one in classes],
-        PolygonAssets(rest),
-        PolygonHistory(name, rest),
-        PolygonTrades(name, rest, clock),
-    )
-
-
-_OFFERS: Mapping[str, Callable[..., Awaitable[Offer]]] = {
-    "paper": _alpaca,
-    "alpaca": _alpaca,
-    "polygon": _polygon,
-    "binance": _binance,
-}
-
-
-async def _client(
-    stack: AsyncExitStack, settings: Settings, base_url: str, headers: Mapping[str, str]
-) -> httpx.AsyncClient:
-    client = http_client(base_url, headers=headers, timeout_s=settings.venue_timeout_seconds)
-    return await stack.enter_async_context(client)
-
-
-def _stream_limits(settings: Settings) -> StreamLimits:
-    return StreamLimits(
-        settings.connect_timeout_seconds, settings.mute_after_seconds, settings.frame_bytes_most, settings.frames_ahead
+def _limits(settings: Settings) -> VenueLimits:
+    return VenueLimits(
+        stream=StreamLimits(
+            settings.connect_timeout_seconds,
+            settings.mute_after_seconds,
+            settings.frame_bytes_most,
+            settings.frames_ahead,
+        ),
+        rest_timeout_s=settings.venue_timeout_seconds,
+        binance_rollover=Rollover(settings.binance_life_seconds, settings.binance_overlap_seconds),
+        binance_weight=settings.binance_weight,
+        binance_by_depth=settings.binance_by_depth,
     )
 
 
