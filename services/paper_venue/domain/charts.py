@@ -55,11 +55,14 @@ class Charts:
             return self._grouped(self._minutes(symbol), length, asset_class).between(start_ns, end_ns)
         return self._grouped(self._days(symbol, asset_class), length, asset_class).between(start_ns, end_ns)
 
+    def past_minutes(self, symbol: str, start_ns: int) -> BarTable:
+        """The simulated minutes from `start_ns` on, up to the first live one."""
+        past, live = self._history.minutes(symbol), self._live[symbol]
+        kept = past.start_ns >= start_ns
+        return past[kept & (past.start_ns < live[0].timestamp_ns)] if live else past[kept]
+
     def _minutes(self, symbol: str) -> BarTable:
-        past, live = self._history.minutes(symbol), BarTable.of(self._live[symbol])
-        if len(past) and len(live):
-            past = past[past.start_ns < live.start_ns[0]]
-        return BarTable.concat([past, live])
+        return BarTable.concat([self.past_minutes(symbol, 0), BarTable.of(self._live[symbol])])
 
     def _days(self, symbol: str, asset_class: AssetClass) -> BarTable:
         """Daily bars; a day of which live minutes exist is made of all its minutes."""

@@ -22,12 +22,16 @@ class DayBook:
 
     def __init__(self, market: Market) -> None:
         self._market = market
+        self._begun: dict[tuple[str, int], Bar | None] = {}
 
-    def at(self, ticker: Ticker, minute: Bar) -> Bar:
-        """The day that a minute belongs to, up to the end of that minute."""
-        start_ns = day_start_ns(minute.timestamp_ns, ticker.asset_class)
-        minutes = self._market.charts.find(ticker.symbol, _MINUTE, start_ns, minute.timestamp_ns)
-        return _as_day(ticker, minutes, start_ns) or extended(None, minute, start_ns)
+    def at(self, ticker: Ticker, live: Bar) -> Bar:
+        """The whole of a day of which `live` has been heard: what the simulated past had of it comes before."""
+        key = (ticker.symbol, live.timestamp_ns)
+        if key not in self._begun:
+            past = self._market.charts.past_minutes(ticker.symbol, live.timestamp_ns)
+            self._begun = {known: day for known, day in self._begun.items() if known[0] != ticker.symbol}
+            self._begun[key] = _as_day(ticker, past, live.timestamp_ns)
+        return extended(self._begun[key], live, live.timestamp_ns)
 
     def before(self, ticker: Ticker, moment_ns: int) -> Bar | None:
         """The day up to a moment: its closed minutes, then the trades since; None without either."""

@@ -6,7 +6,6 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import numpy as np
 import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -22,6 +21,7 @@ from services.paper_venue.polygon.aggregates import DayBook, SecondAggregates
 from services.paper_venue.polygon.auth import ApiKey
 from services.paper_venue.polygon.frames import Framer
 from services.paper_venue.polygon.listing import Listing, Market
+from services.paper_venue.polygon.statuses import encoded, parsed, status
 from services.paper_venue.polygon.subscriptions import Subscriptions, What
 from trading.clock import MINUTE_NS, SECOND_NS
 from trading.market import Bar
@@ -54,9 +54,9 @@ class _Frame:
 class _Ended(Exception):
     """The connection is over, for a reason that the customer is told."""
 
-    def __init__(self, status: str, message: str) -> None:
+    def __init__(self, word: str, message: str) -> None:
         super().__init__(message)
-        self.frame = _status(status, message)
+        self.text = encoded([status(word, message)])
 
 
 class Streams:
@@ -126,7 +126,7 @@ class _Customer:
         """Read what the customer says; write in a task of its own, so that neither waits for the other."""
         writer = asyncio.create_task(self._write())
         try:
-            await self._send(_status("connected", "Connected Successfully").text)
+            await self._send(encoded([status("connected", "Connected Successfully")]))
             await self._read()
         except WebSocketDisconnect:
             log.debug("stream closed by customer")
@@ -143,9 +143,9 @@ class _Customer:
     def wants_seconds(self) -> bool:
         return bool(self._subscriptions.bars(What.SECONDS))
 
-    def end(self, status: str, message: str) -> None:
+    def end(self, word: str, message: str) -> None:
         """End the connection from outside its own task."""
-        self._reason = self._reason or _Ended(status, message)
+        self._reason = self._reason or _Ended(word, message)
         self._outbox.close()
         run_out(self._patience)
 
@@ -162,7 +162,7 @@ class _Customer:
         """Say why and close; a customer who does not read is not waited for."""
         with contextlib.suppress(TimeoutError, WebSocketDisconnect):
             async with asyncio.timeout(_LAST_WORDS_S):
-                await self._send(ended.frame.text)
+                await self._send(ended.text)
                 await self._websocket.close(_POLICY_VIOLATION)
 
     async def _read(self) -> None:
@@ -179,7 +179,7 @@ class _Customer:
             event = await self._websocket.receive()
             if event["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect(event.get("code", 1005))
-            await self._obey(_parse(event))
+            await self._obey(parsed(event))
             if self._authenticated and self._reason is None:
                 patience.reschedule(None)
 
@@ -209,10 +209,10 @@ class _Customer:
         for topic in topics:
             if self._subscriptions.knows(topic):
                 change(topic)
-                answers.append(_answer("success", f"{action}d to: {topic}"))
+                answers.append(status("success", f"{action}d to: {topic}"))
             else:
-                answers.append(_answer("error", f"not authorized: {topic}"))
-        await self._outbox.put(_Frame(_text(answers)))
+                answers.append(status("error", f"not authorized: {topic}"))
+        await self._outbox.put(_Frame(encoded(answers)))
         self._streams.listening_changed()
 
     def _frames(self, batch: Batch) -> list[_Frame]:
@@ -234,7 +234,7 @@ class _Customer:
         if not len(chosen):
             return None
         rows = chosen.ticks.counted(len(self._streams.counts.symbols))
-        return _Frame(_text(self._streams.framers[self._market].events(chosen)), rows, batch.repeated)
+        return _Frame(encoded(self._streams.framers[self._market].events(chosen)), rows, batch.repeated)
 
     def _aggregates(self, batch: Batch) -> _Frame | None:
         """The aggregates that a batch completes; what did not trade has none."""
@@ -244,11 +244,17 @@ class _Customer:
             framer.aggregate(name_of_second, listing.of_symbol(bar.symbol), bar, day, SECOND_NS)
             for bar, day in self._seconds(batch)
         ]
-        minutes = [bar for bar in batch.minutes if bar.volume and bar.symbol in self._subscriptions.bars(What.MINUTES)]
-        for bar in minutes:
+        minutes = self._minutes(batch)
+        for bar, live in minutes:
             ticker = listing.of_symbol(bar.symbol)
-            events.append(framer.aggregate(name_of_minute, ticker, bar, self._streams.days.at(ticker, bar), MINUTE_NS))
-        return _Frame(_text(events), self._counted(minutes)) if events else None
+            events.append(framer.aggregate(name_of_minute, ticker, bar, self._streams.days.at(ticker, live), MINUTE_NS))
+        return _Frame(encoded(events), self._counted([bar for bar, _ in minutes])) if events else None
+
+    def _minutes(self, batch: Batch) -> list[tuple[Bar, Bar]]:
+        """The minutes that traded and are wanted, each with the live part of its day."""
+        wanted = self._subscriptions.bars(What.MINUTES)
+        pairs = zip(batch.minutes, batch.days, strict=True)
+        return [(bar, day) for bar, day in pairs if bar.volume and bar.symbol in wanted]
 
     def _seconds(self, batch: Batch) -> list[tuple[Bar, Bar]]:
         wanted = self._subscriptions.bars(What.SECONDS)
@@ -260,8 +266,8 @@ class _Customer:
             rows[Kind.BAR, self._streams.listing.of_symbol(bar.symbol).index] += 1
         return rows
 
-    async def _say(self, status: str, message: str) -> None:
-        await self._outbox.put(_status(status, message))
+    async def _say(self, word: str, message: str) -> None:
+        await self._outbox.put(_Frame(encoded([status(word, message)])))
 
     async def _write(self) -> None:
         while True:
@@ -275,24 +281,3 @@ class _Customer:
             await self._websocket.send_text(text)
         except WebSocketDisconnect:
             self._outbox.close()
-
-
-def _parse(event: Any) -> dict[str, Any]:
-    """What the customer says; what is no object is an action that does not exist."""
-    try:
-        message = msgspec.json.decode(event.get("bytes") or (event.get("text") or "").encode())
-    except msgspec.DecodeError:
-        return {}
-    return message if isinstance(message, dict) else {}
-
-
-def _answer(status: str, message: str) -> dict[str, str]:
-    return {"ev": "status", "status": status, "message": message}
-
-
-def _status(status: str, message: str) -> _Frame:
-    return _Frame(_text([_answer(status, message)]))
-
-
-def _text(events: list[Any]) -> str:
-    return msgspec.json.encode(events).decode()

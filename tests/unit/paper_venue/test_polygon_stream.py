@@ -1,7 +1,5 @@
 """Polygon's streams: events, second aggregates with the day beside them, subscriptions."""
 
-from typing import Any
-
 import msgspec
 import numpy as np
 import pytest
@@ -128,22 +126,15 @@ def test_seconds_begin_anew_after_nobody_listened(floor: Floor) -> None:
     assert floor.seconds.of_batch(floor.trade(12, 8.5)) == ()
 
 
-def test_the_day_of_a_minute_ends_with_that_minute(floor: Floor) -> None:
-    book = DayBook(floor.market)
-    for minute in range(3):
-        floor.trade(10 + minute, 60 * minute)
-    first, second = floor.market.charts.find("AAPL", _minute(), START_NS, START_NS + MINUTE_NS).start_ns.tolist()
-    ticker = floor.listing.tickers[0]
-    batch = floor.market.finish()
-    days = [book.at(ticker, bar._replace(timestamp_ns=start)) for bar in batch.minutes for start in (first, second)]
+def test_the_day_of_a_minute_holds_the_past_and_ends_with_that_minute() -> None:
+    floor = Floor(START_NS + 60 * MINUTE_NS)  # an hour of this day is in the history
+    past = float(floor.market.charts.past_minutes("AAPL", START_NS).volume.sum())
+    batches = [floor.trade(10 + minute, 3_600 + 60 * minute) for minute in range(3)] + [floor.market.finish()]
+    book, ticker = DayBook(floor.market), floor.listing.tickers[0]
+    days = [book.at(ticker, day) for batch in batches for day in batch.days]
 
-    assert [day.volume for day in days] == [100.0, 200.0]
-
-
-def _minute() -> Any:
-    from services.paper_venue.domain.charts import Length, Unit
-
-    return Length(1, Unit.MINUTE)
+    assert [day.volume - past for day in days] == [100.0, 200.0, 300.0]
+    assert {day.open_nanos for day in days} == {int(floor.market.charts.past_minutes("AAPL", 0).open[-60])}
 
 
 @pytest.mark.parametrize(
