@@ -119,6 +119,13 @@ class Settings(VenueAccounts, CacheSettings, FleetSettings):
             raise ValueError("expected each venue once; paper and alpaca share their settings and are one")
         return venues
 
+    @field_validator("ring_ticks")
+    @classmethod
+    def _power_of_two(cls, ticks: int) -> int:
+        if ticks & (ticks - 1):
+            raise ValueError("expected a power of two")
+        return ticks
+
     @field_validator("bars", "windows")
     @classmethod
     def _readable_rules(cls, texts: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """The counts of a venue, kept for our own callers and for Prometheus."""
 
 from collections.abc import Callable
+from functools import cache
 
 from fleet.metrics import Metrics
 from services.market_data.domain.registry import infer
@@ -19,7 +20,7 @@ class MeteredCounts:
         metrics: Metrics,
         class_of: Callable[[str], AssetClass] = lambda symbol: infer(symbol).asset_class,
     ) -> None:
-        self._counts, self._class_of = counts, class_of
+        self._counts, self._class_of = counts, cache(class_of)
         self._kinds = {
             (kind, asset_class): metrics.ticks_total.labels(venue, kind, asset_class.lower())
             for kind in ("quote", "trade")

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
+import numpy as np
+
 from services.market_data.domain.activity_bars import ActivityBars, ActivityRule
 from services.market_data.domain.corrections import TradeCorrection, TradeLog
 from services.market_data.domain.market_days import MarketDays, StartOf, start_of
@@ -17,6 +19,8 @@ from trading.market import Bar, Int64Column, Interval, QuoteBlock, TradeBlock
 
 REVISABLE_NS = 15 * MINUTE_NS
 TRADES_KEPT = 100_000
+QUOTES_AHEAD = 16
+"""Blocks of quotes that wait to be made into bars of mids."""
 
 
 @dataclass(slots=True)
@@ -106,6 +110,7 @@ class SymbolBars:
         self._grace_ns, self._revisable_ns = grace_ns, revisable_ns
         self._newest: tuple[int, int] | None = None
         self._trades_seen = self._is_revised = False
+        self._quoted: list[QuoteBlock] = []
         self._final_until_ns = 0
         self.late = 0
 
@@ -113,6 +118,7 @@ class SymbolBars:
         """Take in trades; the bars that they closed or changed, oldest first."""
         if not self._trades_seen:
             self._trades_seen = True
+            self._quoted.clear()
             for level in self._levels:
                 level.made.clear()  # mids are only for symbols without trades
         self._add(block.event_time_ns, block.price_nanos, block.size_nanos)
@@ -121,7 +127,9 @@ class SymbolBars:
     def add_quotes(self, block: QuoteBlock) -> list[Bar]:
         """Take in quotes: they move the symbol's time and, as long as it has no trades, make its bars."""
         if not self._trades_seen:
-            self._add(*mids(block), None)
+            self._quoted.append(block)
+            if len(self._quoted) == QUOTES_AHEAD:
+                self._add_quoted()
         return self._hear(block)
 
     def wait(self, now_ns: int) -> list[Bar]:
@@ -164,10 +172,19 @@ class SymbolBars:
                     break
                 self._is_revised = True
 
+    def _add_quoted(self) -> None:
+        """Make bars of the quotes that wait: one at a time they would cost more than everything else about them."""
+        if self._quoted:
+            columns = [mids(block) for block in self._quoted]
+            self._quoted.clear()
+            times_ns, prices = map(np.concatenate, zip(*columns, strict=True))
+            self._add(times_ns, prices, None)
+
     def _publish(self, time_ns: int) -> list[Bar]:
         past_ns = max(time_ns - self._grace_ns, 0)
         if past_ns < self._levels[0].closed_until_ns + self._shortest_ns and not self._is_revised:
             return []
+        self._add_quoted()
         self._is_revised = False
         bars = [
             self._bar(level, start_ns)

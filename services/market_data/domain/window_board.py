@@ -10,8 +10,8 @@ from services.market_data.domain.windows import Floats, Window, WindowRule, wind
 from trading.market import Int64Column, QuoteBlock, TradeBlock
 from trading.money import ONE
 
-_TICKS_AHEAD = 8192
-_BLOCKS_AHEAD = 256
+_TICKS_AHEAD = 4096
+_BLOCKS_AHEAD = 32
 
 
 class WindowValue(NamedTuple):

@@ -117,12 +117,14 @@ class PublishTicks:
         if self._owns(block.symbol):
             self._state.board.put_quotes(block, first_sequence)
             self._state.streams.offer(block, first_sequence)
-            self._state.windows.put_quotes(block)
         try:
             await self._publisher.quotes(block, first_sequence)
             self._meter.published(1)
         except Unavailable:
             self._meter.dropped(len(block))
+        # What nobody waits for comes after the publish.
+        if self._owns(block.symbol):
+            self._state.windows.put_quotes(block)
         for bar in self._bars.add_quotes(block):
             await self._bar(bar)
 
@@ -133,12 +135,13 @@ class PublishTicks:
         self._gaps.passed(block.symbol, int(block.event_time_ns[-1]))
         if self._owns(block.symbol):
             self._state.board.put_trades(block)
-            self._state.windows.put_trades(block)
         try:
             await self._publisher.trades(block, first_sequence)
             self._meter.published(1)
         except Unavailable:
             self._meter.dropped(len(block))
+        if self._owns(block.symbol):
+            self._state.windows.put_trades(block)
         for bar in self._bars.add_trades(block):
             await self._bar(bar)
 

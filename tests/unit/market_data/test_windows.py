@@ -167,5 +167,5 @@ def test_many_blocks_are_folded_in_between_so_that_few_wait(size: int) -> None:
     for _ in range(300):
         board.put_trades(a_trade_block(*[(10, 1)] * size, times_ns=[NOON_NS] * size))
 
-    assert len(board._of("AAPL")._waiting) < 256
+    assert len(board._of("AAPL")._waiting) < 32
     assert board.get("AAPL").windows[0].ticks == 300 * size
