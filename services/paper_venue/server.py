@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ log = structlog.get_logger()
 
 _BACKLOG = 1024
 _LARGEST_MESSAGE = 1 << 20
+_LONGEST_ADDRESS = 65_536
 _PING_S = 60.0
 _DRAIN_S = 2
 
@@ -75,6 +77,9 @@ def _stop(server: uvicorn.Server) -> None:
 
 
 def _config(app: Any) -> uvicorn.Config:
+    # websockets reads this when it is first imported, by uvicorn, below; Binance's customers name up to 1,024 streams
+    # in one address, and a longer line than websockets takes would be left without an answer.
+    os.environ.setdefault("WEBSOCKETS_MAX_LINE_LENGTH", str(_LONGEST_ADDRESS))
     return uvicorn.Config(
         app,
         http="auto",

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from builders.fault_script import Script
 from servers import REPOSITORY
 
 COMMAND = (sys.executable, "-m", "services.paper_venue")
@@ -75,3 +76,31 @@ def venue() -> Iterator[RunningVenue]:
     """A simulated market, shared by the tests of a file: lively, so that nothing waits long."""
     with running_venue("--quote-rate", "50", "--trade-rate", "20") as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def coin(open_venue: Any) -> Iterator[Any]:
+    """A market of one lively coin, so that the ids of its trades are contiguous on every protocol.
+
+    Without bursts: what is late must not be overtaken by more than a test reads.
+    """
+    with open_venue(
+        "--admin", "--symbols", "BTC-USDT", "--trade-rate", "300", "--quote-rate", "10", "--no-edge"
+    ) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def floor(open_venue: Any) -> Iterator[Any]:
+    """A market where orders fill."""
+    with open_venue("--admin", "--symbols", "AAPL,MSFT,BTC-USDT") as running:
+        yield running
+
+
+@pytest.fixture
+def script(request: pytest.FixtureRequest) -> Iterator[Script]:
+    """The script of the venue that the test uses, empty at first and at last."""
+    running = request.getfixturevalue("coin" if "coin" in request.fixturenames else "floor")
+    found = Script(running.line["admin"])
+    yield found
+    found.call("DELETE")

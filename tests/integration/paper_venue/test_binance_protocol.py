@@ -6,6 +6,7 @@ import hmac
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -118,6 +119,81 @@ def test_a_socket_obeys_and_refuses(addresses: dict[str, str]) -> None:
         assert say(socket, method="GET_PROPERTY", params=["combined"], id=2) == {"result": False, "id": 2}
 
 
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ({"method": "SUBSCRIBE", "params": "btcusdt@trade", "id": 1}, 2),
+        ({"method": "SUBSCRIBE", "params": [7], "id": 1}, 2),
+        ({"method": "SUBSCRIBE", "params": [f"s{n}@trade" for n in range(1_025)], "id": 1}, 2),
+        ({"method": "GET_PROPERTY", "params": ["colour"], "id": 1}, 0),
+        ({"method": "SET_PROPERTY", "params": ["colour", True], "id": 1}, 0),
+        ({"method": "SET_PROPERTY", "params": ["combined", "yes"], "id": 1}, 1),
+        ({"method": "LIST_SUBSCRIPTIONS", "id": "x" * 37}, 2),
+        ([], 2),
+    ],
+)
+def test_control_messages_that_cannot_be_obeyed(addresses: dict[str, str], message: Any, code: int) -> None:
+    with connect(f"{addresses['stream']}/ws", proxy=None) as socket:
+        socket.send(json.dumps(message))
+        assert json.loads(socket.recv(timeout=PATIENCE_S))["code"] == code
+
+
+def test_a_connection_can_become_combined_and_forget_a_stream(addresses: dict[str, str]) -> None:
+    with connect(f"{addresses['stream']}/ws/btcusdt@depth@100ms/btcusdt@kline_1m", proxy=None) as socket:
+        assert say(socket, method="SET_PROPERTY", params=["combined", True], id=1) == {"result": None, "id": 1}
+        assert say(socket, method="UNSUBSCRIBE", params=["btcusdt@depth@100ms"], id=2) == {"result": None, "id": 2}
+        while "stream" not in (heard := json.loads(socket.recv(timeout=PATIENCE_S))):
+            continue
+
+    assert heard["stream"] in ("btcusdt@depth@100ms", "btcusdt@kline_1m")
+
+
+@pytest.mark.parametrize(
+    ("name", "members"),
+    [
+        ("btcusdt@miniTicker", {"e", "c", "o", "h", "l", "v", "q"}),
+        ("btcusdt@ticker", {"p", "P", "w", "x", "c"}),
+        ("btcusdt@avgPrice", {"i", "w", "T"}),
+        ("btcusdt@depth5", {"lastUpdateId", "bids", "asks"}),
+        ("btcusdt@aggTrade", {"a", "f", "l", "m"}),
+        ("btcusdt@kline_1h", {"e", "k"}),
+    ],
+)
+def test_every_stream_speaks(addresses: dict[str, str], name: str, members: set[str]) -> None:
+    with connect(f"{addresses['stream']}/ws/{name}", proxy=None) as socket:
+        assert members <= set(json.loads(socket.recv(timeout=PATIENCE_S)))
+
+
+def test_all_tickers_come_in_one_array(addresses: dict[str, str]) -> None:
+    with connect(f"{addresses['stream']}/ws/!miniTicker@arr", proxy=None) as socket:
+        assert [each["s"] for each in json.loads(socket.recv(timeout=PATIENCE_S))] == ["BTCUSDT"]
+
+
+def test_more_streams_in_an_address_than_a_connection_may_have(addresses: dict[str, str]) -> None:
+    names = "/".join(f"s{n}@trade" for n in range(1_025))
+    with (
+        connect(f"{addresses['stream']}/stream?streams={names}", proxy=None) as socket,
+        pytest.raises(ConnectionClosed) as closed,
+    ):
+        socket.recv(timeout=PATIENCE_S)
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1008
+
+
+def test_a_replay_waits_for_its_slowest_customer(open_venue: Any, tmp_path: Path) -> None:
+    file = tmp_path / "btc-usdt.csv"
+    rows = [f"{1_700_000_000_000 + n},100.{n % 90 + 10},1" for n in range(4_000)]
+    file.write_text("\n".join(["timestamp,price,size", *rows]))
+    flags = ("--market", str(file), "--symbols", "BTC-USDT", "--speed", "max", "--outbox-frames", "1")
+    with (
+        open_venue(*flags) as running,
+        connect(f"{running.line['binance']['stream']}/ws/btcusdt@trade", proxy=None) as socket,
+    ):
+        ids = [json.loads(socket.recv(timeout=PATIENCE_S))["t"] for _ in rows]
+
+    assert ids == list(range(1, 4_001))
+
+
 def test_garbage_is_refused_and_a_flood_ends_the_connection(addresses: dict[str, str]) -> None:
     with connect(f"{addresses['stream']}/ws", proxy=None) as socket:
         socket.send("{")
@@ -176,6 +252,29 @@ def test_a_session_is_opened_with_ed25519_and_then_needs_no_signature(addresses:
     events = [message["event"]["e"] for message in heard if "event" in message]
     assert events == ["executionReport", "outboundAccountPosition"] * 2
     assert next(message for message in heard if "id" in message)["result"]["status"] == "FILLED"
+
+
+def test_a_session_tells_of_itself_and_ends(addresses: dict[str, str]) -> None:
+    def signed_params(**values: object) -> dict[str, object]:
+        params = {"apiKey": addresses["key"], "timestamp": round(time.time() * 1000), **values}
+        text = "&".join(f"{name}={params[name]}" for name in sorted(params))
+        digest = hmac.new(addresses["secret"].encode(), text.encode(), hashlib.sha256).hexdigest()
+        return params | {"signature": digest}
+
+    with connect(addresses["ws_api"], proxy=None) as socket:
+        assert say(socket, id=1, method="session.status")["result"]["authorizedSince"] is None
+        assert say(socket, id=2, method="userDataStream.subscribe")["error"]["code"] == -2015
+        subscribed = say(socket, id=3, method="userDataStream.subscribe.signature", params=signed_params())
+        assert subscribed["result"] == {"subscriptionId": 0}
+        assert say(socket, id=4, method="session.subscriptions")["result"] == [{"subscriptionId": 0}]
+    with connect(addresses["ws_api"], proxy=None) as socket:
+        say(socket, id=5, method="userDataStream.subscribe.signature", params=signed_params())
+        assert say(socket, id=6, method="userDataStream.unsubscribe", params={"subscriptionId": 0})["status"] == 200
+        assert say(socket, id=7, method="session.subscriptions")["result"] == []
+        assert say(socket, id=8, method="session.logout")["result"]["userDataStream"] is False
+        unsigned = {"apiKey": addresses["key"], "timestamp": 1}
+        assert say(socket, id=9, method="account.status", params=unsigned)["error"]["code"] == -1102
+        assert say(socket, id=10, method=7)["status"] == 400
 
 
 def test_a_connection_has_an_end_that_is_told_before(open_venue: Any) -> None:
