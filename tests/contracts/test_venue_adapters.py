@@ -209,6 +209,7 @@ async def test_rest_that_does_not_answer_is_unavailable(venue: LiveVenue, protoc
             await offer.assets.asset(a_coin())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 async def test_a_venue_that_dies_loses_the_session(protocol: str) -> None:
     with live_venue("--quote-rate", "50") as mortal:

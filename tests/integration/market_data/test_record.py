@@ -76,6 +76,7 @@ def test_ctrl_c_ends_it_early_and_keeps_what_was_recorded(venue: LiveVenue, tmp_
     assert sorted(found.name for found in tmp_path.iterdir()) == ["day.gaps.parquet", "day.parquet"]
 
 
+@pytest.mark.slow
 def test_a_venue_that_refuses_us_is_exit_code_one_and_no_file(venue: LiveVenue, tmp_path: Path) -> None:
     out = tmp_path / "day.parquet"
 
@@ -89,6 +90,7 @@ def test_a_venue_that_refuses_us_is_exit_code_one_and_no_file(venue: LiveVenue, 
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_venue_that_nobody_knows_is_exit_code_two(venue: LiveVenue, tmp_path: Path) -> None:
     code, _, complained = record(
         venue, "--venue", "nyse", "--symbols", "AAPL", "--seconds", "1", "--out", str(tmp_path / "day.parquet")

@@ -13,6 +13,7 @@ from services.market_data.domain.feed import FeedState
 from trading.clock import SECOND_NS
 
 STALE_S = 1.0
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
