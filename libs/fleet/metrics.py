@@ -41,6 +41,10 @@ class Metrics:
         )
         self.gaps_total = self._counter("gaps_total", "Holes in a symbol's ticks that stay.", "venue")
         self.venue_reconnects_total = self._counter("venue_reconnects_total", "Connections made again.", "venue")
+        self.history_rows_total = self._counter("history_rows_total", "Rows written to the history.")
+        self.history_rows_lost_total = self._counter(
+            "history_rows_lost_total", "Rows that the history could not keep.", "reason"
+        )
         self.predictions_total = self._counter("predictions_total", "Predictions made from live ticks.", "model")
         self.signals_total = self._counter("signals_total", "Signals published.", "model")
         self.missed_ticks_total = self._counter("missed_ticks_total", "Ticks missed between market_data and here.")

@@ -158,6 +158,16 @@ class HistoryRecorder(Protocol):
     def bar(self, bar: Bar) -> None: ...
 
 
+class HistoryMeter(Protocol):
+    """Counts the rows of the history: those on the disk, those that a full buffer or a failing disk has cost."""
+
+    def written(self, rows: int) -> None: ...
+
+    def found_no_room(self, rows: int) -> None: ...
+
+    def found_no_disk(self, rows: int) -> None: ...
+
+
 class HistoryStore(Protocol):
     """The history on this machine; every call works in a thread, and raises HistoryAway when the disk fails."""
 

@@ -15,6 +15,7 @@ from neuraltrader.market_data.v1 import market_data_service_pb2_grpc as pb_grpc
 from services.market_data.adapters.binance_stream import Rollover
 from services.market_data.adapters.exchange_hours import ExchangeHours
 from services.market_data.adapters.metered_counts import MeteredCounts
+from services.market_data.adapters.metered_history import MeteredHistory
 from services.market_data.adapters.nats_publisher import NatsPublisher
 from services.market_data.adapters.query_pool import QueryLimits, open_query_pool
 from services.market_data.adapters.record_cli import RecordOrder
@@ -102,7 +103,11 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
         sources = {desk.venue.name: _fetching(desk, store, settings, runtime) for desk in desks}
         history = OwnedHistory(market.coverage, sources)
         record = RecordHistory(
-            buffer, store, flush_rows=settings.history_flush_rows, flush_s=settings.history_flush_seconds
+            buffer,
+            store,
+            MeteredHistory(runtime.metrics),
+            flush_rows=settings.history_flush_rows,
+            flush_s=settings.history_flush_seconds,
         )
         stack.push_async_callback(record.flush)  # what came since the last flush, once the loops have ended
         tidy = TidyHistory(store, tuple(sources), runtime.clock, every_s=settings.history_tidy_seconds)

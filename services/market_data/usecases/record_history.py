@@ -7,7 +7,7 @@ import structlog
 
 from services.market_data.domain.history import HistoryAway
 from services.market_data.domain.history_buffer import HistoryBuffer
-from services.market_data.ports import HistoryStore
+from services.market_data.ports import HistoryMeter, HistoryStore
 from trading.clock import Clock
 
 _LOOKS_PER_FLUSH = 10
@@ -18,8 +18,10 @@ _FIRST_SHARE = 0.1
 class RecordHistory:
     """A loop that flushes at `flush_rows` rows or every `flush_s`, and a last time when it ends."""
 
-    def __init__(self, buffer: HistoryBuffer, store: HistoryStore, *, flush_rows: int, flush_s: float) -> None:
-        self._buffer, self._store = buffer, store
+    def __init__(
+        self, buffer: HistoryBuffer, store: HistoryStore, meter: HistoryMeter, *, flush_rows: int, flush_s: float
+    ) -> None:
+        self._buffer, self._store, self._meter = buffer, store, meter
         self._flush_rows, self._flush_s = flush_rows, flush_s
         self._reported = 0
         self._log = structlog.get_logger(__name__)
@@ -40,15 +42,19 @@ class RecordHistory:
         if not recorded.rows:
             return 0
         try:
-            return await self._store.record(recorded)
+            rows = await self._store.record(recorded)
         except HistoryAway as error:
+            self._meter.found_no_disk(recorded.rows)
             self._log.error("history not written", rows=recorded.rows, reason=error.message)
             return 0
+        self._meter.written(rows)
+        return rows
 
     def _report_drops(self) -> None:
         lost = self._buffer.dropped - self._reported
         if lost:
             self._reported = self._buffer.dropped
+            self._meter.found_no_room(lost)
             self._log.warning("history buffer was full", rows_dropped=lost)
 
 
