@@ -35,6 +35,12 @@ class Metrics:
 
     def _add_market_data(self) -> None:
         self.ticks_total = self._counter("ticks_total", "Ticks read from venues.", "venue", "kind", "asset_class")
+        self.bar_trades_late_total = self._counter(
+            "bar_trades_late_total", "Trades that came when their bar could no longer change.", "venue"
+        )
+        self.bar_corrections_missed_total = self._counter(
+            "bar_corrections_missed_total", "Corrections of trades that are not kept.", "venue"
+        )
         self.ticks_dropped_total = self._counter("ticks_dropped_total", "Ticks that could not be published.", "venue")
         self.trades_filled_total = self._counter(
             "trades_filled_total", "Trades that went on late, when a hole was closed.", "venue"

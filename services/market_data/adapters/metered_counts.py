@@ -29,6 +29,9 @@ class MeteredCounts:
         self._filled = metrics.trades_filled_total.labels(venue)
         self._gaps = metrics.gaps_total.labels(venue)
         self._dropped = metrics.ticks_dropped_total.labels(venue)
+        self._late = metrics.bar_trades_late_total.labels(venue)
+        self._uncorrected = metrics.bar_corrections_missed_total.labels(venue)
+        self._bars_seen = (0, 0)
         self._reconnects = metrics.venue_reconnects_total.labels(venue)
 
     def read(self, ticks: Ticks) -> None:
@@ -51,6 +54,12 @@ class MeteredCounts:
 
     def gap(self) -> None:
         self._gaps.inc()
+
+    def bars(self, late: int, uncorrected: int) -> None:
+        late_before, uncorrected_before = self._bars_seen
+        self._late.inc(late - late_before)
+        self._uncorrected.inc(uncorrected - uncorrected_before)
+        self._bars_seen = late, uncorrected
 
     def dropped(self, ticks: int) -> None:
         self._counts.dropped += ticks

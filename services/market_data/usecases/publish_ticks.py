@@ -104,6 +104,7 @@ class PublishTicks:
 
     async def close_bars(self, now_ns: int) -> None:
         """Publish the bars that silence until `now_ns` has ended; none while missing trades are on their way."""
+        self._meter.bars(self._bars.late, self._bars.uncorrected)
         if self._lines.any_open:
             return
         for bar in self._bars.wait(now_ns):

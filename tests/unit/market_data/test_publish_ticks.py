@@ -31,6 +31,7 @@ class Counter:
     counts: VenueCounts = field(default_factory=VenueCounts)
     fills: int = 0
     gaps: int = 0
+    missed: tuple[int, int] = (0, 0)
 
     def read(self, ticks: Ticks) -> None:
         self.counts.quotes += sum(map(len, ticks.quotes))
@@ -44,6 +45,9 @@ class Counter:
 
     def gap(self) -> None:
         self.gaps += 1
+
+    def bars(self, late: int, uncorrected: int) -> None:
+        self.missed = late, uncorrected
 
     def dropped(self, ticks: int) -> None:
         self.counts.dropped += ticks
@@ -239,3 +243,14 @@ async def test_a_halt_is_known_to_whoever_asks_for_the_instrument() -> None:
     await market.publish(Ticks(news=(Halt("BTC-USDT", is_halted=True),)))
 
     assert market.state.session_of(a_coin(), NOON_NS).state is SessionState.HALTED
+
+
+async def test_what_bars_could_not_take_in_is_counted() -> None:
+    market = Market()
+    await market.publish(Ticks(trades=(a_trade_block((10, 1), times_ns=[NOON_NS + HOUR_NS]),)))
+    await market.publish(Ticks(trades=(replace(a_trade_block((10, 1)), trade_ids=("late",)),)))
+    await market.publish(Ticks(news=(TradeCorrection("AAPL", "unknown"),)))
+
+    await market.publish.close_bars(NOON_NS + HOUR_NS)
+
+    assert market.meter.missed == (1, 1)
