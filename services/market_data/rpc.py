@@ -20,6 +20,7 @@ from services.market_data.usecases.get_historical import GetHistorical
 from services.market_data.usecases.get_quote import GetQuote
 from services.market_data.usecases.list_bars import ListBars
 from services.market_data.usecases.stream_quotes import QuoteStreams
+from services.market_data.usecases.table_places import TablePlaces
 from trading.clock import Clock
 from trading.instruments import Instrument
 
@@ -38,6 +39,7 @@ class MarketDataServicer(pb_grpc.MarketDataServiceServicer):
     list_bars: ListBars
     get_historical: GetHistorical
     queries: HistoryQueries
+    places: TablePlaces
     frame_rows_most: int
     stats: Sequence[tuple[Venue, VenueCounts]]
     feed_id: str
@@ -73,16 +75,18 @@ class MarketDataServicer(pb_grpc.MarketDataServiceServicer):
     ) -> AsyncIterator[pb.GetHistoricalResponse]:
         symbols = [await self.get_historical.symbol(symbol) for symbol in request.symbols]
         query = translate.frame_query(request, symbols, self.clock.now_ns(), rows_most=self.frame_rows_most)
-        for part in translate.historical(await self.get_historical(query)):
-            yield part
+        with self.places.taken():
+            for part in translate.historical(await self.get_historical(query)):
+                yield part
 
     async def QueryHistory(
         self, request: pb.QueryHistoryRequest, context: Context
     ) -> AsyncIterator[pb.QueryHistoryResponse]:
         as_json = request.format == pb.HISTORY_FORMAT_JSON
-        found = await self.queries.query(request.sql, request.row_limit, as_json=as_json)
-        for part in translate.answered(found):
-            yield part
+        with self.places.taken():
+            found = await self.queries.query(request.sql, request.row_limit, as_json=as_json)
+            for part in translate.answered(found):
+                yield part
 
     async def GetWindows(self, request: pb.GetWindowsRequest, context: Context) -> pb.GetWindowsResponse:
         symbol = self.registry.quoted(request.symbol).symbol

@@ -101,6 +101,9 @@ class Settings(VenueAccounts, CacheSettings, FleetSettings):
     history_rows: int = Field(1_000_000, ge=1, description="Most rows of one historical table.")
     history_scan_megabytes: int = Field(2048, ge=1, description="Most bytes of files that one table may open.")
     history_reads: int = Field(2, ge=1, description="Historical tables that are read at a time.")
+    history_tables: int = Field(
+        16, ge=1, description="Tables and SQL answers on their way at a time; more are refused."
+    )
     query_seconds: float = Field(10.0, gt=0, description="Time that an SQL query may take.")
     query_megabytes: int = Field(1024, ge=64, description="Memory that an SQL query may use.")
     query_rows: int = Field(100_000, ge=1, description="Most rows of an SQL answer.")

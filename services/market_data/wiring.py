@@ -60,6 +60,7 @@ from services.market_data.usecases.report_venue import ReportVenue
 from services.market_data.usecases.run_feed import FeedPolicy, RunFeed
 from services.market_data.usecases.run_venue import RunVenue
 from services.market_data.usecases.stream_quotes import QuoteStreams
+from services.market_data.usecases.table_places import TablePlaces
 from trading.errors import Unavailable
 from trading.ids import new_id
 from trading.instruments import AssetClass
@@ -120,6 +121,7 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
             list_bars=ListBars(market.registry, history, market.state.live_bars, settings.activity_bars),
             get_historical=GetHistorical(market.registry, market.coverage, store, sources, market.state.live_bars),
             queries=queries,
+            places=TablePlaces(settings.history_tables),
             frame_rows_most=settings.history_rows,
             stats=[(desk.venue, desk.counts) for desk in desks],
             feed_id=feed_id,

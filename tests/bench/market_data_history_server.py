@@ -14,6 +14,7 @@ from services.market_data.domain.live_bars import LiveBars
 from services.market_data.domain.registry import Registry
 from services.market_data.rpc import MarketDataServicer
 from services.market_data.usecases.get_historical import GetHistorical
+from services.market_data.usecases.table_places import TablePlaces
 from trading.clock import SystemClock
 
 
@@ -26,6 +27,7 @@ async def serve(folder: Path, address: str) -> None:
         "registry": registry,
         "clock": SystemClock(),
         "frame_rows_most": 1_000_000,
+        "places": TablePlaces(1),
         "get_historical": GetHistorical(registry, Coverage(()), store, {}, LiveBars(1)),
     }
     fields = dict.fromkeys(MarketDataServicer.__dataclass_fields__, nothing) | known

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from services.market_data.domain.bar_query import SYMBOLS_MOST
 from services.market_data.domain.filters import Filter, parse_filter
 from services.market_data.domain.history import SHOWN_COLUMNS, Kind
-from trading.clock import DAY_NS
+from trading.clock import DAY_NS, SECOND_NS
 from trading.errors import InvalidArgument
 from trading.market import Interval
 
@@ -15,6 +15,8 @@ COVARIANCE = "covariance"
 FUNCTIONS = ("sum", "mean", "min", "max", "first", "last", "count", "std", "var", "median")
 _TEXT_FUNCTIONS = frozenset({"count", "first", "last", "min", "max"})
 _TEXTS = frozenset({"symbol", "venue", "interval", "trade_id"})
+BARS_MOST = 5_000_000
+"""A wider question would ask the venue for hours; nine years of one symbol's minutes fit."""
 _NAMES_MOST = 64
 _NAME_LONGEST = 64
 
@@ -86,7 +88,16 @@ def selection(
     start_ns = start_ns or max(end_ns - DAY_NS, 0)
     if start_ns >= end_ns:
         raise InvalidArgument("Expected start before end.", field="start_time_ns", start_ns=start_ns, end_ns=end_ns)
-    return Selection(kind, symbols, start_ns, end_ns, _interval(interval) if kind is Kind.BARS else None, venue)
+    if kind is not Kind.BARS:
+        return Selection(kind, symbols, start_ns, end_ns, None, venue)
+    length = _interval(interval)
+    if len(symbols) * (end_ns - start_ns) // (length.seconds * SECOND_NS) > BARS_MOST:
+        raise InvalidArgument(
+            f"The range has room for more than {BARS_MOST} bars: ask for fewer symbols or a shorter time.",
+            field="start_time_ns",
+            start_ns=start_ns,
+        )
+    return Selection(kind, symbols, start_ns, end_ns, length, venue)
 
 
 def _interval(text: str) -> Interval:

@@ -1,5 +1,6 @@
 """Bars of a venue through the history: what has been fetched once is not asked for again."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -13,6 +14,7 @@ from trading.instruments import Instrument
 from trading.market import Bar, Interval
 
 _CALL_BARS = 10_000
+_CALLS_AT_ONCE = 4
 _EMPTY_RUNS_MOST = 64
 
 
@@ -42,6 +44,7 @@ class FetchBars:
     def __init__(self, venue: str, source: HistorySource, store: HistoryStore, clock: Clock, *, settle_ns: int) -> None:
         self.venue = venue
         self._source, self._store, self._clock, self._settle_ns = source, store, clock, settle_ns
+        self._calls = asyncio.Semaphore(_CALLS_AT_ONCE)
         self._log = structlog.get_logger(__name__)
 
     async def bars(
@@ -96,7 +99,8 @@ class FetchBars:
             return _Kept([], is_empty)
         young_ns = max(chunk.start_ns, chunk.periods[len(settled)].start_ns)
         most = _most(interval, young_ns, chunk.end_ns, instruments)
-        told = await self._source.bars(instruments, interval, young_ns, chunk.end_ns, most)
+        async with self._calls:
+            told = await self._source.bars(instruments, interval, young_ns, chunk.end_ns, most)
         fresh = [bar for bars in told.values() for bar in bars]
         return _Kept(fresh, is_empty and not fresh)
 
@@ -113,7 +117,8 @@ class FetchBars:
         start_ns = min(period.start_ns for missing in lacking.values() for period in missing)
         end_ns = max(period.end_ns for missing in lacking.values() for period in missing)
         most = _most(interval, start_ns, end_ns, asked)
-        told = await self._source.bars(asked, interval, start_ns, end_ns, most)
+        async with self._calls:
+            told = await self._source.bars(asked, interval, start_ns, end_ns, most)
         if not any(told.values()):
             return True
         for symbol, missing in lacking.items():

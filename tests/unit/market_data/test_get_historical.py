@@ -16,8 +16,9 @@ from services.market_data.domain.live_bars import LiveBars
 from services.market_data.domain.registry import Registry
 from services.market_data.usecases.fetch_bars import FetchBars
 from services.market_data.usecases.get_historical import GetHistorical
-from trading.clock import MINUTE_NS
-from trading.errors import UnknownSymbol
+from services.market_data.usecases.table_places import TablePlaces
+from trading.clock import DAY_NS, MINUTE_NS
+from trading.errors import InvalidArgument, ResourceExhausted, UnknownSymbol
 
 
 class Noon:
@@ -121,3 +122,27 @@ async def test_every_so_often_a_tidying_pass_looks_at_everything(tmp_path: Path)
         await a_history(tmp_path).record(recorded(quotes([NOON_NS + at])))
     await store.tidy(["paper"], NOON_NS)
     assert len(a_store(tmp_path).files.parts(partition)) == 9
+
+
+def test_tables_on_their_way_are_bounded() -> None:
+    places = TablePlaces(1)
+
+    with places.taken(), pytest.raises(ResourceExhausted), places.taken():
+        pytest.fail("a second place was given")
+    with places.taken():
+        pass
+
+
+@pytest.mark.parametrize(("symbols", "years", "fits"), [(1, 9, True), (1, 10, False), (9, 1, True), (10, 1, False)])
+def test_a_range_with_room_for_too_many_bars_is_refused(symbols: int, years: int, fits: bool) -> None:
+    names = tuple(f"S{at}" for at in range(symbols))
+
+    def ask(interval: str) -> object:
+        return selection(Kind.BARS, names, interval, NOON_NS - years * 365 * DAY_NS, NOON_NS, "", now_ns=0)
+
+    assert ask("1d")
+    if fits:
+        assert ask("1m")
+    else:
+        with pytest.raises(InvalidArgument):
+            ask("1m")
