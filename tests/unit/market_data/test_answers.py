@@ -7,6 +7,7 @@ import pytest
 from builders.market import CRYPTO, EQUITY, NOON_NS, a_bar, a_quote_block, nanos
 from fakes.market_data import FakeHistory, FakeQuoteCache, eventually
 
+from services.market_data.domain.activity_bars import parse_rule
 from services.market_data.domain.bar_query import BarQuery, bar_query
 from services.market_data.domain.feed import Feed, FeedState, Venue
 from services.market_data.domain.live_bars import LiveBars
@@ -17,7 +18,7 @@ from services.market_data.usecases.list_bars import ListBars
 from services.market_data.usecases.mirror_quotes import MirrorQuotes
 from services.market_data.usecases.stream_quotes import QuoteStreams
 from trading.clock import DAY_NS, MINUTE_NS
-from trading.errors import ResourceExhausted, Unavailable, UnknownSymbol
+from trading.errors import InvalidArgument, ResourceExhausted, Unavailable, UnknownSymbol
 from trading.market import Bar
 
 CHANNELS = {EQUITY: "stocks", CRYPTO: "crypto"}
@@ -145,6 +146,28 @@ async def test_symbols_whose_bars_fit_are_asked_for_together() -> None:
     await ListBars(Registry(SYMBOLS), history, LiveBars(1))(query)
 
     assert history.questions == [SYMBOLS]
+
+
+async def test_bars_of_activity_come_from_this_run_page_by_page_and_ask_no_venue() -> None:
+    live, history, rule = LiveBars(10), FakeHistory(), parse_rule("tick-5")
+    bars = [a_bar(at, minute=at, symbol=symbol, interval="tick-5") for symbol in ("MSFT", "AAPL") for at in range(1, 4)]
+    for bar in (*bars, a_bar(9, minute=1)):
+        live.add(bar)
+    list_bars = ListBars(Registry(SYMBOLS), history, live, [rule])
+
+    query, found = _query(("MSFT", "AAPL"), interval="tick-5", page_size=2), []
+    while not query.is_done:
+        page, query = await list_bars(query)
+        found += page
+
+    assert (found, history.questions) == (bars, [])
+
+
+async def test_bars_of_activity_that_the_service_does_not_make_are_refused() -> None:
+    list_bars = ListBars(Registry(SYMBOLS), FakeHistory(), LiveBars(1), [parse_rule("tick-5")])
+
+    with pytest.raises(InvalidArgument, match="makes tick-5"):
+        await list_bars(_query(("AAPL",), interval="tick-6"))
 
 
 async def test_the_mirror_copies_what_changed_once() -> None:
