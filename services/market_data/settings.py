@@ -38,6 +38,9 @@ class Settings(VenueAccounts, CacheSettings, FleetSettings):
     )
     backfill_overlap_seconds: float = Field(5.0, ge=0, description="How far before a loss missed trades are asked for.")
     backfill_trades: int = Field(10_000, ge=1, le=10_000, description="Missed trades asked for at a time.")
+    backfill_settle_seconds: float = Field(
+        1.0, ge=0, description="How far a venue's memory may lag behind its stream: a quiet symbol is asked after it."
+    )
     backfill_patience_seconds: float = Field(
         5.0, ge=0, description="How long missed trades may stay away before they are called a gap."
     )

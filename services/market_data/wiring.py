@@ -285,6 +285,7 @@ def _policy(settings: Settings) -> FeedPolicy:
             overlap_ns=round(settings.backfill_overlap_seconds * _SECOND),
             trades_most=settings.backfill_trades,
             patience_ns=round(settings.backfill_patience_seconds * _SECOND),
+            settle_ns=round(settings.backfill_settle_seconds * _SECOND),
         ),
     )
 

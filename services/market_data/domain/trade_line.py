@@ -65,6 +65,11 @@ class TradeLine(ABC):
         return bool(self._reason)
 
     @property
+    def has_live(self) -> bool:
+        """The newest connection has brought trades that wait."""
+        return bool(self._live())
+
+    @property
     def is_full(self) -> bool:
         """More is held back than there is room for: the hole has to be given up."""
         return sum(map(len, self._held)) > self._rules.held_most

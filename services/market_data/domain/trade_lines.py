@@ -46,6 +46,10 @@ class TradeLines:
         """Where a symbol stands."""
         return self._line(symbol).mark
 
+    def has_live(self, symbol: str) -> bool:
+        """The newest connection has brought trades of a symbol that wait."""
+        return self._line(symbol).has_live
+
     def is_full(self, symbol: str) -> bool:
         """More is held back than there is room for."""
         return self._line(symbol).is_full

@@ -1,7 +1,7 @@
 """What the connection has missed, asked from the venue's memory until it is whole or given up."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -19,11 +19,15 @@ _FIRST_WAIT_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class FillPolicy:
-    """Bounds of filling: how far before the mark is asked, trades per answer, patience without progress, calls."""
+    """Bounds of filling: how far before the mark is asked, trades per answer, patience without progress, calls.
+
+    A venue's memory may lag behind its stream by less than `settle_ns`.
+    """
 
     overlap_ns: int = 5_000_000_000
     trades_most: int = 10_000
     patience_ns: int = 5_000_000_000
+    settle_ns: int = 1_000_000_000
     wait_most_s: float = 1.0
     at_once: int = 8
 
@@ -58,20 +62,28 @@ class FillHoles:
     async def __call__(self, instruments: Sequence[Instrument]) -> None:
         """Run for as long as the session does."""
         by_symbol = {instrument.symbol: instrument for instrument in instruments}
+        settles_ns = self._clock.monotonic_ns() + self._policy.settle_ns
         wait_s = _FIRST_WAIT_S
         while True:
-            open_symbols = self._lines.open_among(by_symbol)
-            if not open_symbols:
+            if not self._lines.open_among(by_symbol):
                 self._wanted.clear()
                 await self._wanted.wait()
                 wait_s = _FIRST_WAIT_S
-                continue
-            for group in _groups(open_symbols, self._policy.at_once):
+            ready = self._ready(by_symbol, settled=self._clock.monotonic_ns() >= settles_ns)
+            for group in _groups(ready, self._policy.at_once):
                 await asyncio.gather(*(self._ask(by_symbol[symbol]) for symbol in group))
+            told_s = (self._not_before_ns - self._clock.monotonic_ns()) / SECOND_NS
             if self._lines.open_among(by_symbol):
-                told_s = (self._not_before_ns - self._clock.monotonic_ns()) / SECOND_NS
                 await asyncio.sleep(max(wait_s, told_s))
-                wait_s = min(2 * wait_s, self._policy.wait_most_s)
+                wait_s = min(2 * wait_s, self._policy.wait_most_s) if ready else _FIRST_WAIT_S
+
+    def _ready(self, symbols: Iterable[str], *, settled: bool) -> list[str]:
+        """The open symbols that may be asked about.
+
+        An answer proves that it lacks nothing by holding the first live trade; where none has come, only by being late
+        enough.
+        """
+        return [symbol for symbol in self._lines.open_among(symbols) if settled or self._lines.has_live(symbol)]
 
     async def _ask(self, instrument: Instrument) -> None:
         symbol = instrument.symbol

@@ -46,7 +46,7 @@ class Desk:
 
 @asynccontextmanager
 async def filling(source: FakeTrades, policy: FillPolicy | None = None) -> AsyncIterator[Desk]:
-    desk = Desk(source, policy or FillPolicy(wait_most_s=0.001))
+    desk = Desk(source, policy or FillPolicy(wait_most_s=0.001, settle_ns=0))
     task = asyncio.create_task(desk.fill([a_share()]))
     try:
         yield desk
@@ -81,9 +81,26 @@ async def test_a_venue_that_names_a_time_is_not_asked_before_it_and_then_once_mo
     assert len(source.asked) == 2
 
 
+async def test_a_quiet_symbol_is_asked_about_when_the_venue_s_memory_has_had_time_to_catch_up() -> None:
+    source = FakeTrades({"AAPL": trades(1, 2)})
+    async with filling(source, FillPolicy(settle_ns=ONE, wait_most_s=0.001)) as desk:
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+        assert source.asked == []
+        desk.clock.advance(ONE)
+        await eventually(lambda: desk.ids == ["2"])
+
+
+async def test_a_symbol_with_live_trades_is_asked_about_at_once() -> None:
+    source = FakeTrades({"AAPL": trades(1, 2, 3)})
+    async with filling(source, FillPolicy(settle_ns=ONE, wait_most_s=0.001)) as desk:
+        desk.lines.take(trades(3))
+        await eventually(lambda: desk.ids == ["2", "3"])
+
+
 async def test_a_long_hole_is_filled_answer_by_answer() -> None:
     source = FakeTrades({"AAPL": trades(*range(1, 31))})
-    async with filling(source, FillPolicy(trades_most=10, overlap_ns=0, wait_most_s=0.001)) as desk:
+    async with filling(source, FillPolicy(trades_most=10, overlap_ns=0, wait_most_s=0.001, settle_ns=0)) as desk:
         desk.lines.take(trades(31))
         source.remembered["AAPL"] = trades(*range(1, 32))
         await eventually(lambda: desk.ids == [str(number) for number in range(2, 32)])
