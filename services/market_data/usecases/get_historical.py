@@ -58,7 +58,7 @@ class GetHistorical:
         fresh: list[Bar] = []
         for source, instruments in self._asked(wanted.symbols, wanted.venue):
             told = await source.keep(instruments, wanted.interval, wanted.start_ns, wanted.end_ns)
-            fresh += self._with_live(told, instruments, wanted) if wanted.interval is Interval.ONE_MINUTE else told
+            fresh += self._with_live(told, instruments, wanted, wanted.interval)
         return fresh
 
     def _asked(self, symbols: Sequence[str], venue: str) -> list[tuple[FetchBars, list[Instrument]]]:
@@ -70,7 +70,9 @@ class GetHistorical:
                 by_venue[name].append(instrument)
         return [(self._sources[name], asked) for name, asked in by_venue.items()]
 
-    def _with_live(self, told: Sequence[Bar], instruments: Sequence[Instrument], wanted: Selection) -> list[Bar]:
+    def _with_live(
+        self, told: Sequence[Bar], instruments: Sequence[Instrument], wanted: Selection, interval: Interval
+    ) -> list[Bar]:
         return [
             bar
             for instrument in instruments
@@ -79,5 +81,6 @@ class GetHistorical:
                 instrument.symbol,
                 wanted.start_ns,
                 wanted.end_ns,
+                interval,
             )
         ]
