@@ -187,6 +187,7 @@ def test_the_streams_answer_at_the_root_too(polygon: dict[str, str]) -> None:
         assert hear(socket)[0]["ev"] == "XQ"
 
 
+@pytest.mark.slow
 def test_who_does_not_read_is_a_slow_consumer(open_venue: Any) -> None:
     flags = ("--quote-rate", "5000", "--outbox-frames", "8", "--symbols", "AAPL,MSFT,NVDA,TSLA")
     with open_venue(*flags) as running, opened(running.line["polygon"], "stocks", "Q.*", "T.*") as socket:
