@@ -81,5 +81,9 @@ def _shown_column(kind: Kind, name: str) -> pl.Expr:
 
 
 def _number(name: str) -> pl.Expr:
-    """Nanos as a number. Polars divides by multiplying with 1e-9, which misses the nearest float; rounding finds it."""
-    return (pl.col(name) / _ONE).round(9)
+    """Nanos as the nearest number.
+
+    Polars divides by a constant through its reciprocal, which misses the nearest float; by a column it truly divides.
+    """
+    nanos = pl.col(name)
+    return nanos / (nanos * 0 + _ONE)

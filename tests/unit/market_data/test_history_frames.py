@@ -292,3 +292,13 @@ def test_a_range_of_time_is_half_open(store: ParquetStore) -> None:
     query = frame_query(rows, columns=("close",), filter_text="", group_by=(), aggregates=(), row_limit=0, rows_most=10)
 
     assert answer(store, query).frame["close"].to_list() == [2, 3]
+
+
+def test_every_price_is_shown_as_its_nearest_number(store: ParquetStore) -> None:
+    nanos = np.random.default_rng(5).integers(1, 10**13, 10_000)
+    block = quotes([NOON_NS + at for at in range(len(nanos))])
+    store.record(recorded(replace(block, bid_nanos=nanos)))
+
+    found = answer(store, asking(Kind.QUOTES, columns=("bid",), rows_most=len(nanos))).frame
+
+    assert (found["bid"].to_numpy() == nanos / 1e9).all()
