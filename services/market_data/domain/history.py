@@ -1,5 +1,6 @@
 """What the history keeps, and how it is divided: one partition per kind, venue, symbol and stretch of time."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -69,6 +70,8 @@ SHOWN_COLUMNS: dict[Kind, tuple[str, ...]] = {
 
 _STRETCHES = {Interval.ONE_HOUR: Stretch.MONTH, Interval.ONE_DAY: Stretch.YEAR}
 _FORMATS = {Stretch.DAY: "%Y-%m-%d", Stretch.MONTH: "%Y-%m", Stretch.YEAR: "%Y"}
+_NAME = re.compile(r"\d{4}(-\d\d(-\d\d)?)?", re.ASCII)
+_REST_OF_DATE = {10: "", 7: "-01", 4: "-01-01"}
 _BY_LENGTH = {10: Stretch.DAY, 7: Stretch.MONTH, 4: Stretch.YEAR}
 
 
@@ -92,8 +95,10 @@ class Period:
     def named(cls, name: str) -> "Period":
         """The period of a name; raises InvalidArgument when it is none."""
         try:
-            datetime.strptime(name, _FORMATS[_BY_LENGTH[len(name)]]).replace(tzinfo=UTC)
-        except (KeyError, ValueError) as error:
+            if _NAME.fullmatch(name) is None:
+                raise ValueError(name)
+            _first(name)
+        except ValueError as error:
             raise InvalidArgument("Not a period of the history.", value=name[:32]) from error
         return cls(name)
 
@@ -104,20 +109,17 @@ class Period:
     @property
     def start_ns(self) -> int:
         """Its first moment."""
-        return _ns(self._first())
+        return _ns(_first(self.name))
 
     @property
     def end_ns(self) -> int:
         """The first moment after it."""
-        first = self._first()
+        first = _first(self.name)
         if self.stretch is Stretch.YEAR:
             return _ns(first.replace(year=first.year + 1))
         if self.stretch is Stretch.MONTH:
             return _ns(first.replace(year=first.year + first.month // 12, month=first.month % 12 + 1))
         return _ns(first) + 86_400 * SECOND_NS
-
-    def _first(self) -> datetime:
-        return datetime.strptime(self.name, _FORMATS[self.stretch]).replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -137,6 +139,11 @@ def periods(start_ns: int, end_ns: int, stretch: Stretch) -> Iterator[Period]:
         period = Period.holding(start_ns, stretch)
         yield period
         start_ns = period.end_ns
+
+
+def _first(name: str) -> datetime:
+    """The first moment of a period; not by strptime, which takes thirty times as long for each of many partitions."""
+    return datetime.fromisoformat(name + _REST_OF_DATE[len(name)]).replace(tzinfo=UTC)
 
 
 def _moment(time_ns: int) -> datetime:

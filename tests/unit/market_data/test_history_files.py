@@ -175,7 +175,7 @@ def test_periods_follow_one_another_without_a_hole(stretch: Stretch, count: int)
     assert len(found) == count
 
 
-@pytest.mark.parametrize("name", ["", "20", "2026-13", "2026-02-30", "20260302", "../../x", "2026-03-02-1"])
+@pytest.mark.parametrize("name", ["", "20", "2026-13", "2026-02-30", "20260302", "../x", "2026-03-02-1", "2026-W01-1"])
 def test_only_real_periods_have_names(name: str) -> None:
     with pytest.raises(InvalidArgument):
         Period.named(name)
