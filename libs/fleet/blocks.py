@@ -7,7 +7,7 @@ from google.protobuf.message import DecodeError
 
 from neuraltrader.market_data.v1 import market_data_pb2 as pb
 from trading.errors import InvalidArgument
-from trading.market import Int64Column, QuoteBlock, TradeBlock
+from trading.market import Int64Column, Quote, QuoteBlock, TradeBlock
 
 _LITTLE_ENDIAN = np.dtype("<i8")
 _ITEM_BYTES = 8
@@ -30,6 +30,20 @@ class SequencedTrades(NamedTuple):
     block: TradeBlock
     first_sequence: int
     feed_id: str
+
+
+def to_quote(message: pb.Quote) -> Quote:
+    """A single quote in the words of the trade."""
+    return Quote(
+        message.symbol,
+        message.bid_nanos,
+        message.bid_size_nanos,
+        message.ask_nanos,
+        message.ask_size_nanos,
+        message.event_time_ns,
+        message.receive_time_ns,
+        message.venue,
+    )
 
 
 def quotes_message(block: QuoteBlock, first_sequence: int, feed_id: str) -> pb.QuoteBlock:

@@ -6,7 +6,6 @@ from google.protobuf.message import DecodeError
 from neuraltrader.common.v1 import common_pb2 as common
 from neuraltrader.execution.v1 import execution_pb2 as execution
 from neuraltrader.execution.v1 import execution_service_pb2 as execution_calls
-from neuraltrader.market_data.v1 import market_data_pb2 as market
 from neuraltrader.portfolio.v1 import portfolio_pb2 as pb
 from neuraltrader.portfolio.v1 import portfolio_service_pb2 as calls
 from services.portfolio.domain.account import AccountTerms, AccountValue, PositionChange, PositionValue
@@ -24,7 +23,6 @@ from services.portfolio.domain.optimiser.problem import (
 )
 from services.portfolio.domain.risk import PositionKind, RiskQuestion, RiskReport, market_of
 from trading.errors import AmountOutOfRange, InvalidArgument
-from trading.market import Quote
 from trading.money import MAX_NANOS, Money
 from trading.order import Side, TradingState
 
@@ -102,20 +100,6 @@ def terms_of(message: execution_calls.Account) -> AccountTerms:
         _STATES.get(message.trading_state, TradingState.ACTIVE).value,
         message.opening_cash_nanos,
         message.buying_power_nanos,
-    )
-
-
-def quote_of(message: market.Quote) -> Quote:
-    """A quote in our words."""
-    return Quote(
-        message.symbol,
-        message.bid_nanos,
-        message.bid_size_nanos,
-        message.ask_nanos,
-        message.ask_size_nanos,
-        message.event_time_ns,
-        message.receive_time_ns,
-        message.venue,
     )
 
 

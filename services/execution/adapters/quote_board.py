@@ -3,8 +3,7 @@
 from typing import NamedTuple
 
 from fleet import subjects
-from fleet.blocks import decode_quotes
-from neuraltrader.market_data.v1 import market_data_pb2 as md
+from fleet.blocks import decode_quotes, to_quote
 from neuraltrader.market_data.v1 import market_data_service_pb2 as md_rpc
 from neuraltrader.market_data.v1.market_data_service_pb2_grpc import MarketDataServiceStub
 from services.execution.ports import SeenQuote
@@ -55,7 +54,7 @@ class QuoteBoard:
             answer = await self._market_data.GetQuote(md_rpc.GetQuoteRequest(symbol=symbol), timeout=self._timeout_s)
         except TradingError:
             return None
-        quote, now_ns = _quote(answer.quote), self._clock.monotonic_ns()
+        quote, now_ns = to_quote(answer.quote), self._clock.monotonic_ns()
         age_ns = max(self._clock.now_ns() - quote.receive_time_ns, 0) if answer.quote.stale else 0
         self._known[symbol] = _Known(quote, now_ns - age_ns)
         return SeenQuote(quote, age_ns)
@@ -66,16 +65,3 @@ class QuoteBoard:
         except InvalidArgument:
             return  # not a block: what was known before stands
         self._known[symbol] = _Known(quote, block.seen_ns)
-
-
-def _quote(message: md.Quote) -> Quote:
-    return Quote(
-        message.symbol,
-        message.bid_nanos,
-        message.bid_size_nanos,
-        message.ask_nanos,
-        message.ask_size_nanos,
-        message.event_time_ns,
-        message.receive_time_ns,
-        message.venue,
-    )

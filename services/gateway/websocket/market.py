@@ -102,17 +102,7 @@ class Market:
         if quote.HasField("last_trade_price_nanos"):
             last = _Print(quote.last_trade_price_nanos, quote.last_trade_size_nanos)
             self._prints.setdefault(quote.symbol, last)
-        stored = Quote(
-            quote.symbol,
-            quote.bid_nanos,
-            quote.bid_size_nanos,
-            quote.ask_nanos,
-            quote.ask_size_nanos,
-            quote.event_time_ns,
-            quote.receive_time_ns,
-            quote.venue,
-        )
-        self._quotes.setdefault(quote.symbol, stored)
+        self._quotes.setdefault(quote.symbol, blocks.to_quote(quote))
 
     def lacks_quote(self, symbol: str) -> bool:
         """No quote of this symbol has come yet."""

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
+from fleet.blocks import to_quote
 from neuraltrader.market_data.v1 import market_data_service_pb2 as pb
 from neuraltrader.market_data.v1.market_data_service_pb2_grpc import MarketDataServiceStub
-from services.portfolio.translate import quote_of
 from trading.market import Quote
 
 
@@ -17,7 +17,7 @@ class GrpcMarketData:
     async def quote(self, symbol: str) -> Quote:
         """The newest quote."""
         answer = await self._stub.GetQuote(pb.GetQuoteRequest(symbol=symbol))
-        return quote_of(answer.quote)
+        return to_quote(answer.quote)
 
     async def sectors(self) -> Mapping[str, str]:
         """Sector of every instrument that has one, by every spelling of its symbol in capitals."""
