@@ -327,6 +327,7 @@ async def test_a_gateway_that_stops_says_that_it_goes_away(fleet: FakeFleet, own
     await client.__aexit__(None, None, None)
 
 
+@pytest.mark.slow
 async def test_a_client_that_does_not_read_is_sent_away_and_no_other_notices(
     fleet: FakeFleet, own_nats_url: str, own_bus: Bus
 ) -> None:

@@ -169,6 +169,7 @@ async def test_a_newcomer_beyond_the_limit_is_refused(open_venue: Any) -> None:
             assert (await hear(second))[0]["code"] == 406
 
 
+@pytest.mark.slow
 async def test_a_slow_customer_of_a_live_market_is_told_and_dropped(open_venue: Any) -> None:
     with open_venue("--quote-rate", "5000", "--outbox-frames", "2", "--symbols", "AAPL,MSFT,NVDA,TSLA") as venue:
         async with authenticated(venue) as socket:

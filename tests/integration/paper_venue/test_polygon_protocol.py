@@ -85,6 +85,7 @@ def members(schema: dict[str, Any]) -> set[str]:
     return {name for part in parts for name in part.get("properties", {})}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not OPENAPI.exists(), reason="needs the venue's published schemas")
 @pytest.mark.parametrize("market", CHANNELS)
 def test_every_frame_validates_against_the_published_schema(fast: Any, market: str) -> None:

@@ -130,6 +130,7 @@ async def test_what_cannot_be_read_is_skipped() -> None:
         assert isinstance((await heard(stream, 2))[-1], VenueUpdate)
 
 
+@pytest.mark.slow
 async def test_a_mute_socket_is_noticed() -> None:
     """Pings that nobody answers end it."""
     async with a_stream(fall_silent, tell_one) as stream:

@@ -37,6 +37,7 @@ def test_without_a_key_it_does_not_start() -> None:
     assert len(ended.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_without_nats_it_says_so_in_a_line() -> None:
     ended = run(environment(f"nats://127.0.0.1:{free_port()}"))
     assert ended.returncode != 0
