@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
 from servers import free_port, process, wait_until
 
 KEY = "nt_admin1_0123456789abcdef"
