@@ -1,6 +1,7 @@
 """The life of a service, from its settings to exit code 0, the same for all."""
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
@@ -18,6 +19,9 @@ from fleet.settings import FleetSettings, load
 from fleet.telemetry import configure_logging, tracing
 from trading.clock import Clock, SystemClock
 from trading.errors import TradingError
+
+COLLECT_AFTER = 50_000
+"""Objects made, less those freed, between two looks for cyclic garbage among the young."""
 
 SettingsT = TypeVar("SettingsT", bound=FleetSettings)
 ResultT = TypeVar("ResultT")
@@ -86,6 +90,7 @@ async def _live(name: str, settings: SettingsT, wire: Wire[SettingsT]) -> int:
             async with AsyncExitStack() as resources:
                 service = await _wired(resources, wire(settings, runtime), stop)
                 if service:
+                    _spare_collections()
                     await _serve(service, settings, runtime, stop)
     except Exception as error:  # the process boundary: say why, then die loudly
         _say_why(name, error, runtime)
@@ -117,6 +122,12 @@ async def _wired(
     finally:
         waits = False
         watching.cancel()
+
+
+def _spare_collections() -> None:
+    """What start-up has made stays for ever: looking through it again and again would stall orders for garbage."""
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER, 20, 50)
 
 
 def _say_why(name: str, error: Exception, runtime: Runtime) -> None:
