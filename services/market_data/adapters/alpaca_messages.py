@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 import msgspec
 
+from services.market_data.adapters.venue_socket import UnreadableFrame
+
 
 class QuoteMessage(msgspec.Struct, tag_field="T", tag="q", rename={"ask_size": "as"}, gc=False):
     """A top-of-book quote; `bp bs` bid, `ap as` ask."""
@@ -82,10 +84,6 @@ class BandsMessage(msgspec.Struct, tag_field="T", tag="l"):
     S: str
     u: float
     d: float
-
-
-class UnreadableFrame(ValueError):
-    """A frame that is no array of messages."""
 
 
 Message = (

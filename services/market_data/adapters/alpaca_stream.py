@@ -1,12 +1,10 @@
 """Alpaca's market-data stream: one connection, logged in and subscribed to quotes and trades."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import ConnectionClosed
 
 from services.market_data.adapters.alpaca_columns import AlpacaColumns
 from services.market_data.adapters.alpaca_key import SPELLING, AlpacaKey
@@ -17,12 +15,18 @@ from services.market_data.adapters.alpaca_messages import (
     SubscriptionMessage,
     SuccessMessage,
     TradeMessage,
-    UnreadableFrame,
     decode,
     encode,
 )
 from services.market_data.adapters.alpaca_news import read_news
-from services.market_data.adapters.venue_socket import Frame, StreamLimits, next_frame, open_socket
+from services.market_data.adapters.venue_socket import (
+    Frame,
+    StreamLimits,
+    UnreadableFrame,
+    login,
+    next_frame,
+    open_socket,
+)
 from services.market_data.domain.feed import CHANNELS, FeedLost, FeedRefused
 from services.market_data.domain.ticks import News, Ticks
 from trading.clock import Clock
@@ -68,19 +72,12 @@ class AlpacaFeed:
 
     async def _enter(self, socket: ClientConnection, spellings: list[str]) -> None:
         greeting = _Greeting(socket)
-        try:
-            async with asyncio.timeout(self._limits.open_timeout_s):
-                await greeting.expect(SuccessMessage("connected"))
-                await greeting.say(self._key.login())
-                await greeting.expect(SuccessMessage("authenticated"))
-                await greeting.say({"action": "subscribe", **dict.fromkeys(self._channels(), spellings)})
-                await greeting.expect_subscription()
-        except TimeoutError as error:
-            raise FeedLost("The venue did not finish the login in time.") from error
-        except ConnectionClosed as error:
-            raise FeedLost(f"The venue closed the connection during the login: {error}.") from error
-        except UnreadableFrame as error:
-            raise FeedLost(f"The venue's greeting could not be read: {error}.") from error
+        async with login(self._limits.open_timeout_s):
+            await greeting.expect(SuccessMessage("connected"))
+            await greeting.say(self._key.login())
+            await greeting.expect(SuccessMessage("authenticated"))
+            await greeting.say({"action": "subscribe", **dict.fromkeys(self._channels(), spellings)})
+            await greeting.expect_subscription()
 
 
 class AlpacaSession:

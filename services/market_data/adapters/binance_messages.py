@@ -4,6 +4,7 @@ from typing import Annotated
 
 import msgspec
 
+from services.market_data.adapters.venue_socket import UnreadableFrame
 from trading.money import MAX_NANOS
 
 Frame = bytes | str
@@ -55,10 +56,6 @@ class Answer(msgspec.Struct):
     id: int | str | None = None
     code: int | None = None
     msg: str = ""
-
-
-class UnreadableFrame(ValueError):
-    """A frame that is no message."""
 
 
 Event = TickerEvent | TradeEvent | DepthEvent | ShutdownEvent | Answer

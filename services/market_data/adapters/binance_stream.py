@@ -20,11 +20,10 @@ from services.market_data.adapters.binance_messages import (
     ShutdownEvent,
     TickerEvent,
     TradeEvent,
-    UnreadableFrame,
     decode,
 )
 from services.market_data.adapters.binance_rest import SPELLING, BinanceRest
-from services.market_data.adapters.venue_socket import StreamLimits, next_frame, open_socket, say
+from services.market_data.adapters.venue_socket import StreamLimits, UnreadableFrame, next_frame, open_socket, say
 from services.market_data.domain.feed import CHANNELS, FeedLost, FeedRefused
 from services.market_data.domain.ticks import Ticks
 from trading.clock import Clock

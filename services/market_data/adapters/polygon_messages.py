@@ -2,6 +2,8 @@
 
 import msgspec
 
+from services.market_data.adapters.venue_socket import UnreadableFrame
+
 Frame = bytes | str
 Number = int | float
 
@@ -55,10 +57,6 @@ class StatusMessage(msgspec.Struct, tag_field="ev", tag="status"):
 
     status: str
     message: str = ""
-
-
-class UnreadableFrame(ValueError):
-    """A frame that is no array of messages."""
 
 
 class _Tag(msgspec.Struct):

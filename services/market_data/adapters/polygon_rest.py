@@ -7,9 +7,8 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
-from services.market_data.adapters.venue_rest import LONGEST_COMPLAINT, VenueRest, retry_after_s
-from services.market_data.domain.feed import FeedRefused
-from trading.errors import InvalidArgument, NotFound, ResourceExhausted, TradingError, Unavailable
+from services.market_data.adapters.venue_rest import VenueRest, refusal_of
+from trading.errors import TradingError
 from trading.instruments import AssetClass, Instrument
 
 SPELLING = "polygon"
@@ -56,24 +55,9 @@ def stream_name(instrument: Instrument) -> str:
 
 
 def _refusal(response: httpx.Response) -> TradingError:
-    status, said = response.status_code, _complaint(response)
-    message = f"The venue answered HTTP {status}: {said}"
-    match status:
-        case 401 | 403:
-            return FeedRefused(message, status=status)
-        case 404:
-            return NotFound(message, status=status)
-        case 400:
-            return InvalidArgument(message, status=status)
-        case 429:
-            return ResourceExhausted(message, retry_after_s=retry_after_s(response, _PAUSE_S))
-    return Unavailable(message, status=status)
-
-
-def _complaint(response: httpx.Response) -> str:
     try:
         complaint = msgspec.json.decode(response.content, type=_Complaint)
         said = complaint.error or complaint.message
     except msgspec.DecodeError:
         said = response.text
-    return said[:LONGEST_COMPLAINT] or response.reason_phrase
+    return refusal_of(response, said, _PAUSE_S)

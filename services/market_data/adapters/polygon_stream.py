@@ -1,6 +1,5 @@
 """Polygon's streams: one connection per market, logged in and subscribed to quotes and trades."""
 
-import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -8,13 +7,12 @@ from contextlib import asynccontextmanager
 import msgspec
 from pydantic import SecretStr
 from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import ConnectionClosed
 
 from services.market_data.adapters.polygon_columns import columns_for
-from services.market_data.adapters.polygon_messages import Frame, Message, StatusMessage, UnreadableFrame, decode
+from services.market_data.adapters.polygon_messages import Frame, Message, StatusMessage, decode
 from services.market_data.adapters.polygon_rest import stream_name
 from services.market_data.adapters.tick_columns import TickColumns
-from services.market_data.adapters.venue_socket import StreamLimits, next_frame, open_socket
+from services.market_data.adapters.venue_socket import StreamLimits, UnreadableFrame, login, next_frame, open_socket
 from services.market_data.domain.feed import CHANNELS, FeedLost, FeedRefused
 from services.market_data.domain.ticks import Ticks
 from trading.clock import Clock
@@ -53,20 +51,13 @@ class PolygonFeed:
 
     async def _enter(self, socket: ClientConnection, topics: Sequence[str]) -> deque[Frame]:
         greeting = _Greeting(socket)
-        try:
-            async with asyncio.timeout(self._limits.open_timeout_s):
-                await greeting.expect("connected", 1)
-                await greeting.say("auth", self._key.get_secret_value())
-                await greeting.expect("auth_success", 1)
-                for chunk in _chunks(topics):
-                    await greeting.say("subscribe", ",".join(chunk))
-                    await greeting.expect(_SUBSCRIBED, len(chunk))
-        except TimeoutError as error:
-            raise FeedLost("The venue did not finish the login in time.") from error
-        except ConnectionClosed as error:
-            raise FeedLost(f"The venue closed the connection during the login: {error}.") from error
-        except UnreadableFrame as error:
-            raise FeedLost(f"The venue's greeting could not be read: {error}.") from error
+        async with login(self._limits.open_timeout_s):
+            await greeting.expect("connected", 1)
+            await greeting.say("auth", self._key.get_secret_value())
+            await greeting.expect("auth_success", 1)
+            for chunk in _chunks(topics):
+                await greeting.say("subscribe", ",".join(chunk))
+                await greeting.expect(_SUBSCRIBED, len(chunk))
         return greeting.early
 
 

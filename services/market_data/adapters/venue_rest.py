@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 import httpx
 import msgspec
 
-from trading.errors import TradingError, Unavailable
+from services.market_data.domain.feed import FeedRefused
+from trading.errors import InvalidArgument, NotFound, ResourceExhausted, TradingError, Unavailable
 
 T = TypeVar("T")
 LONGEST_COMPLAINT = 200
@@ -35,6 +36,22 @@ class VenueRest:
         if response.status_code != httpx.codes.OK:
             raise self._refusal(response)
         return response
+
+
+def refusal_of(response: httpx.Response, complaint: str, pause_s: float) -> TradingError:
+    """What a status means wherever it means what HTTP says; `pause_s` is the wait of a limit that names none."""
+    status = response.status_code
+    message = f"The venue answered HTTP {status}: {complaint[:LONGEST_COMPLAINT] or response.reason_phrase}"
+    match status:
+        case 401 | 403:
+            return FeedRefused(message, status=status)
+        case 404:
+            return NotFound(message, status=status)
+        case 400 | 422:
+            return InvalidArgument(message, status=status)
+        case 429:
+            return ResourceExhausted(message, retry_after_s=retry_after_s(response, pause_s))
+    return Unavailable(message, status=status)
 
 
 def retry_after_s(response: httpx.Response, otherwise_s: float) -> float:

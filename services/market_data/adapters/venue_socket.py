@@ -1,6 +1,8 @@
 """A WebSocket to a venue, with the same bounds for all: no proxy, no compression, a pulse, and named failures."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -12,6 +14,10 @@ Frame = bytes | str
 _FINAL_STATUSES = frozenset((400, 401, 402, 403, 404))
 _PINGS_PER_PATIENCE = 4
 _CLOSE_S = 0.5
+
+
+class UnreadableFrame(ValueError):
+    """A frame that is nothing the venue says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,20 @@ async def open_socket(url: str, limits: StreamLimits, headers: Mapping[str, str]
         raise failure(f"The venue answered the upgrade with HTTP {status}.", status=status) from error
     except (OSError, TimeoutError, WebSocketException) as error:
         raise FeedLost(f"Cannot connect: {error or 'no answer in time'}.", url=url) from error
+
+
+@asynccontextmanager
+async def login(patience_s: float) -> AsyncIterator[None]:
+    """The talk before ticks flow; raises FeedLost when it breaks off, cannot be read, or takes too long."""
+    try:
+        async with asyncio.timeout(patience_s):
+            yield
+    except TimeoutError as error:
+        raise FeedLost("The venue did not finish the login in time.") from error
+    except ConnectionClosed as error:
+        raise FeedLost(f"The venue closed the connection during the login: {error}.") from error
+    except UnreadableFrame as error:
+        raise FeedLost(f"The venue's greeting could not be read: {error}.") from error
 
 
 async def next_frame(socket: ClientConnection) -> Frame:

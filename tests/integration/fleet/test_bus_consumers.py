@@ -117,7 +117,10 @@ async def test_slow_handling_keeps_its_claim_on_the_events(
     task = asyncio.create_task(bus.consume(stream, "durable", f"{stream}.>", handle))
     await publish(bus, f"{stream}.a")
     await until(lambda: calls == 1, "the delivery")
-    await asyncio.sleep(1.5)  # three times the ack wait
+    config = ConsumerConfig(durable_name="idle", ack_policy=AckPolicy.EXPLICIT, ack_wait=0.5)
+    idle = await bus.jetstream.pull_subscribe(f"{stream}.>", "idle", stream, config)
+    for _ in range(3):  # once, and twice more because nobody claims it
+        await idle.fetch(1, 5)
     info = await bus.jetstream.consumer_info(stream, "durable")
     assert (info.num_redelivered, info.num_ack_pending) == (0, 1)
     released.set()

@@ -103,7 +103,7 @@ async def talk_nonsense(socket: ServerConnection) -> None:
 async def fall_silent(socket: ServerConnection) -> None:
     await log_in(socket)
     socket.transport.pause_reading()
-    await asyncio.sleep(1)
+    await socket.wait_closed()
 
 
 async def test_the_opening_is_announced_before_the_first_update() -> None:

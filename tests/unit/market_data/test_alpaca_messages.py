@@ -13,10 +13,10 @@ from services.market_data.adapters.alpaca_messages import (
     SubscriptionMessage,
     SuccessMessage,
     TradeMessage,
-    UnreadableFrame,
     decode,
     encode,
 )
+from services.market_data.adapters.venue_socket import UnreadableFrame
 
 QUOTE = {
     "T": "q", "S": "AAPL", "bx": "V", "bp": 201.12, "bs": 3, "ax": "V", "ap": 201.15, "as": 1, "c": ["R"], "z": "C",
