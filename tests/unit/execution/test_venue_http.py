@@ -1,13 +1,21 @@
 """The HTTP of orders, against a server that answers byte by byte as the test says."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 import uvloop
 from builders.execution import until
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from servers import free_port
 
 from services.execution.adapters.http_connection import RECEIVED_BYTES_MOST
@@ -210,3 +218,54 @@ def test_a_header_cannot_smuggle_another_in() -> None:
     """A key with a line break in it is refused."""
     with pytest.raises(InvalidArgument, match="X-Key"):
         VenueHttp("http://venue", headers={"X-Key": "k\r\nX-Other: v"}, timeout_s=1)
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A key and a certificate for localhost, signed by itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    file = tmp_path / "localhost.pem"
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    file.write_bytes(private + signed.public_bytes(Encoding.PEM))
+    return file
+
+
+async def _over_tls(certificate: Path, host: str) -> int:
+    """Ask twice by TLS; how many connections that took."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server = Server([[OK], [OK]])
+    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=context)
+    port = listening.sockets[0].getsockname()[1]
+    async with listening, VenueHttp(f"https://{host}:{port}", headers={}, timeout_s=5) as client:
+        for _ in range(2):
+            assert (await client.request("GET", "/")).body == b"ok"
+    return server.connections
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_tls_is_spoken_to_whom_the_host_s_authorities_know(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch, new_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    """Over one connection."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        assert runner.run(_over_tls(certificate, "localhost")) == 1
+
+
+@pytest.mark.parametrize(("authority", "host"), [("", "localhost"), ("localhost.pem", "127.0.0.1")])
+async def test_a_stranger_s_certificate_or_one_for_another_host_is_unavailable(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch, authority: str, host: str
+) -> None:
+    """No order goes to it."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.with_name(authority)) if authority else "")
+    with pytest.raises(Unavailable, match="certificate"):
+        await _over_tls(certificate, host)
