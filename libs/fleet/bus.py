@@ -209,6 +209,7 @@ async def connect(
 
     async def note(error: Exception) -> None:
         nonlocal newest
+        heed_cancel()  # nats-py's own reconnecting, which would outlive the connection
         newest = str(error)
         metrics.bus_errors_total.inc()
         if isinstance(error, SlowConsumerError):

@@ -35,7 +35,10 @@ Handle = Callable[[list[Message]], Awaitable[None]]
 
 
 def heed_cancel() -> None:
-    """End a task that was canceled while nats-py flushed: nats-py swallows the cancel, and a loop would go on."""
+    """End a task that was canceled while nats-py flushed or connected: the cancel is lost there, a loop would go on.
+
+    (A connection that fails in the very moment of the cancel hides it: asyncio.wait_for of Python 3.11.)
+    """
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError

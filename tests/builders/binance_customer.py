@@ -28,11 +28,11 @@ def call(addresses: dict[str, str], verb: str, path: str, query: str = "", **hea
 
 
 def say(socket: ClientConnection, **message: object) -> Any:
-    """Send a request and wait for its answer, past everything that streams."""
+    """Send a request and wait for its answer, past everything that streams, which carries no `id`."""
     socket.send(json.dumps(message))
     while True:
         heard = json.loads(socket.recv(timeout=PATIENCE_S))
-        if "e" not in heard and "stream" not in heard and "event" not in heard:
+        if "id" in heard and "stream" not in heard and "event" not in heard:
             return heard
 
 

@@ -43,9 +43,13 @@ class FakeOrderStore:
     outages: int = 0
     written_anyway: int = 0
     down: bool = False
+    delay_s: float = 0.0
+    writing: bool = False
 
     async def append(self, append: Append) -> None:
-        await asyncio.sleep(0)
+        self.writing = True
+        await asyncio.sleep(self.delay_s)
+        self.writing = False
         self.appends.append(append)
         failing = self.down or self.outages > 0
         if not failing or self.written_anyway > 0:

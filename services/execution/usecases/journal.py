@@ -67,6 +67,7 @@ class Journal:
         self._done_groups = 0
         self._head = 0
         self._failing = False
+        self._is_writing = False
         self.on_append: Callable[[int], None] = _ignore_duration
         self.on_commit: Callable[[Sequence[Entry]], None] = _ignore_entries
         self.on_abandoned: Callable[[LiveOrder], None] = _ignore_order
@@ -150,7 +151,7 @@ class Journal:
 
     async def finish(self) -> None:
         """Write everything, timings and published marks included; for the end of the service."""
-        while self._has_work() or self._waiting:
+        while self._has_work() or self._waiting or self._is_writing:
             await self._next_commit()
 
     async def _next_commit(self) -> None:
@@ -164,6 +165,7 @@ class Journal:
     async def _commit(self, groups: list[_Group]) -> None:
         timings, self._timings = self._timings, {}
         published, self._published = self._published, None
+        self._is_writing = True
         groups = self._without_abandoned(groups)
         while not await self._attempt(append := Append(self._number(groups), published, timings)):
             groups = self._without_abandoned(groups)
@@ -172,6 +174,7 @@ class Journal:
         self._done_groups += len(groups)
         self._finish(groups)
         self.on_commit(append.entries)
+        self._is_writing = False
         self._committed.set()
 
     async def _attempt(self, append: Append) -> bool:

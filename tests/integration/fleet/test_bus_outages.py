@@ -1,15 +1,18 @@
 """NATS comes and goes; events do not."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import psutil
 import pytest
 from buses import Connected, Consumer, count, publish, publish_at_last, running
+from nats.aio.client import Client
 from servers import free_port
 from waiting import until
 
@@ -46,6 +49,27 @@ async def test_a_restarted_server_is_found_again_within_a_second(connected: Conn
     print(f"reconnected and listening after {took:.3f} s")
     assert took < 1
     assert b"lost" not in got
+
+
+async def test_a_bus_closed_during_an_outage_leaves_no_task_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reconnect that is refused in the moment of its cancel hides the cancel; it ends all the same."""
+    connecting = asyncio.Event()
+
+    async def refused_late(*_server: object) -> None:
+        connecting.set()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0.1)
+        raise ConnectionRefusedError
+
+    before = asyncio.all_tasks()
+    async with AsyncExitStack() as stack:
+        async with running(tmp_path, free_port()) as url:
+            await stack.enter_async_context(connect(url, "test", Metrics()))
+            monkeypatch.setattr(Client, "_connect_to_server", refused_late)
+        await connecting.wait()
+    await until(lambda: asyncio.all_tasks() == before, "every task to end", 2)
 
 
 async def _published(bus: Bus, got: list[bytes]) -> bool:

@@ -133,6 +133,17 @@ async def test_a_stopping_service_writes_everything_down() -> None:
     assert set(desk.store.timings) == set(orders)
 
 
+async def test_the_end_waits_for_the_commit_that_is_under_way() -> None:
+    """Even where nothing else waits: what was published must not be told again."""
+    async with a_desk() as desk:
+        await desk.sent()
+        desk.store.delay_s = 0.05
+        desk.journal.note_published(desk.store.entries[-1].log_sequence)
+        await until(lambda: desk.store.writing)
+        await desk.journal.finish()
+        assert desk.store.waiting == []
+
+
 async def test_a_stopping_service_takes_no_more_orders() -> None:
     """It says so."""
     async with a_desk() as desk:
