@@ -7,6 +7,7 @@ SECONDS ?= 30
 ONLY ?=
 JSON ?=
 MARKET ?=
+WORKERS ?= 2
 GENERATED := libs/generated
 PROTOS := $(sort $(shell find protos/neuraltrader -name '*.proto'))
 SOURCES := libs/trading libs/fleet libs/sdk-python services tests
@@ -53,9 +54,9 @@ status: setup  ## Say what runs
 logs:  ## Follow the log of a detached fleet
 	tail -n 100 -F .data/fleet.log
 
-test: setup  ## Run the tests on real servers, with coverage of all hand-written Python (≤ 15 minutes)
+test: setup  ## Run the tests on real servers, WORKERS (2) at a time, with coverage of all hand-written Python
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q -m "not slow" --durations=15
+	$(BIN)/coverage run -m pytest -q -m "not slow" -n $(WORKERS) --dist loadfile --durations=15
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --skip-covered --sort=cover | tail -n 40
 

@@ -101,7 +101,7 @@ def test_each_replacement_has_a_venue_id_of_its_own() -> None:
         "0123456789abcdef0123456789abcdef-0",
         "0123456789abcdef0123456789abcdef-x",
         "0123456789abcdef0123456789abcdef\n",
-        str(uuid.uuid4()),
+        "0fe3a239-baac-4236-84fd-104e89710a1f",
     ],
 )
 def test_a_stranger_s_order_is_not_ours(foreign: str) -> None:
