@@ -57,6 +57,10 @@ class _OrderTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OrderType.V
     """At `price` or better."""
     ORDER_TYPE_STOP: _OrderType.ValueType  # 3
     """Becomes a market order when the market touches `stop_price`."""
+    ORDER_TYPE_STOP_LIMIT: _OrderType.ValueType  # 4
+    """Becomes a limit order at `price` when the market touches `stop_price`."""
+    ORDER_TYPE_TRAILING_STOP: _OrderType.ValueType  # 5
+    """A stop that follows the market at a distance and never moves back."""
 
 class OrderType(_OrderType, metaclass=_OrderTypeEnumTypeWrapper):
     """How an order's price is found."""
@@ -69,6 +73,10 @@ ORDER_TYPE_LIMIT: OrderType.ValueType  # 2
 """At `price` or better."""
 ORDER_TYPE_STOP: OrderType.ValueType  # 3
 """Becomes a market order when the market touches `stop_price`."""
+ORDER_TYPE_STOP_LIMIT: OrderType.ValueType  # 4
+"""Becomes a limit order at `price` when the market touches `stop_price`."""
+ORDER_TYPE_TRAILING_STOP: OrderType.ValueType  # 5
+"""A stop that follows the market at a distance and never moves back."""
 Global___OrderType: _TypeAlias = OrderType  # noqa: Y015
 
 class _TimeInForce:
@@ -87,6 +95,8 @@ class _TimeInForceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TimeInFor
     """At once, and the rest is canceled."""
     TIME_IN_FORCE_FOK: _TimeInForce.ValueType  # 4
     """At once and whole, or not at all."""
+    TIME_IN_FORCE_GTD: _TimeInForce.ValueType  # 5
+    """Until `expire_time_ns`."""
 
 class TimeInForce(_TimeInForce, metaclass=_TimeInForceEnumTypeWrapper):
     """How long an order works."""
@@ -101,6 +111,8 @@ TIME_IN_FORCE_IOC: TimeInForce.ValueType  # 3
 """At once, and the rest is canceled."""
 TIME_IN_FORCE_FOK: TimeInForce.ValueType  # 4
 """At once and whole, or not at all."""
+TIME_IN_FORCE_GTD: TimeInForce.ValueType  # 5
+"""Until `expire_time_ns`."""
 Global___TimeInForce: _TypeAlias = TimeInForce  # noqa: Y015
 
 class _OrderStatus:
@@ -291,6 +303,54 @@ TRADING_STATE_HALTED: TradingState.ValueType  # 3
 """No order is taken; cancels pass."""
 Global___TradingState: _TypeAlias = TradingState  # noqa: Y015
 
+class _OrderRole:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OrderRoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OrderRole.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ORDER_ROLE_UNSPECIFIED: _OrderRole.ValueType  # 0
+    """Stands alone, or begins a bracket."""
+    ORDER_ROLE_TAKE_PROFIT: _OrderRole.ValueType  # 1
+    """Takes the profit of its parent's position."""
+    ORDER_ROLE_STOP_LOSS: _OrderRole.ValueType  # 2
+    """Stops the loss of its parent's position."""
+
+class OrderRole(_OrderRole, metaclass=_OrderRoleEnumTypeWrapper):
+    """What an order does for another one."""
+
+ORDER_ROLE_UNSPECIFIED: OrderRole.ValueType  # 0
+"""Stands alone, or begins a bracket."""
+ORDER_ROLE_TAKE_PROFIT: OrderRole.ValueType  # 1
+"""Takes the profit of its parent's position."""
+ORDER_ROLE_STOP_LOSS: OrderRole.ValueType  # 2
+"""Stops the loss of its parent's position."""
+Global___OrderRole: _TypeAlias = OrderRole  # noqa: Y015
+
+class _Liquidity:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LiquidityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Liquidity.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LIQUIDITY_UNSPECIFIED: _Liquidity.ValueType  # 0
+    """The venue does not say."""
+    LIQUIDITY_MAKER: _Liquidity.ValueType  # 1
+    """Our order rested in the book."""
+    LIQUIDITY_TAKER: _Liquidity.ValueType  # 2
+    """Our order met one that rested."""
+
+class Liquidity(_Liquidity, metaclass=_LiquidityEnumTypeWrapper):
+    """Which side of a trade we were."""
+
+LIQUIDITY_UNSPECIFIED: Liquidity.ValueType  # 0
+"""The venue does not say."""
+LIQUIDITY_MAKER: Liquidity.ValueType  # 1
+"""Our order rested in the book."""
+LIQUIDITY_TAKER: Liquidity.ValueType  # 2
+"""Our order met one that rested."""
+Global___Liquidity: _TypeAlias = Liquidity  # noqa: Y015
+
 class _Wait:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -401,6 +461,18 @@ class Order(_message.Message):
     TOTAL_LATENCY_NS_FIELD_NUMBER: _builtins.int
     VALIDATION_TIME_NS_FIELD_NUMBER: _builtins.int
     EXECUTION_TIME_NS_FIELD_NUMBER: _builtins.int
+    REDUCE_ONLY_FIELD_NUMBER: _builtins.int
+    POST_ONLY_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_NS_FIELD_NUMBER: _builtins.int
+    TRAIL_NANOS_FIELD_NUMBER: _builtins.int
+    TRAIL_BPS_FIELD_NUMBER: _builtins.int
+    PARENT_ORDER_ID_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    EXTERNAL_FIELD_NUMBER: _builtins.int
+    ARRIVAL_PRICE_NANOS_FIELD_NUMBER: _builtins.int
+    SLIPPAGE_NANOS_FIELD_NUMBER: _builtins.int
+    FEE_NANOS_FIELD_NUMBER: _builtins.int
+    REPLACEMENTS_FIELD_NUMBER: _builtins.int
     order_id: _builtins.str
     """Ours, a UUIDv7."""
     client_order_id: _builtins.str
@@ -447,6 +519,30 @@ class Order(_message.Message):
     """Validation and risk checks, ns."""
     execution_time_ns: _builtins.int
     """From handing it to the venue to the venue's answer, ns; 0 when it was not sent."""
+    reduce_only: _builtins.bool
+    """It only ever shrinks a position."""
+    post_only: _builtins.bool
+    """It only ever rests in the book."""
+    expire_time_ns: _builtins.int
+    """When a GTD order ends, ns UTC; absent otherwise."""
+    trail_nanos: _builtins.int
+    """Distance of a trailing stop as a price, in 10⁻⁹; absent when it has none."""
+    trail_bps: _builtins.int
+    """Distance of a trailing stop in hundredths of a percent of the price; absent when it has none."""
+    parent_order_id: _builtins.str
+    """Order whose position it takes the profit or stops the loss of; empty when it stands alone."""
+    role: Global___OrderRole.ValueType
+    """What it does for its parent."""
+    external: _builtins.bool
+    """Another program sent it to the venue; it was found there and adopted."""
+    arrival_price_nanos: _builtins.int
+    """Middle of the market when the order arrived, in 10⁻⁹; absent when nobody knew."""
+    slippage_nanos: _builtins.int
+    """How much worse than the arrival price it traded, per unit in 10⁻⁹; negative is better. Absent before a fill."""
+    fee_nanos: _builtins.int
+    """Fees of its trades in 10⁻⁹ of the order's currency; positive is a cost."""
+    replacements: _builtins.int
+    """How often the venue has replaced it."""
     @_builtins.property
     def denial(self) -> Global___Denial:
         """Why it was denied; absent otherwise."""
@@ -478,23 +574,55 @@ class Order(_message.Message):
         total_latency_ns: _builtins.int = ...,
         validation_time_ns: _builtins.int = ...,
         execution_time_ns: _builtins.int = ...,
+        reduce_only: _builtins.bool = ...,
+        post_only: _builtins.bool = ...,
+        expire_time_ns: _builtins.int | None = ...,
+        trail_nanos: _builtins.int | None = ...,
+        trail_bps: _builtins.int | None = ...,
+        parent_order_id: _builtins.str = ...,
+        role: Global___OrderRole.ValueType = ...,
+        external: _builtins.bool = ...,
+        arrival_price_nanos: _builtins.int | None = ...,
+        slippage_nanos: _builtins.int | None = ...,
+        fee_nanos: _builtins.int = ...,
+        replacements: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_client_timestamp_ns", b"_client_timestamp_ns", "_price_nanos", b"_price_nanos", "_stop_price_nanos", b"_stop_price_nanos", "client_timestamp_ns", b"client_timestamp_ns", "denial", b"denial", "price_nanos", b"price_nanos", "stop_price_nanos", b"stop_price_nanos"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_arrival_price_nanos", b"_arrival_price_nanos", "_client_timestamp_ns", b"_client_timestamp_ns", "_expire_time_ns", b"_expire_time_ns", "_price_nanos", b"_price_nanos", "_slippage_nanos", b"_slippage_nanos", "_stop_price_nanos", b"_stop_price_nanos", "_trail_bps", b"_trail_bps", "_trail_nanos", b"_trail_nanos", "arrival_price_nanos", b"arrival_price_nanos", "client_timestamp_ns", b"client_timestamp_ns", "denial", b"denial", "expire_time_ns", b"expire_time_ns", "price_nanos", b"price_nanos", "slippage_nanos", b"slippage_nanos", "stop_price_nanos", b"stop_price_nanos", "trail_bps", b"trail_bps", "trail_nanos", b"trail_nanos"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_client_timestamp_ns", b"_client_timestamp_ns", "_price_nanos", b"_price_nanos", "_stop_price_nanos", b"_stop_price_nanos", "account", b"account", "avg_price_nanos", b"avg_price_nanos", "client_order_id", b"client_order_id", "client_timestamp_ns", b"client_timestamp_ns", "created_time_ns", b"created_time_ns", "denial", b"denial", "execution_time_ns", b"execution_time_ns", "filled_quantity_nanos", b"filled_quantity_nanos", "order_id", b"order_id", "order_type", b"order_type", "price_nanos", b"price_nanos", "quantity_nanos", b"quantity_nanos", "reason", b"reason", "side", b"side", "status", b"status", "stop_price_nanos", b"stop_price_nanos", "symbol", b"symbol", "time_in_force", b"time_in_force", "total_latency_ns", b"total_latency_ns", "updated_time_ns", b"updated_time_ns", "validation_time_ns", b"validation_time_ns", "venue", b"venue", "venue_order_id", b"venue_order_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_arrival_price_nanos", b"_arrival_price_nanos", "_client_timestamp_ns", b"_client_timestamp_ns", "_expire_time_ns", b"_expire_time_ns", "_price_nanos", b"_price_nanos", "_slippage_nanos", b"_slippage_nanos", "_stop_price_nanos", b"_stop_price_nanos", "_trail_bps", b"_trail_bps", "_trail_nanos", b"_trail_nanos", "account", b"account", "arrival_price_nanos", b"arrival_price_nanos", "avg_price_nanos", b"avg_price_nanos", "client_order_id", b"client_order_id", "client_timestamp_ns", b"client_timestamp_ns", "created_time_ns", b"created_time_ns", "denial", b"denial", "execution_time_ns", b"execution_time_ns", "expire_time_ns", b"expire_time_ns", "external", b"external", "fee_nanos", b"fee_nanos", "filled_quantity_nanos", b"filled_quantity_nanos", "order_id", b"order_id", "order_type", b"order_type", "parent_order_id", b"parent_order_id", "post_only", b"post_only", "price_nanos", b"price_nanos", "quantity_nanos", b"quantity_nanos", "reason", b"reason", "reduce_only", b"reduce_only", "replacements", b"replacements", "role", b"role", "side", b"side", "slippage_nanos", b"slippage_nanos", "status", b"status", "stop_price_nanos", b"stop_price_nanos", "symbol", b"symbol", "time_in_force", b"time_in_force", "total_latency_ns", b"total_latency_ns", "trail_bps", b"trail_bps", "trail_nanos", b"trail_nanos", "updated_time_ns", b"updated_time_ns", "validation_time_ns", b"validation_time_ns", "venue", b"venue", "venue_order_id", b"venue_order_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__arrival_price_nanos: _TypeAlias = _typing.Literal["arrival_price_nanos"]  # noqa: Y015
+    _WhichOneofArgType__arrival_price_nanos: _TypeAlias = _typing.Literal["_arrival_price_nanos", b"_arrival_price_nanos"]  # noqa: Y015
     _WhichOneofReturnType__client_timestamp_ns: _TypeAlias = _typing.Literal["client_timestamp_ns"]  # noqa: Y015
     _WhichOneofArgType__client_timestamp_ns: _TypeAlias = _typing.Literal["_client_timestamp_ns", b"_client_timestamp_ns"]  # noqa: Y015
+    _WhichOneofReturnType__expire_time_ns: _TypeAlias = _typing.Literal["expire_time_ns"]  # noqa: Y015
+    _WhichOneofArgType__expire_time_ns: _TypeAlias = _typing.Literal["_expire_time_ns", b"_expire_time_ns"]  # noqa: Y015
     _WhichOneofReturnType__price_nanos: _TypeAlias = _typing.Literal["price_nanos"]  # noqa: Y015
     _WhichOneofArgType__price_nanos: _TypeAlias = _typing.Literal["_price_nanos", b"_price_nanos"]  # noqa: Y015
+    _WhichOneofReturnType__slippage_nanos: _TypeAlias = _typing.Literal["slippage_nanos"]  # noqa: Y015
+    _WhichOneofArgType__slippage_nanos: _TypeAlias = _typing.Literal["_slippage_nanos", b"_slippage_nanos"]  # noqa: Y015
     _WhichOneofReturnType__stop_price_nanos: _TypeAlias = _typing.Literal["stop_price_nanos"]  # noqa: Y015
     _WhichOneofArgType__stop_price_nanos: _TypeAlias = _typing.Literal["_stop_price_nanos", b"_stop_price_nanos"]  # noqa: Y015
+    _WhichOneofReturnType__trail_bps: _TypeAlias = _typing.Literal["trail_bps"]  # noqa: Y015
+    _WhichOneofArgType__trail_bps: _TypeAlias = _typing.Literal["_trail_bps", b"_trail_bps"]  # noqa: Y015
+    _WhichOneofReturnType__trail_nanos: _TypeAlias = _typing.Literal["trail_nanos"]  # noqa: Y015
+    _WhichOneofArgType__trail_nanos: _TypeAlias = _typing.Literal["_trail_nanos", b"_trail_nanos"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__arrival_price_nanos) -> _WhichOneofReturnType__arrival_price_nanos | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__client_timestamp_ns) -> _WhichOneofReturnType__client_timestamp_ns | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expire_time_ns) -> _WhichOneofReturnType__expire_time_ns | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__price_nanos) -> _WhichOneofReturnType__price_nanos | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__slippage_nanos) -> _WhichOneofReturnType__slippage_nanos | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__stop_price_nanos) -> _WhichOneofReturnType__stop_price_nanos | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__trail_bps) -> _WhichOneofReturnType__trail_bps | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__trail_nanos) -> _WhichOneofReturnType__trail_nanos | None: ...
 
 Global___Order: _TypeAlias = Order  # noqa: Y015
 
@@ -516,6 +644,8 @@ class Fill(_message.Message):
     CURRENCY_FIELD_NUMBER: _builtins.int
     EVENT_TIME_NS_FIELD_NUMBER: _builtins.int
     LOG_SEQUENCE_FIELD_NUMBER: _builtins.int
+    MID_NANOS_FIELD_NUMBER: _builtins.int
+    LIQUIDITY_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """The event that carries it; unique, the key of exactly-once."""
     order_id: _builtins.str
@@ -540,6 +670,10 @@ class Fill(_message.Message):
     """The venue's time, ns UTC."""
     log_sequence: _builtins.int
     """Position in the log of all events of this execution service."""
+    mid_nanos: _builtins.int
+    """Middle of the market when we learnt of the trade, in 10⁻⁹; absent when nobody knew."""
+    liquidity: Global___Liquidity.ValueType
+    """Which side of the trade we were."""
     def __init__(
         self,
         *,
@@ -555,12 +689,16 @@ class Fill(_message.Message):
         currency: _builtins.str = ...,
         event_time_ns: _builtins.int = ...,
         log_sequence: _builtins.int = ...,
+        mid_nanos: _builtins.int | None = ...,
+        liquidity: Global___Liquidity.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_mid_nanos", b"_mid_nanos", "mid_nanos", b"mid_nanos"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "currency", b"currency", "event_id", b"event_id", "event_time_ns", b"event_time_ns", "execution_id", b"execution_id", "fee_nanos", b"fee_nanos", "log_sequence", b"log_sequence", "order_id", b"order_id", "price_nanos", b"price_nanos", "quantity_nanos", b"quantity_nanos", "side", b"side", "symbol", b"symbol"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_mid_nanos", b"_mid_nanos", "account", b"account", "currency", b"currency", "event_id", b"event_id", "event_time_ns", b"event_time_ns", "execution_id", b"execution_id", "fee_nanos", b"fee_nanos", "liquidity", b"liquidity", "log_sequence", b"log_sequence", "mid_nanos", b"mid_nanos", "order_id", b"order_id", "price_nanos", b"price_nanos", "quantity_nanos", b"quantity_nanos", "side", b"side", "symbol", b"symbol"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__mid_nanos: _TypeAlias = _typing.Literal["mid_nanos"]  # noqa: Y015
+    _WhichOneofArgType__mid_nanos: _TypeAlias = _typing.Literal["_mid_nanos", b"_mid_nanos"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mid_nanos) -> _WhichOneofReturnType__mid_nanos | None: ...
 
 Global___Fill: _TypeAlias = Fill  # noqa: Y015
 
@@ -659,6 +797,10 @@ class RiskLimits(_message.Message):
     MAX_SUBMITS_PER_SECOND_FIELD_NUMBER: _builtins.int
     MAX_DAILY_LOSS_NANOS_FIELD_NUMBER: _builtins.int
     UPDATED_TIME_NS_FIELD_NUMBER: _builtins.int
+    MIN_ORDER_NOTIONAL_NANOS_FIELD_NUMBER: _builtins.int
+    MAX_MODIFIES_PER_SECOND_FIELD_NUMBER: _builtins.int
+    DUPLICATE_WINDOW_NS_FIELD_NUMBER: _builtins.int
+    REFUSE_SELF_TRADES_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """Account they hold for."""
     max_order_notional_nanos: _builtins.int
@@ -678,9 +820,17 @@ class RiskLimits(_message.Message):
     max_submits_per_second: _builtins.int
     """Most submits in a second."""
     max_daily_loss_nanos: _builtins.int
-    """Loss of a day at which trading halts, in 10⁻⁹ of the account's currency."""
+    """Loss of a day at which trading halts and working orders are canceled, in 10⁻⁹ of the account's currency."""
     updated_time_ns: _builtins.int
     """When they were set, ns UTC."""
+    min_order_notional_nanos: _builtins.int
+    """Smallest notional of one order, in 10⁻⁹ of the account's currency."""
+    max_modifies_per_second: _builtins.int
+    """Most changes of working orders in a second."""
+    duplicate_window_ns: _builtins.int
+    """A second order with the same symbol, side, type, prices and quantity within this time is a duplicate, in ns."""
+    refuse_self_trades: _builtins.bool
+    """Orders that would trade with a working order of the same account are refused."""
     def __init__(
         self,
         *,
@@ -695,15 +845,23 @@ class RiskLimits(_message.Message):
         max_submits_per_second: _builtins.int | None = ...,
         max_daily_loss_nanos: _builtins.int | None = ...,
         updated_time_ns: _builtins.int = ...,
+        min_order_notional_nanos: _builtins.int | None = ...,
+        max_modifies_per_second: _builtins.int | None = ...,
+        duplicate_window_ns: _builtins.int | None = ...,
+        refuse_self_trades: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_daily_loss_nanos", b"_max_daily_loss_nanos", "_max_gross_exposure_nanos", b"_max_gross_exposure_nanos", "_max_net_exposure_nanos", b"_max_net_exposure_nanos", "_max_open_orders", b"_max_open_orders", "_max_order_notional_nanos", b"_max_order_notional_nanos", "_max_position_nanos", b"_max_position_nanos", "_max_quote_age_ns", b"_max_quote_age_ns", "_max_submits_per_second", b"_max_submits_per_second", "_price_collar", b"_price_collar", "max_daily_loss_nanos", b"max_daily_loss_nanos", "max_gross_exposure_nanos", b"max_gross_exposure_nanos", "max_net_exposure_nanos", b"max_net_exposure_nanos", "max_open_orders", b"max_open_orders", "max_order_notional_nanos", b"max_order_notional_nanos", "max_position_nanos", b"max_position_nanos", "max_quote_age_ns", b"max_quote_age_ns", "max_submits_per_second", b"max_submits_per_second", "price_collar", b"price_collar"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_duplicate_window_ns", b"_duplicate_window_ns", "_max_daily_loss_nanos", b"_max_daily_loss_nanos", "_max_gross_exposure_nanos", b"_max_gross_exposure_nanos", "_max_modifies_per_second", b"_max_modifies_per_second", "_max_net_exposure_nanos", b"_max_net_exposure_nanos", "_max_open_orders", b"_max_open_orders", "_max_order_notional_nanos", b"_max_order_notional_nanos", "_max_position_nanos", b"_max_position_nanos", "_max_quote_age_ns", b"_max_quote_age_ns", "_max_submits_per_second", b"_max_submits_per_second", "_min_order_notional_nanos", b"_min_order_notional_nanos", "_price_collar", b"_price_collar", "_refuse_self_trades", b"_refuse_self_trades", "duplicate_window_ns", b"duplicate_window_ns", "max_daily_loss_nanos", b"max_daily_loss_nanos", "max_gross_exposure_nanos", b"max_gross_exposure_nanos", "max_modifies_per_second", b"max_modifies_per_second", "max_net_exposure_nanos", b"max_net_exposure_nanos", "max_open_orders", b"max_open_orders", "max_order_notional_nanos", b"max_order_notional_nanos", "max_position_nanos", b"max_position_nanos", "max_quote_age_ns", b"max_quote_age_ns", "max_submits_per_second", b"max_submits_per_second", "min_order_notional_nanos", b"min_order_notional_nanos", "price_collar", b"price_collar", "refuse_self_trades", b"refuse_self_trades"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_daily_loss_nanos", b"_max_daily_loss_nanos", "_max_gross_exposure_nanos", b"_max_gross_exposure_nanos", "_max_net_exposure_nanos", b"_max_net_exposure_nanos", "_max_open_orders", b"_max_open_orders", "_max_order_notional_nanos", b"_max_order_notional_nanos", "_max_position_nanos", b"_max_position_nanos", "_max_quote_age_ns", b"_max_quote_age_ns", "_max_submits_per_second", b"_max_submits_per_second", "_price_collar", b"_price_collar", "account", b"account", "max_daily_loss_nanos", b"max_daily_loss_nanos", "max_gross_exposure_nanos", b"max_gross_exposure_nanos", "max_net_exposure_nanos", b"max_net_exposure_nanos", "max_open_orders", b"max_open_orders", "max_order_notional_nanos", b"max_order_notional_nanos", "max_position_nanos", b"max_position_nanos", "max_quote_age_ns", b"max_quote_age_ns", "max_submits_per_second", b"max_submits_per_second", "price_collar", b"price_collar", "updated_time_ns", b"updated_time_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duplicate_window_ns", b"_duplicate_window_ns", "_max_daily_loss_nanos", b"_max_daily_loss_nanos", "_max_gross_exposure_nanos", b"_max_gross_exposure_nanos", "_max_modifies_per_second", b"_max_modifies_per_second", "_max_net_exposure_nanos", b"_max_net_exposure_nanos", "_max_open_orders", b"_max_open_orders", "_max_order_notional_nanos", b"_max_order_notional_nanos", "_max_position_nanos", b"_max_position_nanos", "_max_quote_age_ns", b"_max_quote_age_ns", "_max_submits_per_second", b"_max_submits_per_second", "_min_order_notional_nanos", b"_min_order_notional_nanos", "_price_collar", b"_price_collar", "_refuse_self_trades", b"_refuse_self_trades", "account", b"account", "duplicate_window_ns", b"duplicate_window_ns", "max_daily_loss_nanos", b"max_daily_loss_nanos", "max_gross_exposure_nanos", b"max_gross_exposure_nanos", "max_modifies_per_second", b"max_modifies_per_second", "max_net_exposure_nanos", b"max_net_exposure_nanos", "max_open_orders", b"max_open_orders", "max_order_notional_nanos", b"max_order_notional_nanos", "max_position_nanos", b"max_position_nanos", "max_quote_age_ns", b"max_quote_age_ns", "max_submits_per_second", b"max_submits_per_second", "min_order_notional_nanos", b"min_order_notional_nanos", "price_collar", b"price_collar", "refuse_self_trades", b"refuse_self_trades", "updated_time_ns", b"updated_time_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__duplicate_window_ns: _TypeAlias = _typing.Literal["duplicate_window_ns"]  # noqa: Y015
+    _WhichOneofArgType__duplicate_window_ns: _TypeAlias = _typing.Literal["_duplicate_window_ns", b"_duplicate_window_ns"]  # noqa: Y015
     _WhichOneofReturnType__max_daily_loss_nanos: _TypeAlias = _typing.Literal["max_daily_loss_nanos"]  # noqa: Y015
     _WhichOneofArgType__max_daily_loss_nanos: _TypeAlias = _typing.Literal["_max_daily_loss_nanos", b"_max_daily_loss_nanos"]  # noqa: Y015
     _WhichOneofReturnType__max_gross_exposure_nanos: _TypeAlias = _typing.Literal["max_gross_exposure_nanos"]  # noqa: Y015
     _WhichOneofArgType__max_gross_exposure_nanos: _TypeAlias = _typing.Literal["_max_gross_exposure_nanos", b"_max_gross_exposure_nanos"]  # noqa: Y015
+    _WhichOneofReturnType__max_modifies_per_second: _TypeAlias = _typing.Literal["max_modifies_per_second"]  # noqa: Y015
+    _WhichOneofArgType__max_modifies_per_second: _TypeAlias = _typing.Literal["_max_modifies_per_second", b"_max_modifies_per_second"]  # noqa: Y015
     _WhichOneofReturnType__max_net_exposure_nanos: _TypeAlias = _typing.Literal["max_net_exposure_nanos"]  # noqa: Y015
     _WhichOneofArgType__max_net_exposure_nanos: _TypeAlias = _typing.Literal["_max_net_exposure_nanos", b"_max_net_exposure_nanos"]  # noqa: Y015
     _WhichOneofReturnType__max_open_orders: _TypeAlias = _typing.Literal["max_open_orders"]  # noqa: Y015
@@ -716,12 +874,20 @@ class RiskLimits(_message.Message):
     _WhichOneofArgType__max_quote_age_ns: _TypeAlias = _typing.Literal["_max_quote_age_ns", b"_max_quote_age_ns"]  # noqa: Y015
     _WhichOneofReturnType__max_submits_per_second: _TypeAlias = _typing.Literal["max_submits_per_second"]  # noqa: Y015
     _WhichOneofArgType__max_submits_per_second: _TypeAlias = _typing.Literal["_max_submits_per_second", b"_max_submits_per_second"]  # noqa: Y015
+    _WhichOneofReturnType__min_order_notional_nanos: _TypeAlias = _typing.Literal["min_order_notional_nanos"]  # noqa: Y015
+    _WhichOneofArgType__min_order_notional_nanos: _TypeAlias = _typing.Literal["_min_order_notional_nanos", b"_min_order_notional_nanos"]  # noqa: Y015
     _WhichOneofReturnType__price_collar: _TypeAlias = _typing.Literal["price_collar"]  # noqa: Y015
     _WhichOneofArgType__price_collar: _TypeAlias = _typing.Literal["_price_collar", b"_price_collar"]  # noqa: Y015
+    _WhichOneofReturnType__refuse_self_trades: _TypeAlias = _typing.Literal["refuse_self_trades"]  # noqa: Y015
+    _WhichOneofArgType__refuse_self_trades: _TypeAlias = _typing.Literal["_refuse_self_trades", b"_refuse_self_trades"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__duplicate_window_ns) -> _WhichOneofReturnType__duplicate_window_ns | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_daily_loss_nanos) -> _WhichOneofReturnType__max_daily_loss_nanos | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_gross_exposure_nanos) -> _WhichOneofReturnType__max_gross_exposure_nanos | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_modifies_per_second) -> _WhichOneofReturnType__max_modifies_per_second | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_net_exposure_nanos) -> _WhichOneofReturnType__max_net_exposure_nanos | None: ...
     @_typing.overload
@@ -735,9 +901,189 @@ class RiskLimits(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_submits_per_second) -> _WhichOneofReturnType__max_submits_per_second | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_order_notional_nanos) -> _WhichOneofReturnType__min_order_notional_nanos | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__price_collar) -> _WhichOneofReturnType__price_collar | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__refuse_self_trades) -> _WhichOneofReturnType__refuse_self_trades | None: ...
 
 Global___RiskLimits: _TypeAlias = RiskLimits  # noqa: Y015
+
+@_typing.final
+class AuditEntry(_message.Message):
+    """One change that somebody made to what an account may do."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    TIME_NS_FIELD_NUMBER: _builtins.int
+    id: _builtins.int
+    """Position in the trail, from 1."""
+    subject: _builtins.str
+    """What was changed: trading_state, risk_limits or signal_trading."""
+    account: _builtins.str
+    """Account it holds for."""
+    value: _builtins.str
+    """The new value, as JSON."""
+    actor: _builtins.str
+    """Who changed it."""
+    reason: _builtins.str
+    """Why; empty when nobody said."""
+    time_ns: _builtins.int
+    """When, ns UTC."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.int = ...,
+        subject: _builtins.str = ...,
+        account: _builtins.str = ...,
+        value: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        time_ns: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "actor", b"actor", "id", b"id", "reason", b"reason", "subject", b"subject", "time_ns", b"time_ns", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AuditEntry: _TypeAlias = AuditEntry  # noqa: Y015
+
+@_typing.final
+class StatementPosition(_message.Message):
+    """One position as an execution statement shows it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYMBOL_FIELD_NUMBER: _builtins.int
+    QUANTITY_NANOS_FIELD_NUMBER: _builtins.int
+    AVG_PRICE_NANOS_FIELD_NUMBER: _builtins.int
+    symbol: _builtins.str
+    """Canonical symbol."""
+    quantity_nanos: _builtins.int
+    """Signed quantity in 10⁻⁹ units."""
+    avg_price_nanos: _builtins.int
+    """Average cost of one unit in 10⁻⁹."""
+    def __init__(
+        self,
+        *,
+        symbol: _builtins.str = ...,
+        quantity_nanos: _builtins.int = ...,
+        avg_price_nanos: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["avg_price_nanos", b"avg_price_nanos", "quantity_nanos", b"quantity_nanos", "symbol", b"symbol"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StatementPosition: _TypeAlias = StatementPosition  # noqa: Y015
+
+@_typing.final
+class Statement(_message.Message):
+    """What an account traded on one UTC day, and what it held and owned at its end."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    VENUE_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    DAY_FIELD_NUMBER: _builtins.int
+    OPENING_CASH_NANOS_FIELD_NUMBER: _builtins.int
+    CLOSING_CASH_NANOS_FIELD_NUMBER: _builtins.int
+    REALIZED_NANOS_FIELD_NUMBER: _builtins.int
+    FEES_NANOS_FIELD_NUMBER: _builtins.int
+    FILLS_FIELD_NUMBER: _builtins.int
+    POSITIONS_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """Account."""
+    venue: _builtins.str
+    """Venue that holds it."""
+    currency: _builtins.str
+    """Its currency."""
+    day: _builtins.str
+    """The UTC day, YYYY-MM-DD."""
+    opening_cash_nanos: _builtins.int
+    """Cash at the day's beginning, in 10⁻⁹ of the currency."""
+    closing_cash_nanos: _builtins.int
+    """Cash at the day's end, or now, in 10⁻⁹ of the currency."""
+    realized_nanos: _builtins.int
+    """Profit realised on the day, fees included, in 10⁻⁹ of the currency."""
+    fees_nanos: _builtins.int
+    """Fees of the day in 10⁻⁹ of the currency."""
+    @_builtins.property
+    def fills(self) -> _containers.RepeatedCompositeFieldContainer[Global___Fill]:
+        """Its trades, in the order of the log."""
+
+    @_builtins.property
+    def positions(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatementPosition]:
+        """What it held at the day's end, sorted by symbol; flat positions are left out."""
+
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        venue: _builtins.str = ...,
+        currency: _builtins.str = ...,
+        day: _builtins.str = ...,
+        opening_cash_nanos: _builtins.int = ...,
+        closing_cash_nanos: _builtins.int = ...,
+        realized_nanos: _builtins.int = ...,
+        fees_nanos: _builtins.int = ...,
+        fills: _abc.Iterable[Global___Fill] | None = ...,
+        positions: _abc.Iterable[Global___StatementPosition] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "closing_cash_nanos", b"closing_cash_nanos", "currency", b"currency", "day", b"day", "fees_nanos", b"fees_nanos", "fills", b"fills", "opening_cash_nanos", b"opening_cash_nanos", "positions", b"positions", "realized_nanos", b"realized_nanos", "venue", b"venue"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Statement: _TypeAlias = Statement  # noqa: Y015
+
+@_typing.final
+class VenueDifference(_message.Message):
+    """One thing that we and the venue were compared in."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    OURS_FIELD_NUMBER: _builtins.int
+    VENUE_FIELD_NUMBER: _builtins.int
+    AGREES_FIELD_NUMBER: _builtins.int
+    subject: _builtins.str
+    """What was compared: order, position or cash."""
+    name: _builtins.str
+    """Our order id, the canonical symbol or the currency."""
+    ours: _builtins.str
+    """What we say."""
+    venue: _builtins.str
+    """What the venue says; empty when it knows nothing of it."""
+    agrees: _builtins.bool
+    """They agree."""
+    def __init__(
+        self,
+        *,
+        subject: _builtins.str = ...,
+        name: _builtins.str = ...,
+        ours: _builtins.str = ...,
+        venue: _builtins.str = ...,
+        agrees: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agrees", b"agrees", "name", b"name", "ours", b"ours", "subject", b"subject", "venue", b"venue"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VenueDifference: _TypeAlias = VenueDifference  # noqa: Y015
 
 @_typing.final
 class SignalTrading(_message.Message):

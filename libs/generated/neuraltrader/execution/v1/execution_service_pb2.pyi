@@ -38,6 +38,13 @@ class SubmitOrderRequest(_message.Message):
     CLIENT_TIMESTAMP_NS_FIELD_NUMBER: _builtins.int
     WAIT_FIELD_NUMBER: _builtins.int
     WAIT_MS_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_NS_FIELD_NUMBER: _builtins.int
+    TRAIL_NANOS_FIELD_NUMBER: _builtins.int
+    TRAIL_BPS_FIELD_NUMBER: _builtins.int
+    REDUCE_ONLY_FIELD_NUMBER: _builtins.int
+    POST_ONLY_FIELD_NUMBER: _builtins.int
+    TAKE_PROFIT_NANOS_FIELD_NUMBER: _builtins.int
+    STOP_LOSS_NANOS_FIELD_NUMBER: _builtins.int
     symbol: _builtins.str
     """Any spelling of the symbol."""
     side: _execution_pb2.Side.ValueType
@@ -49,7 +56,7 @@ class SubmitOrderRequest(_message.Message):
     price_nanos: _builtins.int
     """Limit price in 10⁻⁹; a STOP may carry its trigger here instead of in `stop_price_nanos`."""
     stop_price_nanos: _builtins.int
-    """Trigger of a STOP in 10⁻⁹."""
+    """Trigger of a STOP or STOP_LIMIT in 10⁻⁹."""
     time_in_force: _execution_pb2.TimeInForce.ValueType
     """How long it works; unspecified means DAY."""
     account: _builtins.str
@@ -62,6 +69,20 @@ class SubmitOrderRequest(_message.Message):
     """What to wait for; unspecified means TERMINAL for MARKET and ACCEPTED otherwise."""
     wait_ms: _builtins.int
     """Longest wait in milliseconds; 0 means 2,000, at most 10,000. At its end the order is answered as it is."""
+    expire_time_ns: _builtins.int
+    """When a GTD order ends, ns UTC."""
+    trail_nanos: _builtins.int
+    """Distance of a TRAILING_STOP as a price, in 10⁻⁹; or give `trail_bps`."""
+    trail_bps: _builtins.int
+    """Distance of a TRAILING_STOP in hundredths of a percent of the price; or give `trail_nanos`."""
+    reduce_only: _builtins.bool
+    """It only ever shrinks a position; denied when it could do more."""
+    post_only: _builtins.bool
+    """LIMIT only: it only ever rests in the book; denied or rejected when it would trade at once."""
+    take_profit_nanos: _builtins.int
+    """Bracket: limit price in 10⁻⁹ at which the entry's position is closed with a profit."""
+    stop_loss_nanos: _builtins.int
+    """Bracket: stop price in 10⁻⁹ at which the entry's position is closed with a loss."""
     def __init__(
         self,
         *,
@@ -77,23 +98,50 @@ class SubmitOrderRequest(_message.Message):
         client_timestamp_ns: _builtins.int | None = ...,
         wait: _execution_pb2.Wait.ValueType = ...,
         wait_ms: _builtins.int = ...,
+        expire_time_ns: _builtins.int | None = ...,
+        trail_nanos: _builtins.int | None = ...,
+        trail_bps: _builtins.int | None = ...,
+        reduce_only: _builtins.bool = ...,
+        post_only: _builtins.bool = ...,
+        take_profit_nanos: _builtins.int | None = ...,
+        stop_loss_nanos: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_client_timestamp_ns", b"_client_timestamp_ns", "_price_nanos", b"_price_nanos", "_stop_price_nanos", b"_stop_price_nanos", "client_timestamp_ns", b"client_timestamp_ns", "price_nanos", b"price_nanos", "stop_price_nanos", b"stop_price_nanos"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_client_timestamp_ns", b"_client_timestamp_ns", "_expire_time_ns", b"_expire_time_ns", "_price_nanos", b"_price_nanos", "_stop_loss_nanos", b"_stop_loss_nanos", "_stop_price_nanos", b"_stop_price_nanos", "_take_profit_nanos", b"_take_profit_nanos", "_trail_bps", b"_trail_bps", "_trail_nanos", b"_trail_nanos", "client_timestamp_ns", b"client_timestamp_ns", "expire_time_ns", b"expire_time_ns", "price_nanos", b"price_nanos", "stop_loss_nanos", b"stop_loss_nanos", "stop_price_nanos", b"stop_price_nanos", "take_profit_nanos", b"take_profit_nanos", "trail_bps", b"trail_bps", "trail_nanos", b"trail_nanos"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_client_timestamp_ns", b"_client_timestamp_ns", "_price_nanos", b"_price_nanos", "_stop_price_nanos", b"_stop_price_nanos", "account", b"account", "client_order_id", b"client_order_id", "client_timestamp_ns", b"client_timestamp_ns", "order_type", b"order_type", "price_nanos", b"price_nanos", "quantity_nanos", b"quantity_nanos", "side", b"side", "stop_price_nanos", b"stop_price_nanos", "symbol", b"symbol", "time_in_force", b"time_in_force", "wait", b"wait", "wait_ms", b"wait_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_client_timestamp_ns", b"_client_timestamp_ns", "_expire_time_ns", b"_expire_time_ns", "_price_nanos", b"_price_nanos", "_stop_loss_nanos", b"_stop_loss_nanos", "_stop_price_nanos", b"_stop_price_nanos", "_take_profit_nanos", b"_take_profit_nanos", "_trail_bps", b"_trail_bps", "_trail_nanos", b"_trail_nanos", "account", b"account", "client_order_id", b"client_order_id", "client_timestamp_ns", b"client_timestamp_ns", "expire_time_ns", b"expire_time_ns", "order_type", b"order_type", "post_only", b"post_only", "price_nanos", b"price_nanos", "quantity_nanos", b"quantity_nanos", "reduce_only", b"reduce_only", "side", b"side", "stop_loss_nanos", b"stop_loss_nanos", "stop_price_nanos", b"stop_price_nanos", "symbol", b"symbol", "take_profit_nanos", b"take_profit_nanos", "time_in_force", b"time_in_force", "trail_bps", b"trail_bps", "trail_nanos", b"trail_nanos", "wait", b"wait", "wait_ms", b"wait_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__client_timestamp_ns: _TypeAlias = _typing.Literal["client_timestamp_ns"]  # noqa: Y015
     _WhichOneofArgType__client_timestamp_ns: _TypeAlias = _typing.Literal["_client_timestamp_ns", b"_client_timestamp_ns"]  # noqa: Y015
+    _WhichOneofReturnType__expire_time_ns: _TypeAlias = _typing.Literal["expire_time_ns"]  # noqa: Y015
+    _WhichOneofArgType__expire_time_ns: _TypeAlias = _typing.Literal["_expire_time_ns", b"_expire_time_ns"]  # noqa: Y015
     _WhichOneofReturnType__price_nanos: _TypeAlias = _typing.Literal["price_nanos"]  # noqa: Y015
     _WhichOneofArgType__price_nanos: _TypeAlias = _typing.Literal["_price_nanos", b"_price_nanos"]  # noqa: Y015
+    _WhichOneofReturnType__stop_loss_nanos: _TypeAlias = _typing.Literal["stop_loss_nanos"]  # noqa: Y015
+    _WhichOneofArgType__stop_loss_nanos: _TypeAlias = _typing.Literal["_stop_loss_nanos", b"_stop_loss_nanos"]  # noqa: Y015
     _WhichOneofReturnType__stop_price_nanos: _TypeAlias = _typing.Literal["stop_price_nanos"]  # noqa: Y015
     _WhichOneofArgType__stop_price_nanos: _TypeAlias = _typing.Literal["_stop_price_nanos", b"_stop_price_nanos"]  # noqa: Y015
+    _WhichOneofReturnType__take_profit_nanos: _TypeAlias = _typing.Literal["take_profit_nanos"]  # noqa: Y015
+    _WhichOneofArgType__take_profit_nanos: _TypeAlias = _typing.Literal["_take_profit_nanos", b"_take_profit_nanos"]  # noqa: Y015
+    _WhichOneofReturnType__trail_bps: _TypeAlias = _typing.Literal["trail_bps"]  # noqa: Y015
+    _WhichOneofArgType__trail_bps: _TypeAlias = _typing.Literal["_trail_bps", b"_trail_bps"]  # noqa: Y015
+    _WhichOneofReturnType__trail_nanos: _TypeAlias = _typing.Literal["trail_nanos"]  # noqa: Y015
+    _WhichOneofArgType__trail_nanos: _TypeAlias = _typing.Literal["_trail_nanos", b"_trail_nanos"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__client_timestamp_ns) -> _WhichOneofReturnType__client_timestamp_ns | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__expire_time_ns) -> _WhichOneofReturnType__expire_time_ns | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__price_nanos) -> _WhichOneofReturnType__price_nanos | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__stop_loss_nanos) -> _WhichOneofReturnType__stop_loss_nanos | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__stop_price_nanos) -> _WhichOneofReturnType__stop_price_nanos | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__take_profit_nanos) -> _WhichOneofReturnType__take_profit_nanos | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__trail_bps) -> _WhichOneofReturnType__trail_bps | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__trail_nanos) -> _WhichOneofReturnType__trail_nanos | None: ...
 
 Global___SubmitOrderRequest: _TypeAlias = SubmitOrderRequest  # noqa: Y015
 
@@ -126,6 +174,123 @@ class SubmitOrderResponse(_message.Message):
 Global___SubmitOrderResponse: _TypeAlias = SubmitOrderResponse  # noqa: Y015
 
 @_typing.final
+class ModifyOrderRequest(_message.Message):
+    """Changes a working order; what is absent stays as it is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    QUANTITY_NANOS_FIELD_NUMBER: _builtins.int
+    PRICE_NANOS_FIELD_NUMBER: _builtins.int
+    STOP_PRICE_NANOS_FIELD_NUMBER: _builtins.int
+    order_id: _builtins.str
+    """Our order id."""
+    quantity_nanos: _builtins.int
+    """New quantity, fills included, in 10⁻⁹ units."""
+    price_nanos: _builtins.int
+    """New limit price in 10⁻⁹."""
+    stop_price_nanos: _builtins.int
+    """New stop price in 10⁻⁹."""
+    def __init__(
+        self,
+        *,
+        order_id: _builtins.str = ...,
+        quantity_nanos: _builtins.int | None = ...,
+        price_nanos: _builtins.int | None = ...,
+        stop_price_nanos: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_price_nanos", b"_price_nanos", "_quantity_nanos", b"_quantity_nanos", "_stop_price_nanos", b"_stop_price_nanos", "price_nanos", b"price_nanos", "quantity_nanos", b"quantity_nanos", "stop_price_nanos", b"stop_price_nanos"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_price_nanos", b"_price_nanos", "_quantity_nanos", b"_quantity_nanos", "_stop_price_nanos", b"_stop_price_nanos", "order_id", b"order_id", "price_nanos", b"price_nanos", "quantity_nanos", b"quantity_nanos", "stop_price_nanos", b"stop_price_nanos"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__price_nanos: _TypeAlias = _typing.Literal["price_nanos"]  # noqa: Y015
+    _WhichOneofArgType__price_nanos: _TypeAlias = _typing.Literal["_price_nanos", b"_price_nanos"]  # noqa: Y015
+    _WhichOneofReturnType__quantity_nanos: _TypeAlias = _typing.Literal["quantity_nanos"]  # noqa: Y015
+    _WhichOneofArgType__quantity_nanos: _TypeAlias = _typing.Literal["_quantity_nanos", b"_quantity_nanos"]  # noqa: Y015
+    _WhichOneofReturnType__stop_price_nanos: _TypeAlias = _typing.Literal["stop_price_nanos"]  # noqa: Y015
+    _WhichOneofArgType__stop_price_nanos: _TypeAlias = _typing.Literal["_stop_price_nanos", b"_stop_price_nanos"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__price_nanos) -> _WhichOneofReturnType__price_nanos | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__quantity_nanos) -> _WhichOneofReturnType__quantity_nanos | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__stop_price_nanos) -> _WhichOneofReturnType__stop_price_nanos | None: ...
+
+Global___ModifyOrderRequest: _TypeAlias = ModifyOrderRequest  # noqa: Y015
+
+@_typing.final
+class ModifyOrderResponse(_message.Message):
+    """The order after the venue answered the change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def order(self) -> _execution_pb2.Order:
+        """As it is now."""
+
+    def __init__(
+        self,
+        *,
+        order: _execution_pb2.Order | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModifyOrderResponse: _TypeAlias = ModifyOrderResponse  # noqa: Y015
+
+@_typing.final
+class CancelOrdersRequest(_message.Message):
+    """Asks for many cancels."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    SYMBOL_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """Account; empty means all."""
+    symbol: _builtins.str
+    """Any spelling; empty means all."""
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        symbol: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "symbol", b"symbol"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelOrdersRequest: _TypeAlias = CancelOrdersRequest  # noqa: Y015
+
+@_typing.final
+class CancelOrdersResponse(_message.Message):
+    """The cancels are under way."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CANCELS_REQUESTED_FIELD_NUMBER: _builtins.int
+    cancels_requested: _builtins.int
+    """Orders whose cancel was asked for."""
+    def __init__(
+        self,
+        *,
+        cancels_requested: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancels_requested", b"cancels_requested"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelOrdersResponse: _TypeAlias = CancelOrdersResponse  # noqa: Y015
+
+@_typing.final
 class StreamOrdersRequest(_message.Message):
     """One command on the stream."""
 
@@ -134,6 +299,7 @@ class StreamOrdersRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     SUBMIT_FIELD_NUMBER: _builtins.int
     CANCEL_FIELD_NUMBER: _builtins.int
+    MODIFY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.int
     """Names the command; the answer carries it."""
     @_builtins.property
@@ -144,18 +310,23 @@ class StreamOrdersRequest(_message.Message):
     def cancel(self) -> Global___CancelOrderRequest:
         """Cancel an order."""
 
+    @_builtins.property
+    def modify(self) -> Global___ModifyOrderRequest:
+        """Change an order."""
+
     def __init__(
         self,
         *,
         request_id: _builtins.int = ...,
         submit: Global___SubmitOrderRequest | None = ...,
         cancel: Global___CancelOrderRequest | None = ...,
+        modify: Global___ModifyOrderRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "command", b"command", "submit", b"submit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "command", b"command", "modify", b"modify", "submit", b"submit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "command", b"command", "request_id", b"request_id", "submit", b"submit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "command", b"command", "modify", b"modify", "request_id", b"request_id", "submit", b"submit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["submit", "cancel"]  # noqa: Y015
+    _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["submit", "cancel", "modify"]  # noqa: Y015
     _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_command) -> _WhichOneofReturnType_command | None: ...
 
@@ -191,12 +362,15 @@ class StreamError(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
+    RETRY_AFTER_MS_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """gRPC code name, such as NOT_FOUND."""
     reason: _builtins.str
     """Stable reason, such as UNKNOWN_SYMBOL."""
     message: _builtins.str
     """For a reader."""
+    retry_after_ms: _builtins.int
+    """How long to wait before another try, in milliseconds; absent when trying again will not help."""
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """The facts behind it."""
@@ -208,12 +382,15 @@ class StreamError(_message.Message):
         reason: _builtins.str = ...,
         message: _builtins.str = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        retry_after_ms: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_retry_after_ms", b"_retry_after_ms", "retry_after_ms", b"retry_after_ms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "message", b"message", "metadata", b"metadata", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_retry_after_ms", b"_retry_after_ms", "code", b"code", "message", b"message", "metadata", b"metadata", "reason", b"reason", "retry_after_ms", b"retry_after_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__retry_after_ms: _TypeAlias = _typing.Literal["retry_after_ms"]  # noqa: Y015
+    _WhichOneofArgType__retry_after_ms: _TypeAlias = _typing.Literal["_retry_after_ms", b"_retry_after_ms"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__retry_after_ms) -> _WhichOneofReturnType__retry_after_ms | None: ...
 
 Global___StreamError: _TypeAlias = StreamError  # noqa: Y015
 
@@ -227,6 +404,7 @@ class StreamOrdersResponse(_message.Message):
     SUBMITTED_FIELD_NUMBER: _builtins.int
     CANCELED_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
+    MODIFIED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.int
     """Which command."""
     @_builtins.property
@@ -241,6 +419,10 @@ class StreamOrdersResponse(_message.Message):
     def error(self) -> Global___StreamError:
         """What went wrong."""
 
+    @_builtins.property
+    def modified(self) -> Global___ModifyOrderResponse:
+        """Answer to a change."""
+
     def __init__(
         self,
         *,
@@ -248,12 +430,13 @@ class StreamOrdersResponse(_message.Message):
         submitted: Global___SubmitOrderResponse | None = ...,
         canceled: Global___CancelOrderResponse | None = ...,
         error: Global___StreamError | None = ...,
+        modified: Global___ModifyOrderResponse | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["canceled", b"canceled", "error", b"error", "result", b"result", "submitted", b"submitted"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["canceled", b"canceled", "error", b"error", "modified", b"modified", "result", b"result", "submitted", b"submitted"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["canceled", b"canceled", "error", b"error", "request_id", b"request_id", "result", b"result", "submitted", b"submitted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["canceled", b"canceled", "error", b"error", "modified", b"modified", "request_id", b"request_id", "result", b"result", "submitted", b"submitted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["submitted", "canceled", "error"]  # noqa: Y015
+    _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["submitted", "canceled", "error", "modified"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_result) -> _WhichOneofReturnType_result | None: ...
 
@@ -542,6 +725,7 @@ class SetTradingStateRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     CANCEL_OPEN_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
+    FLATTEN_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """Account; empty means all."""
     state: _execution_pb2.TradingState.ValueType
@@ -552,6 +736,8 @@ class SetTradingStateRequest(_message.Message):
     """Cancel every working order too."""
     actor: _builtins.str
     """Who, for the audit trail."""
+    flatten: _builtins.bool
+    """Close every position too, by MARKET orders; working orders are canceled first."""
     def __init__(
         self,
         *,
@@ -560,10 +746,11 @@ class SetTradingStateRequest(_message.Message):
         reason: _builtins.str = ...,
         cancel_open: _builtins.bool = ...,
         actor: _builtins.str = ...,
+        flatten: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "actor", b"actor", "cancel_open", b"cancel_open", "reason", b"reason", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "actor", b"actor", "cancel_open", b"cancel_open", "flatten", b"flatten", "reason", b"reason", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -577,19 +764,23 @@ class SetTradingStateResponse(_message.Message):
 
     STATE_FIELD_NUMBER: _builtins.int
     CANCELS_REQUESTED_FIELD_NUMBER: _builtins.int
+    CLOSING_ORDERS_FIELD_NUMBER: _builtins.int
     state: _execution_pb2.TradingState.ValueType
     """State from now on."""
     cancels_requested: _builtins.int
     """Orders whose cancel was asked for."""
+    closing_orders: _builtins.int
+    """Orders that close positions."""
     def __init__(
         self,
         *,
         state: _execution_pb2.TradingState.ValueType = ...,
         cancels_requested: _builtins.int = ...,
+        closing_orders: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancels_requested", b"cancels_requested", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancels_requested", b"cancels_requested", "closing_orders", b"closing_orders", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -870,6 +1061,168 @@ class ListAccountsResponse(_message.Message):
 Global___ListAccountsResponse: _TypeAlias = ListAccountsResponse  # noqa: Y015
 
 @_typing.final
+class ListAuditRequest(_message.Message):
+    """Asks for the audit trail."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    BEFORE_ID_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """Account; empty means all."""
+    subject: _builtins.str
+    """trading_state, risk_limits or signal_trading; empty means all."""
+    page_size: _builtins.int
+    """Most entries in one answer; 0 means 100, at most 1,000."""
+    before_id: _builtins.int
+    """Only entries before this id; 0 means from the newest."""
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        subject: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        before_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "before_id", b"before_id", "page_size", b"page_size", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAuditRequest: _TypeAlias = ListAuditRequest  # noqa: Y015
+
+@_typing.final
+class ListAuditResponse(_message.Message):
+    """Carries the audit trail."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    HAS_MORE_FIELD_NUMBER: _builtins.int
+    has_more: _builtins.bool
+    """There are more; ask again with the last one's id as `before_id`."""
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[_execution_pb2.AuditEntry]:
+        """Newest first."""
+
+    def __init__(
+        self,
+        *,
+        entries: _abc.Iterable[_execution_pb2.AuditEntry] | None = ...,
+        has_more: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "has_more", b"has_more"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAuditResponse: _TypeAlias = ListAuditResponse  # noqa: Y015
+
+@_typing.final
+class GetStatementRequest(_message.Message):
+    """Asks for a statement."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    DAY_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """Account; empty means main."""
+    day: _builtins.str
+    """UTC day as YYYY-MM-DD; empty means today."""
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        day: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "day", b"day"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetStatementRequest: _TypeAlias = GetStatementRequest  # noqa: Y015
+
+@_typing.final
+class GetStatementResponse(_message.Message):
+    """Carries a statement."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATEMENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def statement(self) -> _execution_pb2.Statement:
+        """The statement."""
+
+    def __init__(
+        self,
+        *,
+        statement: _execution_pb2.Statement | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["statement", b"statement"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["statement", b"statement"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetStatementResponse: _TypeAlias = GetStatementResponse  # noqa: Y015
+
+@_typing.final
+class CompareWithVenueRequest(_message.Message):
+    """Asks for a comparison with the venue."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """Account; empty means main."""
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareWithVenueRequest: _TypeAlias = CompareWithVenueRequest  # noqa: Y015
+
+@_typing.final
+class CompareWithVenueResponse(_message.Message):
+    """Carries a comparison with the venue."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_NS_FIELD_NUMBER: _builtins.int
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
+    time_ns: _builtins.int
+    """When it was made, ns UTC."""
+    @_builtins.property
+    def differences(self) -> _containers.RepeatedCompositeFieldContainer[_execution_pb2.VenueDifference]:
+        """Everything compared: open orders, positions, cash."""
+
+    def __init__(
+        self,
+        *,
+        time_ns: _builtins.int = ...,
+        differences: _abc.Iterable[_execution_pb2.VenueDifference] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["differences", b"differences", "time_ns", b"time_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareWithVenueResponse: _TypeAlias = CompareWithVenueResponse  # noqa: Y015
+
+@_typing.final
 class GetStatsRequest(_message.Message):
     """Asks for the counters."""
 
@@ -922,6 +1275,7 @@ class GetStatsResponse(_message.Message):
     UPTIME_S_FIELD_NUMBER: _builtins.int
     OUTBOX_DEPTH_FIELD_NUMBER: _builtins.int
     SIGNALS_FIELD_NUMBER: _builtins.int
+    VENUE_LATENCY_FIELD_NUMBER: _builtins.int
     orders_processed: _builtins.int
     """Orders taken since the start, denials included."""
     fills: _builtins.int
@@ -950,6 +1304,10 @@ class GetStatsResponse(_message.Message):
     def tick_to_order_reply(self) -> _common_pb2.Latency:
         """From market_data's read of a tick to the venue's answer to the order it caused."""
 
+    @_builtins.property
+    def venue_latency(self) -> _common_pb2.Latency:
+        """From handing an order to the venue to its first answer."""
+
     def __init__(
         self,
         *,
@@ -963,10 +1321,11 @@ class GetStatsResponse(_message.Message):
         uptime_s: _builtins.float = ...,
         outbox_depth: _builtins.int = ...,
         signals: _builtins.int = ...,
+        venue_latency: _common_pb2.Latency | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["submit_latency", b"submit_latency", "tick_to_order_reply", b"tick_to_order_reply", "validation_latency", b"validation_latency"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["submit_latency", b"submit_latency", "tick_to_order_reply", b"tick_to_order_reply", "validation_latency", b"validation_latency", "venue_latency", b"venue_latency"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["buffer_utilization", b"buffer_utilization", "fills", b"fills", "orders_by_status", b"orders_by_status", "orders_processed", b"orders_processed", "outbox_depth", b"outbox_depth", "signals", b"signals", "submit_latency", b"submit_latency", "tick_to_order_reply", b"tick_to_order_reply", "uptime_s", b"uptime_s", "validation_latency", b"validation_latency"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["buffer_utilization", b"buffer_utilization", "fills", b"fills", "orders_by_status", b"orders_by_status", "orders_processed", b"orders_processed", "outbox_depth", b"outbox_depth", "signals", b"signals", "submit_latency", b"submit_latency", "tick_to_order_reply", b"tick_to_order_reply", "uptime_s", b"uptime_s", "validation_latency", b"validation_latency", "venue_latency", b"venue_latency"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -70,6 +70,16 @@ class ExecutionServiceStub:
                 request_serializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.CancelOrderRequest.SerializeToString,
                 response_deserializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.CancelOrderResponse.FromString,
                 _registered_method=True)
+        self.ModifyOrder = channel.unary_unary(
+                '/neuraltrader.execution.v1.ExecutionService/ModifyOrder',
+                request_serializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.ModifyOrderRequest.SerializeToString,
+                response_deserializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.ModifyOrderResponse.FromString,
+                _registered_method=True)
+        self.CancelOrders = channel.unary_unary(
+                '/neuraltrader.execution.v1.ExecutionService/CancelOrders',
+                request_serializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.CancelOrdersRequest.SerializeToString,
+                response_deserializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.CancelOrdersResponse.FromString,
+                _registered_method=True)
         self.SetTradingState = channel.unary_unary(
                 '/neuraltrader.execution.v1.ExecutionService/SetTradingState',
                 request_serializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.SetTradingStateRequest.SerializeToString,
@@ -99,6 +109,21 @@ class ExecutionServiceStub:
                 '/neuraltrader.execution.v1.ExecutionService/ListAccounts',
                 request_serializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.ListAccountsRequest.SerializeToString,
                 response_deserializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.ListAccountsResponse.FromString,
+                _registered_method=True)
+        self.ListAudit = channel.unary_unary(
+                '/neuraltrader.execution.v1.ExecutionService/ListAudit',
+                request_serializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.ListAuditRequest.SerializeToString,
+                response_deserializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.ListAuditResponse.FromString,
+                _registered_method=True)
+        self.GetStatement = channel.unary_unary(
+                '/neuraltrader.execution.v1.ExecutionService/GetStatement',
+                request_serializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.GetStatementRequest.SerializeToString,
+                response_deserializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.GetStatementResponse.FromString,
+                _registered_method=True)
+        self.CompareWithVenue = channel.unary_unary(
+                '/neuraltrader.execution.v1.ExecutionService/CompareWithVenue',
+                request_serializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.CompareWithVenueRequest.SerializeToString,
+                response_deserializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.CompareWithVenueResponse.FromString,
                 _registered_method=True)
         self.GetStats = channel.unary_unary(
                 '/neuraltrader.execution.v1.ExecutionService/GetStats',
@@ -160,6 +185,20 @@ class ExecutionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ModifyOrder(self, request, context):
+        """Changes quantity or prices of a working order. FAILED_PRECONDITION when it is closed or the venue refuses.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelOrders(self, request, context):
+        """Asks the venue to cancel every working order of an account, or of one symbol of it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetTradingState(self, request, context):
         """Turns the kill switch and says who wanted it.
         """
@@ -197,6 +236,27 @@ class ExecutionServiceServicer:
 
     def ListAccounts(self, request, context):
         """Accounts that this service writes for.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAudit(self, request, context):
+        """Who changed limits and switches, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetStatement(self, request, context):
+        """What an account traded on a day.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompareWithVenue(self, request, context):
+        """Compares orders, positions and cash with the venue's now. UNAVAILABLE when the venue does not answer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -247,6 +307,16 @@ def add_ExecutionServiceServicer_to_server(servicer, server):
                     request_deserializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.CancelOrderRequest.FromString,
                     response_serializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.CancelOrderResponse.SerializeToString,
             ),
+            'ModifyOrder': grpc.unary_unary_rpc_method_handler(
+                    servicer.ModifyOrder,
+                    request_deserializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.ModifyOrderRequest.FromString,
+                    response_serializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.ModifyOrderResponse.SerializeToString,
+            ),
+            'CancelOrders': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelOrders,
+                    request_deserializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.CancelOrdersRequest.FromString,
+                    response_serializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.CancelOrdersResponse.SerializeToString,
+            ),
             'SetTradingState': grpc.unary_unary_rpc_method_handler(
                     servicer.SetTradingState,
                     request_deserializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.SetTradingStateRequest.FromString,
@@ -276,6 +346,21 @@ def add_ExecutionServiceServicer_to_server(servicer, server):
                     servicer.ListAccounts,
                     request_deserializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.ListAccountsRequest.FromString,
                     response_serializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.ListAccountsResponse.SerializeToString,
+            ),
+            'ListAudit': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAudit,
+                    request_deserializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.ListAuditRequest.FromString,
+                    response_serializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.ListAuditResponse.SerializeToString,
+            ),
+            'GetStatement': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStatement,
+                    request_deserializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.GetStatementRequest.FromString,
+                    response_serializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.GetStatementResponse.SerializeToString,
+            ),
+            'CompareWithVenue': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareWithVenue,
+                    request_deserializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.CompareWithVenueRequest.FromString,
+                    response_serializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.CompareWithVenueResponse.SerializeToString,
             ),
             'GetStats': grpc.unary_unary_rpc_method_handler(
                     servicer.GetStats,
@@ -484,6 +569,60 @@ class ExecutionService:
             _registered_method=True)
 
     @staticmethod
+    def ModifyOrder(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/neuraltrader.execution.v1.ExecutionService/ModifyOrder',
+            neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.ModifyOrderRequest.SerializeToString,
+            neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.ModifyOrderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelOrders(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/neuraltrader.execution.v1.ExecutionService/CancelOrders',
+            neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.CancelOrdersRequest.SerializeToString,
+            neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.CancelOrdersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def SetTradingState(request,
             target,
             options=(),
@@ -635,6 +774,87 @@ class ExecutionService:
             '/neuraltrader.execution.v1.ExecutionService/ListAccounts',
             neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.ListAccountsRequest.SerializeToString,
             neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.ListAccountsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAudit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/neuraltrader.execution.v1.ExecutionService/ListAudit',
+            neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.ListAuditRequest.SerializeToString,
+            neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.ListAuditResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStatement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/neuraltrader.execution.v1.ExecutionService/GetStatement',
+            neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.GetStatementRequest.SerializeToString,
+            neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.GetStatementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareWithVenue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/neuraltrader.execution.v1.ExecutionService/CompareWithVenue',
+            neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.CompareWithVenueRequest.SerializeToString,
+            neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.CompareWithVenueResponse.FromString,
             options,
             channel_credentials,
             insecure,

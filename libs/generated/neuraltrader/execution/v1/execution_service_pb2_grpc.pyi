@@ -30,6 +30,10 @@ class ExecutionServiceStub:
     """Fills in the order of the log; the source that a book can be rebuilt from."""
     CancelOrder: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.CancelOrderRequest, _execution_service_pb2.CancelOrderResponse]
     """Asks the venue to cancel an order. FAILED_PRECONDITION when it is closed."""
+    ModifyOrder: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.ModifyOrderRequest, _execution_service_pb2.ModifyOrderResponse]
+    """Changes quantity or prices of a working order. FAILED_PRECONDITION when it is closed or the venue refuses."""
+    CancelOrders: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.CancelOrdersRequest, _execution_service_pb2.CancelOrdersResponse]
+    """Asks the venue to cancel every working order of an account, or of one symbol of it."""
     SetTradingState: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.SetTradingStateRequest, _execution_service_pb2.SetTradingStateResponse]
     """Turns the kill switch and says who wanted it."""
     GetRiskLimits: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.GetRiskLimitsRequest, _execution_service_pb2.GetRiskLimitsResponse]
@@ -42,6 +46,12 @@ class ExecutionServiceStub:
     """Switches signal trading."""
     ListAccounts: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.ListAccountsRequest, _execution_service_pb2.ListAccountsResponse]
     """Accounts that this service writes for."""
+    ListAudit: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.ListAuditRequest, _execution_service_pb2.ListAuditResponse]
+    """Who changed limits and switches, newest first."""
+    GetStatement: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.GetStatementRequest, _execution_service_pb2.GetStatementResponse]
+    """What an account traded on a day."""
+    CompareWithVenue: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.CompareWithVenueRequest, _execution_service_pb2.CompareWithVenueResponse]
+    """Compares orders, positions and cash with the venue's now. UNAVAILABLE when the venue does not answer."""
     GetStats: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.GetStatsRequest, _execution_service_pb2.GetStatsResponse]
     """Counters and latencies since the service's start."""
 
@@ -105,6 +115,22 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Asks the venue to cancel an order. FAILED_PRECONDITION when it is closed."""
 
     @_abc_1.abstractmethod
+    def ModifyOrder(
+        self,
+        request: _execution_service_pb2.ModifyOrderRequest,
+        context: _aio.ServicerContext[_execution_service_pb2.ModifyOrderRequest, _abc.Awaitable[_execution_service_pb2.ModifyOrderResponse]],
+    ) -> _abc.Awaitable[_execution_service_pb2.ModifyOrderResponse]:
+        """Changes quantity or prices of a working order. FAILED_PRECONDITION when it is closed or the venue refuses."""
+
+    @_abc_1.abstractmethod
+    def CancelOrders(
+        self,
+        request: _execution_service_pb2.CancelOrdersRequest,
+        context: _aio.ServicerContext[_execution_service_pb2.CancelOrdersRequest, _abc.Awaitable[_execution_service_pb2.CancelOrdersResponse]],
+    ) -> _abc.Awaitable[_execution_service_pb2.CancelOrdersResponse]:
+        """Asks the venue to cancel every working order of an account, or of one symbol of it."""
+
+    @_abc_1.abstractmethod
     def SetTradingState(
         self,
         request: _execution_service_pb2.SetTradingStateRequest,
@@ -151,6 +177,30 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_execution_service_pb2.ListAccountsRequest, _abc.Awaitable[_execution_service_pb2.ListAccountsResponse]],
     ) -> _abc.Awaitable[_execution_service_pb2.ListAccountsResponse]:
         """Accounts that this service writes for."""
+
+    @_abc_1.abstractmethod
+    def ListAudit(
+        self,
+        request: _execution_service_pb2.ListAuditRequest,
+        context: _aio.ServicerContext[_execution_service_pb2.ListAuditRequest, _abc.Awaitable[_execution_service_pb2.ListAuditResponse]],
+    ) -> _abc.Awaitable[_execution_service_pb2.ListAuditResponse]:
+        """Who changed limits and switches, newest first."""
+
+    @_abc_1.abstractmethod
+    def GetStatement(
+        self,
+        request: _execution_service_pb2.GetStatementRequest,
+        context: _aio.ServicerContext[_execution_service_pb2.GetStatementRequest, _abc.Awaitable[_execution_service_pb2.GetStatementResponse]],
+    ) -> _abc.Awaitable[_execution_service_pb2.GetStatementResponse]:
+        """What an account traded on a day."""
+
+    @_abc_1.abstractmethod
+    def CompareWithVenue(
+        self,
+        request: _execution_service_pb2.CompareWithVenueRequest,
+        context: _aio.ServicerContext[_execution_service_pb2.CompareWithVenueRequest, _abc.Awaitable[_execution_service_pb2.CompareWithVenueResponse]],
+    ) -> _abc.Awaitable[_execution_service_pb2.CompareWithVenueResponse]:
+        """Compares orders, positions and cash with the venue's now. UNAVAILABLE when the venue does not answer."""
 
     @_abc_1.abstractmethod
     def GetStats(
