@@ -18,7 +18,7 @@ AccountId = NewType("AccountId", str)
 EventId = NewType("EventId", str)
 
 _CLIENT_ORDER_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_VENUE_CLIENT_ORDER_ID = re.compile(r"([0-9a-f]{32})(?:-[1-9][0-9]*)?")
+_VENUE_CLIENT_ORDER_ID = re.compile(r"([0-9a-f]{32})(?:-([1-9][0-9]*))?")
 
 
 def new_id() -> str:
@@ -53,3 +53,9 @@ def order_id_of_venue(client_order_id: str) -> OrderId | None:
     """Our order id behind a venue's client order id, or None when the order is not ours."""
     found = _VENUE_CLIENT_ORDER_ID.fullmatch(client_order_id.lower())
     return OrderId(str(uuid.UUID(found[1]))) if found else None
+
+
+def replacement_of_venue(client_order_id: str) -> int:
+    """Which replacement of our order a venue's client order id names; 0 for the first, and for orders not ours."""
+    found = _VENUE_CLIENT_ORDER_ID.fullmatch(client_order_id.lower())
+    return int(found[2] or 0) if found else 0

@@ -39,6 +39,20 @@ class TimeInForce(StrEnum):
     GTD = "GTD"
 
 
+class OrderRole(StrEnum):
+    """What an order does for another one: both close the position that their parent opened."""
+
+    TAKE_PROFIT = "TAKE_PROFIT"
+    STOP_LOSS = "STOP_LOSS"
+
+
+class Liquidity(StrEnum):
+    """Which side of a trade we were: our order rested in the book, or met one that did."""
+
+    MAKER = "MAKER"
+    TAKER = "TAKER"
+
+
 class OrderStatus(StrEnum):
     """The fifteen states of an order's life."""
 

@@ -1,15 +1,15 @@
 """What execution needs of the outside world, as the domain would say it."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from services.execution.domain.limits import RiskLimits, SignalTrading
 from services.execution.domain.order import EventKind, Execution, Order, OrderEvent, OrderTerms
 from services.execution.domain.submission import NO_TIMINGS, Timings
-from services.execution.domain.venue import StreamOpened, VenueAccount, VenueOrder, VenueUpdate
+from services.execution.domain.venue import StreamOpened, VenueAccount, VenueOrder, VenuePosition, VenueUpdate
 from trading.errors import FailedPrecondition
-from trading.ids import AccountId, ClientOrderId, EventId, OrderId, VenueOrderId
+from trading.ids import AccountId, ClientOrderId, EventId, OrderId
 from trading.instruments import Instrument
 from trading.market import Quote
 from trading.order import OrderStatus, Side, TradingState
@@ -217,24 +217,47 @@ class ControlStore(Protocol):
 class Broker(Protocol):
     """A venue that works our orders. Every call raises Unavailable when the venue's answer did not come."""
 
-    async def submit(self, terms: OrderTerms, instrument: Instrument) -> VenueOrder:
+    @property
+    def protocol(self) -> str:
+        """Whose spelling of symbols it speaks: alpaca or binance."""
+        ...
+
+    def works(self, terms: OrderTerms, instrument: Instrument) -> bool:
+        """Whether the venue works such an order by itself; what it does not is emulated."""
+        ...
+
+    async def submit(self, terms: OrderTerms) -> VenueOrder:
         """Hand an order to the venue under our id; raises VenueRefused with the venue's words."""
         ...
 
-    async def cancel(self, venue_order_id: VenueOrderId) -> None:
+    async def modify(self, order: Order, wished: OrderTerms) -> VenueOrder:
+        """Put an order on `wished` terms in the place of one at the venue, under our id and the next replacement.
+
+        `wished.quantity_nanos` includes what has traded. Raises VenueRefused; then the old order stands.
+        """
+        ...
+
+    async def cancel(self, order: Order) -> None:
         """Ask for a cancel; the answer comes by the stream. Raises VenueRefused."""
         ...
 
-    async def find(self, order_id: OrderId) -> VenueOrder | None:
-        """The venue's view of our order; None is the venue's proof that it has none."""
+    async def find(self, order: Order) -> VenueOrder | None:
+        """The venue's view of our order, with the fills of all its replacements; None proves that it has none."""
         ...
 
     async def open_orders(self) -> Sequence[VenueOrder]:
-        """Every order that works at the venue."""
+        """Every order that works at the venue, whoever sent it."""
         ...
 
-    async def orders_since(self, time_ns: int) -> Sequence[VenueOrder]:
-        """Every order that was sent to the venue after `time_ns`, whatever became of it."""
+    async def orders_since(self, time_ns: int, symbols: Collection[str]) -> Sequence[VenueOrder]:
+        """Orders that were sent to the venue after `time_ns`, whatever became of them.
+
+        Of the `symbols` at least, in the venue's spelling: some venues tell the past of one symbol only.
+        """
+        ...
+
+    async def positions(self) -> Sequence[VenuePosition]:
+        """What the account holds at the venue; flat ones may be left out."""
         ...
 
     async def account(self) -> VenueAccount:
@@ -242,7 +265,10 @@ class Broker(Protocol):
         ...
 
     def updates(self) -> AsyncIterator[VenueUpdate | StreamOpened]:
-        """News of our orders, for ever; `StreamOpened` after each (re)connect."""
+        """News of our orders, for ever; `StreamOpened` after each (re)connect.
+
+        A replacement is told as UPDATED, with the new order.
+        """
         ...
 
 

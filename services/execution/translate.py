@@ -18,7 +18,7 @@ from services.execution.domain.submission import Patience, Submitted, Timings, W
 from services.execution.ports import AccountRecord, LoggedEvent, LoggedFill, StoredOrder
 from trading.errors import InvalidArgument, TradingError
 from trading.ids import AccountId
-from trading.order import OrderStatus, OrderType, Side, TimeInForce, TradingState
+from trading.order import Liquidity, OrderRole, OrderStatus, OrderType, Side, TimeInForce, TradingState
 
 DEFAULT_WAIT_MS = 2_000
 LONGEST_WAIT_MS = 10_000
@@ -29,6 +29,8 @@ _TYPES = {
     pb.ORDER_TYPE_MARKET: OrderType.MARKET,
     pb.ORDER_TYPE_LIMIT: OrderType.LIMIT,
     pb.ORDER_TYPE_STOP: OrderType.STOP,
+    pb.ORDER_TYPE_STOP_LIMIT: OrderType.STOP_LIMIT,
+    pb.ORDER_TYPE_TRAILING_STOP: OrderType.TRAILING_STOP,
 }
 _TIMES_IN_FORCE = {
     pb.TIME_IN_FORCE_UNSPECIFIED: TimeInForce.DAY,
@@ -36,6 +38,7 @@ _TIMES_IN_FORCE = {
     pb.TIME_IN_FORCE_GTC: TimeInForce.GTC,
     pb.TIME_IN_FORCE_IOC: TimeInForce.IOC,
     pb.TIME_IN_FORCE_FOK: TimeInForce.FOK,
+    pb.TIME_IN_FORCE_GTD: TimeInForce.GTD,
 }
 _STATES = {
     pb.TRADING_STATE_ACTIVE: TradingState.ACTIVE,
@@ -55,6 +58,16 @@ _SIGNAL_SIDES = {
 }
 _STATUS_VALUES = {status: pb.OrderStatus.Value(f"ORDER_STATUS_{status}") for status in OrderStatus}
 _STATUS_NAMES = {value: status for status, value in _STATUS_VALUES.items()}
+_ROLE_VALUES = {
+    None: pb.ORDER_ROLE_UNSPECIFIED,
+    OrderRole.TAKE_PROFIT: pb.ORDER_ROLE_TAKE_PROFIT,
+    OrderRole.STOP_LOSS: pb.ORDER_ROLE_STOP_LOSS,
+}
+_LIQUIDITY_VALUES = {
+    None: pb.LIQUIDITY_UNSPECIFIED,
+    Liquidity.MAKER: pb.LIQUIDITY_MAKER,
+    Liquidity.TAKER: pb.LIQUIDITY_TAKER,
+}
 _OPTIONAL_LIMITS = (
     "max_order_notional_nanos",
     "max_position_nanos",
@@ -65,6 +78,10 @@ _OPTIONAL_LIMITS = (
     "max_open_orders",
     "max_submits_per_second",
     "max_daily_loss_nanos",
+    "min_order_notional_nanos",
+    "max_modifies_per_second",
+    "duplicate_window_ns",
+    "refuse_self_trades",
 )
 
 
@@ -81,6 +98,13 @@ def order_request(message: rpc_pb.SubmitOrderRequest) -> OrderRequest:
         account=AccountId(message.account),
         client_order_id=message.client_order_id,
         client_timestamp_ns=_optional(message, "client_timestamp_ns"),
+        expire_time_ns=_optional(message, "expire_time_ns"),
+        trail_nanos=_optional(message, "trail_nanos"),
+        trail_bps=_optional(message, "trail_bps"),
+        reduce_only=message.reduce_only,
+        post_only=message.post_only,
+        take_profit_nanos=_optional(message, "take_profit_nanos"),
+        stop_loss_nanos=_optional(message, "stop_loss_nanos"),
     )
 
 
@@ -132,6 +156,18 @@ def order(found: Order, timings: Timings | None = None) -> pb.Order:
         total_latency_ns=timings.total_ns,
         validation_time_ns=timings.validation_ns,
         execution_time_ns=timings.execution_ns,
+        reduce_only=terms.reduce_only,
+        post_only=terms.post_only,
+        expire_time_ns=terms.expire_time_ns,
+        trail_nanos=terms.trail_nanos,
+        trail_bps=terms.trail_bps,
+        parent_order_id=terms.parent_order_id or "",
+        role=_ROLE_VALUES[terms.role],
+        external=terms.external,
+        arrival_price_nanos=terms.arrival_price_nanos or None,
+        slippage_nanos=found.slippage_nanos,
+        fee_nanos=found.fee_nanos,
+        replacements=found.replacements,
     )
 
 
@@ -180,6 +216,8 @@ def fill(found: LoggedFill) -> pb.Fill:
         currency=found.currency,
         event_time_ns=found.event_time_ns,
         log_sequence=found.log_sequence,
+        mid_nanos=found.execution.mid_nanos or None,
+        liquidity=_LIQUIDITY_VALUES[found.execution.liquidity],
     )
 
 

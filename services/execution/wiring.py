@@ -34,6 +34,7 @@ from services.execution.usecases.follow_venue import FollowVenue
 from services.execution.usecases.gate import Gate
 from services.execution.usecases.journal import Journal, JournalBounds
 from services.execution.usecases.look_up import LookUp
+from services.execution.usecases.market import Market
 from services.execution.usecases.observe import Observer
 from services.execution.usecases.orders import Orders
 from services.execution.usecases.recall import recall
@@ -42,7 +43,7 @@ from services.execution.usecases.record_venue_event import RecordVenueEvent
 from services.execution.usecases.relay_outbox import RelayOutbox
 from services.execution.usecases.run_orders import RunOrders
 from services.execution.usecases.send import Send
-from services.execution.usecases.submit import Market, Submit
+from services.execution.usecases.submit import Submit
 from services.execution.usecases.trade_signals import TradeSignals
 from trading.clock import SECOND_NS
 from trading.ids import AccountId
@@ -164,8 +165,10 @@ def _stories(settings: Settings, runtime: Runtime, outside: _Outside, core: _Cor
     )
     send = Send(broker, orders.journal, core.background, core.observer, clock)
     market = Market(outside.catalogue, outside.board)
-    submit = Submit(settings.execution_venue, market, orders, accounts, send, core.observer, core.gate, clock)
-    record = RecordVenueEvent(orders, core.observer, log)
+    submit = Submit(
+        settings.execution_venue, broker.protocol, market, orders, accounts, send, core.observer, core.gate, clock
+    )
+    record = RecordVenueEvent(accounts.primary, settings.execution_venue, orders, market, core.observer, clock, log)
     reconcile = Reconcile(broker, orders, record, core.observer, clock, _rhythm(settings), log)
     relay = RelayOutbox(
         outside.log,

@@ -25,6 +25,7 @@ from services.execution.usecases.follow_venue import FollowVenue
 from services.execution.usecases.gate import Gate
 from services.execution.usecases.journal import Journal, JournalBounds
 from services.execution.usecases.look_up import LookUp
+from services.execution.usecases.market import Market
 from services.execution.usecases.observe import Observer
 from services.execution.usecases.orders import Orders
 from services.execution.usecases.recall import recall
@@ -33,7 +34,7 @@ from services.execution.usecases.record_venue_event import RecordVenueEvent
 from services.execution.usecases.relay_outbox import RelayOutbox
 from services.execution.usecases.run_orders import RunOrders
 from services.execution.usecases.send import Send
-from services.execution.usecases.submit import Market, Submit
+from services.execution.usecases.submit import Submit
 from services.execution.usecases.trade_signals import TradeSignals
 from trading.clock import SystemClock
 from trading.instruments import crypto
@@ -105,8 +106,8 @@ def assemble(
     accounts = Accounts((MAIN,), "paper", RiskLimits(MAIN), controls, clock)
     market = Market(FakeCatalogue(AAPL, crypto("BTC")), quotes)
     send = Send(broker, journal, background, observer, clock)
-    submit = Submit("paper", market, orders, accounts, send, observer, gate, clock)
-    record = RecordVenueEvent(orders, observer, log)
+    submit = Submit("paper", broker.protocol, market, orders, accounts, send, observer, gate, clock)
+    record = RecordVenueEvent(MAIN, "paper", orders, market, observer, clock, log)
     reconcile = Reconcile(broker, orders, record, observer, clock, rhythm, log)
     publisher = FakePublisher()
     relay = RelayOutbox(store, publisher, journal, log, retry_wait_s=0.01)

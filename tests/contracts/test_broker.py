@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import structlog
 from builders.live_venue import LiveVenue, live_venue
-from builders.orders import AAPL, terms
+from builders.orders import terms
 from fakes.orders import FakeBroker
 
 from fleet.metrics import Metrics
 from services.execution.adapters.alpaca_broker import AlpacaBroker
 from services.execution.adapters.alpaca_trade_updates import AlpacaTradeUpdates
 from services.execution.adapters.venue_http import VenueHttp
-from services.execution.domain.order import OrderTerms
+from services.execution.domain.order import Order, OrderTerms
 from services.execution.domain.venue import StreamOpened, VenueUpdate
 from services.execution.ports import Broker, VenueRefused
 from trading.ids import OrderId, VenueOrderId, new_id
@@ -103,25 +103,25 @@ async def updates(broker: Broker) -> AsyncIterator[Updates]:
 async def test_a_submitted_order_is_accepted_under_our_id(broker: Broker) -> None:
     """And found by it again."""
     asked = resting()
-    found = await broker.submit(asked, AAPL)
+    found = await broker.submit(asked)
     assert (found.order_id, found.status, found.filled_nanos) == (asked.order_id, OrderStatus.ACCEPTED, 0)
-    again = await broker.find(asked.order_id)
+    again = await broker.find(Order(asked))
     assert again is not None
     assert again.venue_order_id == found.venue_order_id
     assert asked.order_id in {order.order_id for order in await broker.open_orders()}
-    assert asked.order_id in {order.order_id for order in await broker.orders_since(0)}
+    assert asked.order_id in {order.order_id for order in await broker.orders_since(0, ())}
 
 
 async def test_an_order_it_never_saw_is_not_there(broker: Broker) -> None:
     """A proof, not an error."""
-    assert await broker.find(OrderId(new_id())) is None
+    assert await broker.find(Order(resting())) is None
 
 
 async def test_a_canceled_order_is_told_by_the_stream(broker: Broker, updates: Updates) -> None:
     """And is open no more."""
     asked = resting()
-    found = await broker.submit(asked, AAPL)
-    await broker.cancel(found.venue_order_id)
+    found = await broker.submit(asked)
+    await broker.cancel(Order(asked, venue_order_id=found.venue_order_id))
     told = await updates.until(asked.order_id, OrderEventKind.CANCELED)
     assert told.order.status is OrderStatus.CANCELED
     assert asked.order_id not in {order.order_id for order in await broker.open_orders()}
@@ -130,7 +130,7 @@ async def test_a_canceled_order_is_told_by_the_stream(broker: Broker, updates: U
 async def test_a_cancel_of_what_is_not_open_is_refused(broker: Broker) -> None:
     """In the venue's words."""
     with pytest.raises(VenueRefused):
-        await broker.cancel(VenueOrderId(new_id()))
+        await broker.cancel(Order(resting(), venue_order_id=VenueOrderId(new_id())))
 
 
 async def test_the_account_has_money(broker: Broker) -> None:
@@ -145,7 +145,7 @@ async def test_the_account_has_money(broker: Broker) -> None:
 async def test_a_fill_is_told_with_its_execution(broker: Broker, updates: Updates) -> None:
     """Id, price, quantity, and how much has traded in all."""
     asked = terms(quantity_nanos=ONE, side=Side.BUY)
-    await broker.submit(asked, AAPL)
+    await broker.submit(asked)
     if isinstance(broker, FakeBroker):
         broker.fill(asked.order_id, 1)
     told = await updates.until(asked.order_id, OrderEventKind.FILL)
@@ -153,7 +153,7 @@ async def test_a_fill_is_told_with_its_execution(broker: Broker, updates: Update
     assert told.execution.execution_id
     assert told.execution.price_nanos > 0
     assert told.execution.quantity_nanos == told.execution.cumulative_nanos == ONE
-    found = await broker.find(asked.order_id)
+    found = await broker.find(Order(asked))
     assert found is not None
     assert (found.status, found.filled_nanos) == (OrderStatus.FILLED, ONE)
     assert found.avg_price_nanos == told.execution.price_nanos

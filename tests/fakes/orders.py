@@ -1,14 +1,14 @@
 """The ports of execution in memory."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from builders.orders import venue_order
 
 from services.execution.domain.limits import RiskLimits, SignalTrading
-from services.execution.domain.order import Execution, OrderTerms
-from services.execution.domain.venue import StreamOpened, VenueAccount, VenueOrder, VenueUpdate
+from services.execution.domain.order import Execution, Order, OrderTerms
+from services.execution.domain.venue import StreamOpened, VenueAccount, VenueOrder, VenuePosition, VenueUpdate
 from services.execution.ports import (
     NO_TIMINGS,
     AccountRecord,
@@ -29,7 +29,7 @@ from trading.errors import Unavailable
 from trading.ids import AccountId, ClientOrderId, EventId, OrderId, VenueOrderId, hashed_id
 from trading.instruments import Instrument, Instruments
 from trading.money import ONE
-from trading.order import OrderEventKind, OrderStatus, TradingState
+from trading.order import OrderEventKind, OrderStatus, OrderType, TradingState
 
 
 @dataclass
@@ -205,6 +205,10 @@ class FakeBroker:
     takes_anyway: bool = False
     down: bool = False
     cancel_answer: Exception | None = None
+    modify_answer: Exception | None = None
+    tells: bool = True
+    unworked: frozenset[OrderType] = frozenset()
+    held: list[VenuePosition] = field(default_factory=list)
     stream: "asyncio.Queue[VenueUpdate | StreamOpened]" = field(default_factory=asyncio.Queue)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     cash: VenueAccount = field(
@@ -214,7 +218,14 @@ class FakeBroker:
     def __post_init__(self) -> None:
         self.gate.set()
 
-    async def submit(self, terms: OrderTerms, instrument: Instrument) -> VenueOrder:
+    @property
+    def protocol(self) -> str:
+        return "alpaca"
+
+    def works(self, terms: OrderTerms, instrument: Instrument) -> bool:
+        return terms.order_type not in self.unworked
+
+    async def submit(self, terms: OrderTerms) -> VenueOrder:
         await self.gate.wait()
         self._check()
         assert terms.order_id not in self.submitted, "an order was sent twice"
@@ -226,27 +237,46 @@ class FakeBroker:
             raise answer
         return self.book[terms.order_id]
 
-    async def cancel(self, venue_order_id: VenueOrderId) -> None:
+    async def modify(self, order: Order, wished: OrderTerms) -> VenueOrder:
+        self._check()
+        if self.modify_answer is not None:
+            raise self.modify_answer
+        before = self.book[order.order_id]
+        if before.status.is_closed:
+            raise VenueRefused("order is not replaceable")
+        number = order.replacements + 1
+        self.terms[order.order_id] = wished
+        name = VenueOrderId(hashed_id("venue", order.order_id, number))
+        after = replace(before, venue_order_id=name, replacement=number)
+        self._happen(order.order_id, VenueUpdate(after, OrderEventKind.UPDATED, after.event_time_ns), self.tells)
+        return after
+
+    async def cancel(self, order: Order) -> None:
         self._check()
         if self.cancel_answer is not None:
             raise self.cancel_answer
-        order_id = next((name for name, order in self.book.items() if order.venue_order_id == venue_order_id), None)
-        if order_id is None or self.book[order_id].status.is_closed:
+        venue_order_id = order.venue_order_id
+        order_id = next((name for name, found in self.book.items() if found.venue_order_id == venue_order_id), None)
+        if order_id is None or venue_order_id is None or self.book[order_id].status.is_closed:
             raise VenueRefused("order is not cancelable")
         self.canceled.append(venue_order_id)
         self.end(order_id, OrderEventKind.CANCELED)
 
-    async def find(self, order_id: OrderId) -> VenueOrder | None:
+    async def find(self, order: Order) -> VenueOrder | None:
         self._check()
-        return self.book.get(order_id)
+        return self.book.get(order.order_id)
 
     async def open_orders(self) -> Sequence[VenueOrder]:
         self._check()
         return [order for order in self.book.values() if not order.status.is_closed]
 
-    async def orders_since(self, time_ns: int) -> Sequence[VenueOrder]:
+    async def orders_since(self, time_ns: int, symbols: Collection[str]) -> Sequence[VenueOrder]:
         self._check()
         return list(self.book.values())
+
+    async def positions(self) -> Sequence[VenuePosition]:
+        self._check()
+        return self.held
 
     async def account(self) -> VenueAccount:
         self._check()

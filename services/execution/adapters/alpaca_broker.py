@@ -1,20 +1,34 @@
 """Alpaca's trading REST API and order stream as a broker; the local exchange speaks it too."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
-from services.execution.adapters.alpaca_orders import order_body, venue_account, venue_order
+from services.execution.adapters import alpaca_orders
+from services.execution.adapters.alpaca_orders import (
+    order_body,
+    replacement_body,
+    venue_account,
+    venue_order,
+    venue_position,
+)
 from services.execution.adapters.alpaca_trade_updates import AlpacaTradeUpdates
 from services.execution.adapters.venue_http import Answer, VenueHttp
-from services.execution.domain.order import OrderTerms
-from services.execution.domain.venue import StreamOpened, VenueAccount, VenueOrder, VenueUpdate
+from services.execution.domain.order import Order, OrderTerms
+from services.execution.domain.venue import (
+    StreamOpened,
+    VenueAccount,
+    VenueOrder,
+    VenuePosition,
+    VenueUpdate,
+    whole_view,
+)
 from services.execution.ports import VenueRefused
 from trading.clock import SECOND_NS
 from trading.errors import InvalidArgument, Unavailable
-from trading.ids import OrderId, VenueOrderId, venue_client_order_id
+from trading.ids import venue_client_order_id
 from trading.instruments import Instrument
 
 _NOT_FOUND = 404
@@ -31,33 +45,59 @@ class AlpacaBroker:
         self._client = client
         self._stream = stream
 
-    async def submit(self, terms: OrderTerms, instrument: Instrument) -> VenueOrder:
+    @property
+    def protocol(self) -> str:
+        """Alpaca's own spelling of symbols."""
+        return alpaca_orders.VENUE
+
+    def works(self, terms: OrderTerms, instrument: Instrument) -> bool:
+        """What Alpaca works by itself."""
+        return alpaca_orders.works(terms, instrument)
+
+    async def submit(self, terms: OrderTerms) -> VenueOrder:
         """POST the order under our id."""
-        body = msgspec.json.encode(order_body(terms, instrument))
-        answer = await self._client.request("POST", "/v2/orders", body=body)
+        answer = await self._client.request("POST", "/v2/orders", body=msgspec.json.encode(order_body(terms)))
         _expect_success(answer)
         return _order(_json(answer))
 
-    async def cancel(self, venue_order_id: VenueOrderId) -> None:
-        """DELETE the order; the stream tells what came of it."""
-        _expect_success(await self._client.request("DELETE", f"/v2/orders/{venue_order_id}"))
-
-    async def find(self, order_id: OrderId) -> VenueOrder | None:
-        """Ask for our order by the id we gave it."""
-        query = {"client_order_id": venue_client_order_id(order_id)}
-        answer = await self._client.request("GET", "/v2/orders:by_client_order_id", query=query)
-        if answer.status == _NOT_FOUND:
-            return None
-        _expect_answer(answer)
+    async def modify(self, order: Order, wished: OrderTerms) -> VenueOrder:
+        """PATCH the order, which puts a new one in its place."""
+        body = msgspec.json.encode(replacement_body(wished, order.replacements + 1))
+        answer = await self._client.request("PATCH", f"/v2/orders/{order.venue_order_id}", body=body)
+        _expect_success(answer)
         return _order(_json(answer))
+
+    async def cancel(self, order: Order) -> None:
+        """DELETE the order; the stream tells what came of it."""
+        _expect_success(await self._client.request("DELETE", f"/v2/orders/{order.venue_order_id}"))
+
+    async def find(self, order: Order) -> VenueOrder | None:
+        """Ask for our order, and for each that took its place, by the ids we gave them."""
+        found = []
+        for replacement in range(order.replacements_possible + 1):
+            query = {"client_order_id": venue_client_order_id(order.order_id, replacement)}
+            answer = await self._client.request("GET", "/v2/orders:by_client_order_id", query=query)
+            if answer.status != _NOT_FOUND:
+                _expect_answer(answer)
+                found.append(_order(_json(answer)))
+        return whole_view(found)
 
     async def open_orders(self) -> Sequence[VenueOrder]:
         """Every open order, page by page."""
         return await self._pages({"status": "open"})
 
-    async def orders_since(self, time_ns: int) -> Sequence[VenueOrder]:
-        """Every order submitted after a time, page by page."""
+    async def orders_since(self, time_ns: int, symbols: Collection[str]) -> Sequence[VenueOrder]:
+        """Every order submitted after a time, in whatever symbol, page by page."""
         return await self._pages({"status": "all", "after": _rfc3339(time_ns)})
+
+    async def positions(self) -> Sequence[VenuePosition]:
+        """Every position of the account."""
+        answer = await self._client.request("GET", "/v2/positions")
+        _expect_answer(answer)
+        try:
+            return [venue_position(position) for position in _json(answer)]
+        except InvalidArgument as error:
+            raise Unavailable("The venue's positions cannot be read.", retry_after_s=1) from error
 
     async def account(self) -> VenueAccount:
         """The account behind the key."""

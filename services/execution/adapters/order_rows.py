@@ -10,7 +10,7 @@ from services.execution.domain.order import INITIALIZED, EventKind, Execution, O
 from services.execution.domain.submission import NO_TIMINGS, Timings
 from services.execution.ports import Entry, LoggedEvent, LoggedFill, OutboxRow, StoredOrder
 from trading.ids import AccountId, EventId, OrderId
-from trading.order import OrderEventKind, Side
+from trading.order import Liquidity, OrderEventKind, Side
 
 Row = Mapping[str, Any]
 _encode = msgspec.json.Encoder().encode
@@ -87,6 +87,8 @@ def _fill_row(entry: Entry, execution: Execution) -> dict[str, Any]:
         "fee_nanos": execution.fee_nanos,
         "cumulative_nanos": execution.cumulative_nanos,
         "event_time_ns": entry.event.event_time_ns,
+        "mid_nanos": execution.mid_nanos,
+        "liquidity": execution.liquidity,
     }
 
 
@@ -145,7 +147,13 @@ def logged_fill(row: Row) -> LoggedFill:
         row["currency"],
         row["event_time_ns"],
         Execution(
-            row["execution_id"], row["price_nanos"], row["quantity_nanos"], row["fee_nanos"], row["cumulative_nanos"]
+            row["execution_id"],
+            row["price_nanos"],
+            row["quantity_nanos"],
+            row["fee_nanos"],
+            row["cumulative_nanos"],
+            row["mid_nanos"],
+            Liquidity(row["liquidity"]) if row["liquidity"] else None,
         ),
     )
 

@@ -60,6 +60,8 @@ fills = Table(
     Column("fee_nanos", BigInteger, nullable=False),
     Column("cumulative_nanos", BigInteger, nullable=False),
     Column("event_time_ns", BigInteger, nullable=False),
+    Column("mid_nanos", BigInteger, nullable=False, server_default="0"),
+    Column("liquidity", String(8)),
     Index("fills_execution", "order_id", "execution_id", unique=True),
 )
 """The trades among the events, to be read in the order of the log."""
@@ -100,6 +102,10 @@ risk_limits = Table(
     Column("max_open_orders", BigInteger),
     Column("max_submits_per_second", BigInteger),
     Column("max_daily_loss_nanos", BigInteger),
+    Column("min_order_notional_nanos", BigInteger),
+    Column("max_modifies_per_second", BigInteger),
+    Column("duplicate_window_ns", BigInteger),
+    Column("refuse_self_trades", Boolean),
     Column("updated_time_ns", BigInteger, nullable=False),
 )
 

@@ -60,6 +60,8 @@ RESTORERS: Mapping[Kind, S] = MappingProxyType(
 """Events that end a pending state and give back the status before it."""
 
 PENDING = frozenset({S.PENDING_UPDATE, S.PENDING_CANCEL})
+HELD = frozenset({S.INITIALIZED, S.EMULATED, S.RELEASED})
+"""States of an open order that the venue has not heard of."""
 _LATE_FILL = frozenset({S.CANCELED, S.EXPIRED})
 
 

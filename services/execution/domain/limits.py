@@ -20,6 +20,10 @@ class RiskLimits:
     max_open_orders: int | None = None
     max_submits_per_second: int | None = None
     max_daily_loss_nanos: int | None = None
+    min_order_notional_nanos: int | None = None
+    max_modifies_per_second: int | None = None
+    duplicate_window_ns: int | None = None
+    refuse_self_trades: bool | None = None
     updated_time_ns: int = 0
 
 
@@ -32,6 +36,9 @@ _COUNTED = (
     "max_open_orders",
     "max_submits_per_second",
     "max_daily_loss_nanos",
+    "min_order_notional_nanos",
+    "max_modifies_per_second",
+    "duplicate_window_ns",
 )
 
 

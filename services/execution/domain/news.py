@@ -1,6 +1,7 @@
 """What is new in the venue's word: the facts that our order does not know yet, each exactly once."""
 
 from collections.abc import Container
+from dataclasses import replace
 
 from services.execution.domain.lifecycle import FOLLOWERS, RESTORERS
 from services.execution.domain.order import Execution, Fact, Order
@@ -12,18 +13,23 @@ from trading.order import OrderStatus as S
 
 NOT_AT_VENUE = "NOT_AT_VENUE"
 _BEFORE_ANSWER = frozenset({S.INITIALIZED, S.SUBMITTED, S.UNRESOLVED})
+_REFUSALS = {S.PENDING_CANCEL: Kind.CANCEL_REJECTED, S.PENDING_UPDATE: Kind.MODIFY_REJECTED}
 _CLOSING = {S.CANCELED: Kind.CANCELED, S.EXPIRED: Kind.EXPIRED, S.REJECTED: Kind.REJECTED}
 
 
 def news_of(order: Order, update: VenueUpdate, known_executions: Container[str]) -> Fact | None:
     """The fact in a message of the stream, or None when it is late or was told before."""
     if update.execution is not None:
-        known = _is_known(order, update.execution, known_executions)
+        known = _is_known(order, update, update.execution, known_executions)
         return None if known else _fill(order, update, update.execution)
-    if not _follows(order, update.kind):
-        return None
+    if update.order.replacement < order.replacements or not _follows(order, update.kind):
+        return None  # the end of an order that another took the place of is no end of ours
     return Fact(
-        update.kind, update.event_time_ns, reason=update.order.reason, venue_order_id=update.order.venue_order_id
+        update.kind,
+        update.event_time_ns,
+        reason=update.order.reason,
+        venue_order_id=update.order.venue_order_id,
+        terms=order.wished if update.kind is Kind.UPDATED else None,
     )
 
 
@@ -33,6 +39,8 @@ def differences(order: Order, found: VenueOrder) -> list[Fact]:
     Their ids are a function of the facts, so that finding them twice records them once.
     """
     facts = []
+    if order.wished is not None and found.replacement > order.replacements:
+        facts.append(replace(_found(order, found, Kind.UPDATED), terms=order.wished))
     if order.status in _BEFORE_ANSWER and found.status is not S.REJECTED:
         facts.append(_found(order, found, Kind.ACCEPTED))
     if found.filled_nanos > order.filled_nanos:
@@ -45,9 +53,11 @@ def differences(order: Order, found: VenueOrder) -> list[Fact]:
     return facts
 
 
-def is_settled(order: Order, found: VenueOrder) -> bool:
-    """Our pending cancel is no cancel at the venue: it works on as if it had not been asked."""
-    return order.status is S.PENDING_CANCEL and found.status in (S.ACCEPTED, S.PARTIALLY_FILLED)
+def unheeded(order: Order, found: VenueOrder, now_ns: int) -> Fact | None:
+    """What was asked for and is not so at the venue, which works on as if it had not been asked: a refusal."""
+    if order.status not in _REFUSALS or found.status not in (S.ACCEPTED, S.PARTIALLY_FILLED):
+        return None
+    return Fact(_REFUSALS[order.status], now_ns, reconciliation=True)
 
 
 def not_at_venue(order: Order, now_ns: int) -> Fact:
@@ -65,9 +75,14 @@ def _follows(order: Order, kind: Kind) -> bool:
     return S(kind.value) in FOLLOWERS[order.status] and order.status is not S(kind.value)
 
 
-def _is_known(order: Order, execution: Execution, known_executions: Container[str]) -> bool:
-    vouched = 0 < execution.cumulative_nanos <= order.reconciled_nanos
-    return vouched or execution.execution_id in known_executions
+def _is_known(order: Order, update: VenueUpdate, execution: Execution, known_executions: Container[str]) -> bool:
+    if execution.execution_id in known_executions:
+        return True
+    if update.order.replacement < order.replacements:
+        return order.reconciled_nanos > 0  # should it be new all the same, the next comparison finds it
+    return (
+        execution.cumulative_nanos > 0 and order.replaced_nanos + execution.cumulative_nanos <= order.reconciled_nanos
+    )
 
 
 def _fill(order: Order, update: VenueUpdate, execution: Execution) -> Fact:
@@ -85,7 +100,7 @@ def _found(order: Order, found: VenueOrder, kind: Kind) -> Fact:
         kind,
         found.event_time_ns,
         reason=found.reason,
-        event_id=hashed_id("reconciliation", order.order_id, kind),
+        event_id=hashed_id("reconciliation", order.order_id, kind, *([found.replacement] if found.replacement else [])),
         reconciliation=True,
         venue_order_id=found.venue_order_id,
     )

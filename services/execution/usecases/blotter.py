@@ -92,6 +92,10 @@ class Blotter:
             if not live.order.status.is_closed and account in (None, live.order.account)
         ]
 
+    def venue_symbols(self) -> set[str]:
+        """The venue's spelling of every symbol that an order in memory is of."""
+        return {live.order.terms.venue_symbol for live in self._orders.values() if live.order.terms.venue_symbol}
+
     def adopt(self, stored: StoredOrder, executions: Iterable[str] = ()) -> LiveOrder:
         """Take an order of the log into memory, as it stands."""
         known = self._orders.get(stored.order.order_id)

@@ -9,7 +9,7 @@ from services.execution.usecases.blotter import LiveOrder
 from services.execution.usecases.orders import Orders
 from trading.clock import Clock
 from trading.errors import FailedPrecondition, TradingError, Unavailable
-from trading.ids import OrderId, VenueOrderId
+from trading.ids import OrderId
 from trading.order import OrderEventKind, OrderStatus
 
 
@@ -42,7 +42,7 @@ class Cancel:
                 reason="ORDER_UNRESOLVED",
                 order_id=order_id,
             )
-        refusal = await self._background.start(self._ask(live, live.order.venue_order_id))
+        refusal = await self._background.start(self._ask(live))
         if refusal is not None:
             raise FailedPrecondition(
                 f"The venue refused the cancel: {refusal.message}", reason="CANCEL_REJECTED", order_id=order_id
@@ -63,11 +63,11 @@ class Cancel:
         except TradingError as error:  # it closed meanwhile, or the venue is away: the order shows which
             self._log.info("cancel_all.not_canceled", order_id=order_id, reason=error.reason)
 
-    async def _ask(self, live: LiveOrder, venue_order_id: VenueOrderId) -> VenueRefused | None:
+    async def _ask(self, live: LiveOrder) -> VenueRefused | None:
         """Ask the venue; its refusal is an answer, its silence leaves the order to reconciliation."""
         self._journal.record(live, Fact(OrderEventKind.PENDING_CANCEL, self._clock.now_ns()))
         try:
-            await self._broker.cancel(venue_order_id)
+            await self._broker.cancel(live.order)
         except VenueRefused as refusal:
             self._restore(live, refusal.message)
             return refusal

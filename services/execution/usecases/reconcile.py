@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from services.execution.domain.news import differences, is_settled, not_at_venue
+from services.execution.domain.adoption import adopted_id
+from services.execution.domain.lifecycle import HELD
+from services.execution.domain.news import differences, not_at_venue, unheeded
 from services.execution.domain.order import Fact
 from services.execution.domain.venue import VenueOrder
 from services.execution.ports import Broker
@@ -64,31 +66,33 @@ class Reconcile:
     async def everything(self) -> int:
         """Compare every open order, and every recent one, with the venue; returns the number of differences."""
         since_ns = self._clock.now_ns() - int(self._rhythm.lookback_s * SECOND_NS)
-        found = _by_id([*await self._broker.orders_since(since_ns), *await self._broker.open_orders()])
+        recent = await self._broker.orders_since(since_ns, self._orders.blotter.venue_symbols())
+        found = _by_id([*recent, *await self._broker.open_orders()])
         ours = await self._orders.find_each(list(found))
-        changes = sum([self._compare(live, found[order_id]) for order_id, live in ours.items()])
-        missing = [live for live in self._orders.blotter.open_orders() if live.order.order_id not in found]
-        return changes + await self._ask_each(missing)
+        plain = [live for live in ours.values() if not live.order.replacements_possible]
+        changes = sum([self._compare(live, found[live.order.order_id]) for live in plain])
+        strangers = [order for order_id, order in found.items() if order_id not in ours]
+        changes += sum([await self._record.adopt(order) for order in strangers])
+        return changes + await self._ask_each([live for live in self._at_venue() if live not in plain])
 
     async def open_orders(self) -> int:
         """Compare the open orders that have not moved for a while; returns the number of differences."""
-        quiet = self._quiet(self._orders.blotter.open_orders())
-        if not quiet:
-            return 0
         found = _by_id(await self._broker.open_orders())
         changes = 0
         missing = []
-        for live in quiet:
+        for live in self._quiet(self._at_venue()):
             venue_order = found.get(live.order.order_id)
-            if venue_order is None:
+            if venue_order is None or live.order.replacements_possible:
                 missing.append(live)
             else:
                 changes += self._compare(live, venue_order)
+        ours = await self._orders.find_each(list(found))
+        changes += sum([await self._record.adopt(order) for name, order in found.items() if name not in ours])
         return changes + await self._ask_each(missing)
 
     async def in_flight(self) -> int:
         """Ask for every order whose answer is overdue; returns the number of differences."""
-        waiting = [live for live in self._orders.blotter.open_orders() if live.order.status in _IN_FLIGHT]
+        waiting = [live for live in self._at_venue() if live.order.status in _IN_FLIGHT]
         unresolved = [live for live in waiting if live.order.status is OrderStatus.UNRESOLVED]
         others = self._quiet([live for live in waiting if live.order.status is not OrderStatus.UNRESOLVED])
         return await self._ask_each([*unresolved, *others])
@@ -106,6 +110,10 @@ class Reconcile:
             except Unavailable as error:
                 self._log.warning("reconcile.later", error=error.message)
 
+    def _at_venue(self) -> list[LiveOrder]:
+        """Open orders that the venue may know of."""
+        return [live for live in self._orders.blotter.open_orders() if live.order.status not in HELD]
+
     def _quiet(self, orders: Iterable[LiveOrder]) -> list[LiveOrder]:
         oldest = self._clock.monotonic_ns() - int(self._rhythm.in_flight_age_s * SECOND_NS)
         return [live for live in orders if live.moved_ns <= oldest]
@@ -113,7 +121,7 @@ class Reconcile:
     async def _ask_each(self, orders: Iterable[LiveOrder]) -> int:
         changes = 0
         for live in orders:
-            found = await self._broker.find(live.order.order_id)
+            found = await self._broker.find(live.order)
             changes += self._missed(live) if found is None else self._compare(live, found)
         return changes
 
@@ -122,9 +130,11 @@ class Reconcile:
         facts = differences(live.order, found)
         for fact in facts:
             self._note(live, fact)
-        if not facts and is_settled(live.order, found) and live in self._quiet([live]):
-            self._note(live, Fact(OrderEventKind.CANCEL_REJECTED, self._clock.now_ns(), reconciliation=True))
-            return 1
+        if not facts and live in self._quiet([live]):
+            refusal = unheeded(live.order, found, self._clock.now_ns())
+            facts = [refusal] if refusal else []
+            for fact in facts:
+                self._note(live, fact)
         return len(facts)
 
     def _missed(self, live: LiveOrder) -> int:
@@ -163,4 +173,5 @@ def _is_being_sent(live: LiveOrder) -> bool:
 
 
 def _by_id(found: Iterable[VenueOrder]) -> dict[OrderId, VenueOrder]:
-    return {order.order_id: order for order in found if order.order_id is not None}
+    """By our id; a stranger's order by the id that it would be adopted under."""
+    return {order.order_id or adopted_id(order): order for order in found}

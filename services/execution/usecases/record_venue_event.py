@@ -1,30 +1,41 @@
-"""Record what the venue's stream tells: each fact once, whatever the order in which it comes."""
+"""Record what the venue tells: each fact once, whatever the order in which it comes, of whoever's order."""
 
+from dataclasses import replace
 from typing import Any
 
-from services.execution.domain.news import news_of
-from services.execution.domain.order import Fact
-from services.execution.domain.venue import VenueUpdate
+from services.execution.domain.adoption import adopted_id, adopted_terms
+from services.execution.domain.news import differences, news_of
+from services.execution.domain.order import INITIALIZED, Fact, Order
+from services.execution.domain.venue import VenueOrder, VenueUpdate
 from services.execution.usecases.blotter import LiveOrder
+from services.execution.usecases.market import Market
 from services.execution.usecases.observe import Observer
 from services.execution.usecases.orders import Orders
-from trading.errors import InvalidStateTransition
-from trading.order import OrderEventKind
+from trading.clock import Clock
+from trading.errors import InvalidStateTransition, TradingError
+from trading.ids import AccountId
+from trading.order import OrderEventKind, OrderStatus
 
 
 class RecordVenueEvent:
-    """Takes in the updates of the venue's order stream."""
+    """Takes in the updates of the venue's order stream; `account` owns the orders of other programs."""
 
-    def __init__(self, orders: Orders, observer: Observer, log: Any) -> None:
+    def __init__(
+        self, account: AccountId, venue: str, orders: Orders, market: Market, observer: Observer, clock: Clock, log: Any
+    ) -> None:
+        self._account = account
+        self._venue = venue
         self._orders = orders
+        self._market = market
         self._observer = observer
+        self._clock = clock
         self._log = log
 
     async def __call__(self, update: VenueUpdate) -> None:
-        """Record an update. One that is late, known or about another desk's order changes nothing."""
-        live = await self._orders.find(update.order.order_id) if update.order.order_id else None
+        """Record an update; one that is late or known changes nothing. A stranger's order is adopted first."""
+        live = await self._orders.find(update.order.order_id or adopted_id(update.order))
         if live is None:
-            self._log.info("venue.other_order", venue_order_id=update.order.venue_order_id, kind=update.kind)
+            await self.adopt(update.order)
             return
         fact = news_of(live.order, update, live.executions)
         if fact is not None:
@@ -32,8 +43,9 @@ class RecordVenueEvent:
 
     def record(self, live: LiveOrder, fact: Fact) -> None:
         """Record a fact of the venue; one that the order cannot take is logged with its reason, never guessed at."""
+        wished = live.order.wished
         try:
-            self._orders.journal.record(live, fact)
+            self._orders.journal.record(live, self._with_mid(live, fact))
         except InvalidStateTransition as refusal:
             self._log.error(
                 "venue.impossible_event", order_id=live.order.order_id, kind=fact.kind, error=refusal.message
@@ -42,3 +54,35 @@ class RecordVenueEvent:
         self._observer.answered(live)
         if fact.kind is OrderEventKind.FILL:
             self._observer.filled(live)
+            if wished is not None and live.order.status is OrderStatus.PARTIALLY_FILLED:
+                # A fill interrupts a change that is under way; it goes on.
+                self._orders.journal.record(live, Fact(OrderEventKind.PENDING_UPDATE, fact.event_time_ns, terms=wished))
+
+    async def adopt(self, found: VenueOrder) -> int:
+        """Take a stranger's order into the book as it stands at the venue; returns how many facts that took."""
+        if found.terms is None or (found.status.is_closed and not found.filled_nanos):
+            return 0
+        try:
+            instrument = await self._market.catalogue.get(found.terms.symbol)
+        except TradingError as error:
+            self._log.warning("venue.order_not_adopted", venue_order_id=found.venue_order_id, error=error.message)
+            return 0
+        terms = adopted_terms(found, found.terms, instrument, self._account, self._venue)
+        if self._orders.blotter.get(terms.order_id) is not None:
+            return 0  # the stream and a comparison found it at once
+        live = LiveOrder(Order(terms), correlation_id=found.venue_order_id)
+        now_ns = self._clock.now_ns()
+        created = Fact(INITIALIZED, now_ns, terms=terms, reconciliation=True)
+        accepted = Fact(
+            OrderEventKind.ACCEPTED, now_ns, reconciliation=True, venue_order_id=found.venue_order_id, reason="EXTERNAL"
+        )
+        self._orders.journal.open(live, (created, accepted))
+        self._observer.discrepancy()
+        facts = differences(live.order, found)
+        for fact in facts:
+            self.record(live, fact)
+        return 1 + len(facts)
+
+    def _with_mid(self, live: LiveOrder, fact: Fact) -> Fact:
+        mid = self._market.mid(live.order.terms.symbol) if fact.execution else 0
+        return replace(fact, execution=replace(fact.execution, mid_nanos=mid)) if fact.execution and mid else fact

@@ -10,7 +10,6 @@ from services.execution.usecases.journal import Journal
 from services.execution.usecases.observe import Observer
 from trading.clock import Clock
 from trading.errors import Unavailable
-from trading.instruments import Instrument
 from trading.order import OrderEventKind, OrderStatus
 
 
@@ -30,15 +29,15 @@ class Send:
         """Raise ResourceExhausted when too many orders are on their way."""
         self._background.check_room()
 
-    def start(self, live: LiveOrder, instrument: Instrument) -> None:
+    def start(self, live: LiveOrder) -> None:
         """Send an order, whatever becomes of the call that submitted it."""
-        self._background.start(self(live, instrument))
+        self._background.start(self(live))
 
-    async def __call__(self, live: LiveOrder, instrument: Instrument) -> None:
+    async def __call__(self, live: LiveOrder) -> None:
         """Send an order; a lost answer leaves it UNRESOLVED, to be asked for, never to be sent again."""
         live.sent_ns = self._clock.monotonic_ns()
         try:
-            found = await self._broker.submit(live.order.terms, instrument)
+            found = await self._broker.submit(live.order.terms)
         except VenueRefused as refusal:
             self._conclude(live, OrderEventKind.REJECTED, refusal.message)
         except Unavailable as error:

@@ -1,16 +1,17 @@
 """Submit an order: judge it, write the intent down, send it, and wait as long as the caller wants."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from services.execution.domain.order import INITIALIZED, Denial, Fact, Order, OrderTerms
 from services.execution.domain.request import OrderRequest, fingerprint, normalise
 from services.execution.domain.risk import Intent, Situation, judge
 from services.execution.domain.submission import Origin, Patience, Submitted, Wait
-from services.execution.ports import Catalogue, Quotes, SeenQuote
+from services.execution.ports import SeenQuote
 from services.execution.usecases.accounts import Account, Accounts
 from services.execution.usecases.blotter import LiveOrder
 from services.execution.usecases.gate import Gate
+from services.execution.usecases.market import Market
 from services.execution.usecases.observe import Observer
 from services.execution.usecases.orders import Orders
 from services.execution.usecases.send import Send
@@ -21,20 +22,13 @@ from trading.instruments import Instrument
 from trading.order import OrderEventKind, OrderStatus, OrderType, TradingState
 
 
-@dataclass(frozen=True, slots=True)
-class Market:
-    """Where instruments and quotes come from."""
-
-    catalogue: Catalogue
-    quotes: Quotes
-
-
 class Submit:
     """The story of a submit; the same (account, client order id) and body gives the same order for ever."""
 
     def __init__(
         self,
         venue: str,
+        protocol: str,
         market: Market,
         orders: Orders,
         accounts: Accounts,
@@ -44,6 +38,7 @@ class Submit:
         clock: Clock,
     ) -> None:
         self._venue = venue
+        self._protocol = protocol
         self._market = market
         self._orders = orders
         self._journal = orders.journal
@@ -101,7 +96,7 @@ class Submit:
         self._observer.validated(live)
         durable = self._journal.open(live, self._verdict(terms, denial))
         if denial is None:
-            durable.add_done_callback(lambda done: self._dispatch(live, instrument, done.exception()))
+            durable.add_done_callback(lambda done: self._dispatch(live, done.exception()))
         return live
 
     def _judge(
@@ -115,7 +110,7 @@ class Submit:
             holdings=self._blotter.holdings[account.record.id],
             opening_cash_nanos=account.record.opening_cash_nanos,
             multiplier=account.multiplier,
-            mark=self._mark,
+            mark=self._market.mid,
             submits_last_second=account.count_submits(now_ns),
             now_ns=self._clock.now_ns(),
         )
@@ -141,6 +136,17 @@ class Submit:
             currency=instrument.currency,
             client_timestamp_ns=request.client_timestamp_ns,
             fingerprint=body,
+            expire_time_ns=request.expire_time_ns,
+            trail_nanos=request.trail_nanos,
+            trail_bps=request.trail_bps,
+            reduce_only=request.reduce_only,
+            post_only=request.post_only,
+            take_profit_nanos=request.take_profit_nanos,
+            stop_loss_nanos=request.stop_loss_nanos,
+            parent_order_id=request.parent_order_id,
+            role=request.role,
+            arrival_price_nanos=self._market.mid(instrument.symbol),
+            venue_symbol=instrument.venue_symbol(self._protocol),
         )
 
     def _verdict(self, terms: OrderTerms, denial: Denial | None) -> tuple[Fact, Fact]:
@@ -176,13 +182,9 @@ class Submit:
             return seen
         return await self._market.quotes.ask(symbol) or seen
 
-    def _mark(self, symbol: str) -> int:
-        seen = self._market.quotes.latest(symbol)
-        return seen.quote.mid_nanos if seen else 0
-
-    def _dispatch(self, live: LiveOrder, instrument: Instrument, error: BaseException | None) -> None:
+    def _dispatch(self, live: LiveOrder, error: BaseException | None) -> None:
         if error is None and live.order.status is OrderStatus.SUBMITTED:
-            self._send.start(live, instrument)
+            self._send.start(live)
 
     def _abandon(self, live: LiveOrder) -> None:
         """The intent was written after its submitter was told that it was not: end it unsent."""

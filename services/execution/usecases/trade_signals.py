@@ -9,7 +9,8 @@ from services.execution.ports import Audit, ControlStore
 from services.execution.usecases.accounts import Accounts
 from services.execution.usecases.background import Background
 from services.execution.usecases.blotter import Blotter
-from services.execution.usecases.submit import Market, Submit
+from services.execution.usecases.market import Market
+from services.execution.usecases.submit import Submit
 from trading.clock import Clock
 from trading.errors import TradingError
 from trading.instruments import Instrument
@@ -60,7 +61,9 @@ class TradeSignals:
             return
         try:
             instrument = await self._market.catalogue.get(signal.symbol)
-            request = order_for(signal, switch, instrument, self._mid(instrument.symbol), self._expected(instrument))
+            request = order_for(
+                signal, switch, instrument, self._market.mid(instrument.symbol), self._expected(instrument)
+            )
             if request is None:
                 return
             origin = Origin(received_ns, tick_receive_time_ns=signal.tick_receive_time_ns)
@@ -72,10 +75,6 @@ class TradeSignals:
         """Trade a signal without holding up the next one; raises ResourceExhausted when too much is under way."""
         self._background.check_room()
         self._background.start(self(signal))
-
-    def _mid(self, symbol: str) -> int:
-        seen = self._market.quotes.latest(symbol)
-        return seen.quote.mid_nanos if seen else 0
 
     def _expected(self, instrument: Instrument) -> int:
         holdings = self._blotter.holdings[self.switch.account]

@@ -8,10 +8,11 @@ from typing import Any
 from unittest.mock import sentinel
 
 import pytest
-from builders.orders import AAPL, terms
+from builders.orders import terms
 
 from services.execution.adapters.alpaca_broker import AlpacaBroker
 from services.execution.adapters.venue_http import VenueHttp
+from services.execution.domain.order import Order
 from services.execution.ports import VenueRefused
 from trading.errors import Unavailable
 from trading.ids import OrderId, VenueOrderId
@@ -56,7 +57,7 @@ async def test_a_structured_refusal_is_proof(status: int) -> None:
     """The order was not taken, in the venue's words."""
     async with alpaca((status, REFUSAL)) as (broker, _):
         with pytest.raises(VenueRefused) as refusal:
-            await broker.submit(terms(), AAPL)
+            await broker.submit(terms())
         assert refusal.value.message == "insufficient buying power"
 
 
@@ -81,13 +82,13 @@ async def test_everything_else_proves_nothing(status: int, body: Any) -> None:
     """The outcome is unknown; the order is to be asked for."""
     async with alpaca((status, body)) as (broker, _):
         with pytest.raises(Unavailable):
-            await broker.submit(terms(), AAPL)
+            await broker.submit(terms())
 
 
 async def test_an_accepted_order_is_read() -> None:
     """From the answer itself."""
     async with alpaca((200, ORDER)) as (broker, seen):
-        found = await broker.submit(terms(order_id=OURS), AAPL)
+        found = await broker.submit(terms(order_id=OURS))
         assert (found.order_id, found.status) == (OURS, OrderStatus.ACCEPTED)
         assert seen == ["POST /v2/orders"]
 
@@ -95,19 +96,19 @@ async def test_an_accepted_order_is_read() -> None:
 async def test_an_order_is_asked_for_by_our_id() -> None:
     """Not found is a proof; anything else but an answer is silence."""
     async with alpaca((200, ORDER), (404, {"message": "order not found"}), (500, {})) as (broker, seen):
-        assert (await broker.find(OURS)) is not None
-        assert (await broker.find(OURS)) is None
+        assert (await broker.find(Order(terms(order_id=OURS)))) is not None
+        assert (await broker.find(Order(terms(order_id=OURS)))) is None
         with pytest.raises(Unavailable):
-            await broker.find(OURS)
+            await broker.find(Order(terms(order_id=OURS)))
         assert seen[0] == "GET /v2/orders:by_client_order_id?client_order_id=01a2059b378975da981c246d9030a35a"
 
 
 async def test_a_cancel_is_a_delete() -> None:
     """204 is a promise, 422 a refusal."""
     async with alpaca((204, b""), (422, {"message": "filled"})) as (broker, seen):
-        await broker.cancel(VenueOrderId("v-1"))
+        await broker.cancel(Order(terms(), venue_order_id=VenueOrderId("v-1")))
         with pytest.raises(VenueRefused):
-            await broker.cancel(VenueOrderId("v-1"))
+            await broker.cancel(Order(terms(), venue_order_id=VenueOrderId("v-1")))
         assert seen[0] == "DELETE /v2/orders/v-1"
 
 
@@ -116,7 +117,7 @@ async def test_many_orders_come_page_by_page() -> None:
     page = [{**ORDER, "id": f"v-{number}"} for number in range(500)]
     last = [{**ORDER, "id": "v-last", "submitted_at": "2026-02-03T16:00:00Z"}]
     async with alpaca((200, page), (200, last)) as (broker, seen):
-        found = await broker.orders_since(0)
+        found = await broker.orders_since(0, ())
         assert len(found) == 501
         assert "status=all" in seen[0]
         assert "after=2026-02-03T15%3A04%3A05Z" in seen[1]

@@ -3,14 +3,13 @@
 from typing import Any
 
 import pytest
-from builders.orders import AAPL, terms
+from builders.orders import terms
 
 from services.execution.adapters.alpaca_orders import order_body, parse_time, venue_account, venue_order, venue_update
 from services.execution.domain.order import Execution
 from services.execution.domain.venue import VenueAccount
 from trading.errors import InvalidArgument
 from trading.ids import OrderId
-from trading.instruments import crypto
 from trading.money import ONE
 from trading.order import OrderEventKind, OrderStatus, OrderType, Side, TimeInForce
 
@@ -45,12 +44,12 @@ def test_an_order_is_put_in_alpacas_words(order: dict[str, Any], body: dict[str,
     """Amounts as text, our id as 32 hex digits."""
     asked = terms(order_id=OURS, side=Side.SELL, quantity_nanos=ONE // 2, **order)
     ours = {"symbol": "AAPL", "qty": "0.5", "side": "sell", "client_order_id": "01a2059b378975da981c246d9030a35a"}
-    assert order_body(asked, AAPL) == {**ours, **body}
+    assert order_body(asked) == {**ours, **body}
 
 
 def test_a_coin_has_alpacas_spelling() -> None:
     """BTC/USD."""
-    assert order_body(terms(), crypto("BTC"))["symbol"] == "BTC/USD"
+    assert order_body(terms(venue_symbol="BTC/USD"))["symbol"] == "BTC/USD"
 
 
 def test_an_order_of_ours_is_recognised() -> None:

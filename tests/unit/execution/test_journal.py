@@ -137,6 +137,7 @@ async def test_the_end_waits_for_the_commit_that_is_under_way() -> None:
     """Even where nothing else waits: what was published must not be told again."""
     async with a_desk() as desk:
         await desk.sent()
+        await desk.journal.flush()
         desk.store.delay_s = 0.05
         desk.journal.note_published(desk.store.entries[-1].log_sequence)
         await until(lambda: desk.store.writing)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.execution.domain.chain import seal
-from services.execution.domain.news import differences, is_settled, news_of, not_at_venue
+from services.execution.domain.news import differences, news_of, not_at_venue, unheeded
 from services.execution.domain.order import Fact, Order, OrderEvent, apply
 from services.execution.domain.venue import VenueOrder
 from trading.money import ONE
@@ -149,9 +149,11 @@ def test_a_closed_order_may_still_have_missed_a_fill() -> None:
 def test_a_pending_cancel_is_settled_when_the_venue_works_on() -> None:
     """The cancel never arrived."""
     pending = an_order(Kind.SUBMITTED, Kind.ACCEPTED, Kind.PENDING_CANCEL)
-    assert is_settled(pending, venue_order(pending.order_id))
-    assert not is_settled(pending, venue_order(pending.order_id, S.PENDING_CANCEL))
-    assert not is_settled(an_order(Kind.SUBMITTED, Kind.ACCEPTED), venue_order(pending.order_id))
+    refusal = unheeded(pending, venue_order(pending.order_id), NOW_NS)
+    assert refusal is not None
+    assert refusal.kind is Kind.CANCEL_REJECTED
+    assert unheeded(pending, venue_order(pending.order_id, S.PENDING_CANCEL), NOW_NS) is None
+    assert unheeded(an_order(Kind.SUBMITTED, Kind.ACCEPTED), venue_order(pending.order_id), NOW_NS) is None
 
 
 @pytest.mark.parametrize(

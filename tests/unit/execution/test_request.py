@@ -42,7 +42,7 @@ def test_a_sound_request_stays_as_it_is(order: dict[str, Any]) -> None:
         ({"order_type": OrderType.STOP}, "stop_price"),
         ({"order_type": OrderType.STOP, "stop_price_nanos": 0}, "stop_price"),
         ({"order_type": OrderType.STOP, "price_nanos": ONE, "stop_price_nanos": 2 * ONE}, "stop_price"),
-        ({"order_type": OrderType.TRAILING_STOP}, "order_type"),
+        ({"order_type": OrderType.TRAILING_STOP}, "trail_price"),
         ({"client_order_id": "with blank"}, "client_order_id"),
         ({"client_order_id": "x" * 65}, "client_order_id"),
     ],

@@ -1,0 +1,18 @@
+"""What the stories of orders know of the market: instruments, and the newest quotes."""
+
+from dataclasses import dataclass
+
+from services.execution.ports import Catalogue, Quotes
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """Where instruments and quotes come from."""
+
+    catalogue: Catalogue
+    quotes: Quotes
+
+    def mid(self, symbol: str) -> int:
+        """The middle of the newest quote in nanos, 0 without one."""
+        seen = self.quotes.latest(symbol)
+        return seen.quote.mid_nanos if seen else 0
