@@ -50,7 +50,12 @@ class Settings(BaseSettings):
 
     cash: int = Field(1_000_000, ge=0, le=10**12, description="Cash at the start, in USD.")
     multiplier: int = Field(4, ge=1, le=4, description="Buying power over equity.")
-    fee_bps: int = Field(0, ge=0, le=1_000, description="Fee per fill in hundredths of a percent of its value.")
+    maker_fee_bps: int = Field(
+        0, ge=0, le=1_000, description="Fee in hundredths of a percent of a fill whose order had rested in the book."
+    )
+    taker_fee_bps: int = Field(
+        0, ge=0, le=1_000, description="Fee in hundredths of a percent of a fill that took from the book."
+    )
     position_flips: bool = Field(True, description="Let one order carry a position through zero (Alpaca refuses).")
     slippage_ticks: int = Field(1, ge=0, le=1_000, description="Ticks that each further displayed size costs.")
 

@@ -23,6 +23,7 @@ from services.paper_venue.domain.account import AccountRules
 from services.paper_venue.domain.bursts import BurstRules
 from services.paper_venue.domain.charts import Charts
 from services.paper_venue.domain.exchange import Exchange, ExchangeRules
+from services.paper_venue.domain.fees import FeeRules
 from services.paper_venue.domain.history import History
 from services.paper_venue.domain.market import Market
 from services.paper_venue.domain.profiles import profile_of
@@ -150,7 +151,8 @@ def _open_part(chunk: Ticks, crypto: list[int], sessions: Sessions) -> Ticks:
 
 
 def _market(settings: Settings, source: Source) -> Market:
-    account = AccountRules(settings.cash * ONE, settings.multiplier, settings.fee_bps, settings.position_flips)
+    fees = FeeRules(settings.maker_fee_bps, settings.taker_fee_bps)
+    account = AccountRules(settings.cash * ONE, settings.multiplier, fees, settings.position_flips)
     rules = ExchangeRules(Slippage(settings.slippage_ticks), account, settings.orders_kept)
     exchange = Exchange(source.instruments, rules, new_id)
     tape = Tape(max(settings.tape_rows, source.total or 0))

@@ -1,12 +1,14 @@
 """Order bodies as customers send them, and the exchange's requests that they mean."""
 
-from typing import Any, TypeVar
+from dataclasses import replace
+from typing import TypeVar
 
 import msgspec
 
 from services.paper_venue.alpaca.errors import FIELD, ApiError
 from services.paper_venue.domain.exchange import Changes
-from services.paper_venue.domain.orders import OrderRequest
+from services.paper_venue.domain.groups import GroupRequest
+from services.paper_venue.domain.orders import GroupKind, OrderRequest, Trail
 from trading.errors import InvalidArgument
 from trading.money import parse_nanos
 from trading.order import OrderType, Side, TimeInForce
@@ -20,6 +22,7 @@ _TYPES = {
     "limit": OrderType.LIMIT,
     "stop": OrderType.STOP,
     "stop_limit": OrderType.STOP_LIMIT,
+    "trailing_stop": OrderType.TRAILING_STOP,
 }
 _TIMES_IN_FORCE = {
     "day": TimeInForce.DAY,
@@ -27,7 +30,22 @@ _TIMES_IN_FORCE = {
     "ioc": TimeInForce.IOC,
     "fok": TimeInForce.FOK,
 }
+_CLASSES = {"bracket": GroupKind.BRACKET, "oco": GroupKind.OCO, "oto": GroupKind.OTO}
+_WHOLE_PERCENT = 100
 _LONGEST_CLIENT_ORDER_ID = 128
+
+
+class TakeProfit(msgspec.Struct):
+    """The exit of a group where the price is good."""
+
+    limit_price: Number = None
+
+
+class StopLoss(msgspec.Struct):
+    """The exit of a group where the price is bad; with a limit it becomes a stop_limit order."""
+
+    stop_price: Number = None
+    limit_price: Number = None
 
 
 class NewOrder(msgspec.Struct):
@@ -46,14 +64,18 @@ class NewOrder(msgspec.Struct):
     order_class: str | None = None
     trail_price: Number = None
     trail_percent: Number = None
-    take_profit: Any = None
-    stop_loss: Any = None
+    take_profit: TakeProfit | None = None
+    stop_loss: StopLoss | None = None
+
+    @property
+    def is_grouped(self) -> bool:
+        """It brings other orders with it."""
+        return self.order_class not in (None, "", "simple")
 
     def request(self) -> OrderRequest:
-        """What it asks of the exchange; raises ApiError 422 for what is not offered and for bad numbers."""
-        if self.order_class not in (None, "", "simple") or self.take_profit or self.stop_loss:
-            raise ApiError(422, FIELD, f"order_class {self.order_class!r} is not offered here, expected simple")
-        notional = _optional(self.notional, "notional")
+        """What it asks of the exchange for itself; raises ApiError 422 for what is not offered and for bad numbers."""
+        if not self.is_grouped and (self.take_profit or self.stop_loss):
+            raise ApiError(422, FIELD, "order_class must be bracket, oco or oto where there are legs")
         return OrderRequest(
             symbol=self.symbol,
             side=_word(self.side, _SIDES, "side"),
@@ -62,28 +84,77 @@ class NewOrder(msgspec.Struct):
             quantity_nanos=_optional(self.qty, "qty") or 0,
             limit_nanos=_optional(self.limit_price, "limit_price"),
             stop_nanos=_optional(self.stop_price, "stop_price"),
-            notional_nanos=notional,
+            notional_nanos=_optional(self.notional, "notional"),
             client_order_id=checked_client_order_id(self.client_order_id),
             extended_hours=bool(self.extended_hours),
+            trail=_trail(self.trail_price, self.trail_percent),
         )
+
+    def group(self) -> GroupRequest:
+        """What it and its legs ask of the exchange; raises like `request`."""
+        kind = _word(self.order_class or "", _CLASSES, "order_class")
+        name = kind.value.lower()
+        if _word(self.time_in_force, _TIMES_IN_FORCE, "time_in_force") not in (TimeInForce.DAY, TimeInForce.GTC):
+            raise ApiError(422, FIELD, f"{name} orders must be day or gtc")
+        if self.extended_hours or self.notional not in (None, ""):
+            raise ApiError(422, FIELD, f"{name} orders take neither extended_hours nor notional")
+        if kind is GroupKind.OCO:
+            return GroupRequest(kind, self._pair())
+        entry = self.request()
+        legs = tuple(leg for leg in (self._profit_leg(entry), self._loss_leg(entry)) if leg is not None)
+        for given, needed in ((self.take_profit, "take_profit"), (self.stop_loss, "stop_loss")):
+            if kind is GroupKind.BRACKET and given is None:
+                raise ApiError(422, FIELD, f"bracket orders require {needed}")
+        if kind is GroupKind.OTO and len(legs) != 1:
+            raise ApiError(422, FIELD, "oto orders require either take_profit or stop_loss")
+        return GroupRequest(kind, (entry, *legs))
+
+    def _pair(self) -> tuple[OrderRequest, OrderRequest]:
+        """The two exits of an oco order, which is its own take_profit."""
+        if self.type != "limit" or self.stop_loss is None or (self.take_profit is None and self.limit_price is None):
+            raise ApiError(422, FIELD, "oco orders must be limit orders with take_profit and stop_loss")
+        price = self.limit_price if self.take_profit is None else self.take_profit.limit_price
+        first = replace(self.request(), limit_nanos=_optional(price, "take_profit.limit_price"))
+        loss = self._loss_leg(first, first.side)
+        assert loss is not None
+        return first, loss
+
+    def _profit_leg(self, entry: OrderRequest) -> OrderRequest | None:
+        if self.take_profit is None:
+            return None
+        limit = _optional(self.take_profit.limit_price, "take_profit.limit_price")
+        return _leg(entry, entry.side.opposite, OrderType.LIMIT, limit, None)
+
+    def _loss_leg(self, entry: OrderRequest, side: Side | None = None) -> OrderRequest | None:
+        if self.stop_loss is None:
+            return None
+        limit = _optional(self.stop_loss.limit_price, "stop_loss.limit_price")
+        stop = _optional(self.stop_loss.stop_price, "stop_loss.stop_price")
+        order_type = OrderType.STOP if limit is None else OrderType.STOP_LIMIT
+        return _leg(entry, side or entry.side.opposite, order_type, limit, stop)
 
 
 class Replacement(msgspec.Struct):
-    """The body of PATCH /v2/orders/{id}."""
+    """The body of PATCH /v2/orders/{id}; `trail` is the new trail_price or trail_percent, whichever the order has."""
 
     qty: Number = None
     limit_price: Number = None
     stop_price: Number = None
+    trail: Number = None
     time_in_force: str | None = None
     client_order_id: str | None = None
 
-    def changes(self) -> Changes:
-        """What it changes; raises like `NewOrder.request`."""
+    def changes(self, trail: Trail | None) -> Changes:
+        """What it changes of an order with that trail; raises like `NewOrder.request`."""
+        if self.trail not in (None, "") and trail is None:
+            raise ApiError(422, FIELD, "only trailing stop orders have a trail")
+        by_amount = trail is not None and trail.amount_nanos > 0
         in_force = None if self.time_in_force is None else _word(self.time_in_force, _TIMES_IN_FORCE, "time_in_force")
         return Changes(
             _optional(self.qty, "qty"),
             _optional(self.limit_price, "limit_price"),
             _optional(self.stop_price, "stop_price"),
+            _trail(self.trail, None) if by_amount else _trail(None, self.trail),
             in_force,
             checked_client_order_id(self.client_order_id) or None,
         )
@@ -94,6 +165,20 @@ def checked_client_order_id(text: str | None) -> str:
     if text is not None and len(text) > _LONGEST_CLIENT_ORDER_ID:
         raise ApiError(422, FIELD, f"client_order_id must be no more than {_LONGEST_CLIENT_ORDER_ID} characters")
     return text or ""
+
+
+def _leg(entry: OrderRequest, side: Side, order_type: OrderType, limit: int | None, stop: int | None) -> OrderRequest:
+    """A leg of as much as the entry, for as long as the entry."""
+    return OrderRequest(entry.symbol, side, order_type, entry.time_in_force, entry.quantity_nanos, limit, stop)
+
+
+def _trail(price: Number, percent: Number) -> Trail | None:
+    amount, share = _optional(price, "trail_price"), _optional(percent, "trail_percent")
+    if amount is None and share is None:
+        return None
+    if amount is not None and share is not None:
+        raise ApiError(422, FIELD, "only one of trail_price and trail_percent is accepted")
+    return Trail(amount or 0, (share or 0) // _WHOLE_PERCENT)
 
 
 def _optional(value: Number, field: str) -> int | None:

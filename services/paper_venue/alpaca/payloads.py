@@ -1,12 +1,13 @@
 """The exchange's facts as Alpaca's JSON objects; money and quantities are decimal strings."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from services.paper_venue.alpaca.listing import Listing, asset_class, exchange_of
 from services.paper_venue.alpaca.times import optional_rfc3339, rfc3339
 from services.paper_venue.domain.account import Account, Position
 from services.paper_venue.domain.checks import price_increment
-from services.paper_venue.domain.orders import EventKind, Order, OrderEvent, Status
+from services.paper_venue.domain.orders import EventKind, GroupKind, Order, OrderEvent, Status
 from trading.instruments import Instrument
 from trading.money import ONE, divide_half_even, format_nanos
 from trading.order import Side
@@ -14,10 +15,13 @@ from trading.order import Side
 Payload = dict[str, Any]
 
 _EVENTS = {
+    EventKind.HELD: "held",
     EventKind.NEW: "new",
+    EventKind.AMENDED: "restated",
     EventKind.CANCELED: "canceled",
     EventKind.EXPIRED: "expired",
     EventKind.REPLACED: "replaced",
+    EventKind.REPLACE_REJECTED: "order_replace_rejected",
 }
 
 
@@ -25,8 +29,8 @@ def _optional(nanos: int | None) -> str | None:
     return None if nanos is None else format_nanos(nanos)
 
 
-def order_payload(order: Order, listing: Listing) -> Payload:
-    """An order object of the trading API."""
+def order_payload(order: Order, listing: Listing, legs: Sequence[Order] = ()) -> Payload:
+    """An order object of the trading API, with its legs where they are to be shown."""
     request, instrument = order.request, listing.find(order.symbol)
     by_money = request.notional_nanos is not None
     return {
@@ -50,20 +54,20 @@ def order_payload(order: Order, listing: Listing) -> Payload:
         "qty": None if by_money else format_nanos(order.quantity_nanos),
         "filled_qty": format_nanos(order.filled_nanos),
         "filled_avg_price": _optional(order.average_price_nanos),
-        "order_class": "",
+        "order_class": order.group.kind.value.lower() if order.group else "",
         "order_type": request.order_type.value.lower(),
         "type": request.order_type.value.lower(),
         "side": request.side.value.lower(),
         "position_intent": None,
         "time_in_force": request.time_in_force.value.lower(),
         "limit_price": _optional(request.limit_nanos),
-        "stop_price": _optional(request.stop_nanos),
-        "status": order.status.value.lower(),
+        "stop_price": _optional(order.stop_nanos),
+        "status": "held" if _stands_guard(order) else order.status.value.lower(),
         "extended_hours": request.extended_hours,
-        "legs": None,
-        "trail_percent": None,
-        "trail_price": None,
-        "hwm": None,
+        "legs": [order_payload(leg, listing) for leg in legs] or None,
+        "trail_percent": _optional(request.trail.share_nanos * 100 or None) if request.trail else None,
+        "trail_price": _optional(request.trail.amount_nanos or None) if request.trail else None,
+        "hwm": _optional(order.best_nanos),
         "subtag": None,
         "source": None,
     }
@@ -72,7 +76,7 @@ def order_payload(order: Order, listing: Listing) -> Payload:
 def trade_update(event: OrderEvent, listing: Listing) -> Payload:
     """The `trade_updates` message of an order event."""
     data: Payload = {
-        "event": _event_name(event),
+        "event": event_name(event),
         "timestamp": rfc3339(event.time_ns),
         "order": order_payload(event.order, listing),
     }
@@ -82,35 +86,6 @@ def trade_update(event: OrderEvent, listing: Listing) -> Payload:
         data["qty"] = format_nanos(event.execution.quantity_nanos)
         data["position_qty"] = format_nanos(event.execution.position_nanos)
     return {"stream": "trade_updates", "data": data}
-
-
-def activity_id(event: OrderEvent) -> str:
-    """The id of a fill among the account's activities: its time, then its execution id; sorts by time."""
-    digits = rfc3339(event.time_ns // 1_000_000_000 * 1_000_000_000).translate(str.maketrans("", "", "-T:Z"))
-    execution_id = event.execution.execution_id if event.execution else ""
-    return f"{digits}{event.time_ns // 1_000_000 % 1000:03d}::{execution_id}"
-
-
-def fill_activity(event: OrderEvent, account_id: str, listing: Listing) -> Payload:
-    """A fill as an account activity."""
-    order, execution = event.order, event.execution
-    assert execution is not None
-    return {
-        "id": activity_id(event),
-        "account_id": account_id,
-        "activity_type": "FILL",
-        "transaction_time": rfc3339(event.time_ns),
-        "type": "fill" if order.status is Status.FILLED else "partial_fill",
-        "price": format_nanos(execution.price_nanos),
-        "qty": format_nanos(execution.quantity_nanos),
-        "side": order.side.value.lower(),
-        "symbol": listing.spelling(order.symbol),
-        "leaves_qty": format_nanos(order.remaining_nanos),
-        "order_id": order.order_id,
-        "cum_qty": format_nanos(order.filled_nanos),
-        "order_status": order.status.value.lower(),
-        "execution_id": execution.execution_id,
-    }
 
 
 def position_payload(position: Position, account: Account, listing: Listing) -> Payload:
@@ -201,10 +176,26 @@ def asset_payload(instrument: Instrument, listing: Listing) -> Payload:
     }
 
 
-def _event_name(event: OrderEvent) -> str:
+def event_name(event: OrderEvent) -> str | None:
+    """What Alpaca calls an event; None for what it does not tell: when a stop triggers or moves."""
     if event.kind is EventKind.FILL:
         return "fill" if event.order.status is Status.FILLED else "partial_fill"
-    return _EVENTS[event.kind]
+    if event.order.group is not None and event.order.waits_for_trigger and _stands_guard(event.order):
+        if event.kind is EventKind.NEW:
+            return "held" if event.order.group.kind is GroupKind.OCO else None  # a bracket's has been told already
+    elif event.kind is EventKind.TRIGGERED and _is_guard(event.order):
+        return "new"
+    return _EVENTS.get(event.kind)
+
+
+def _is_guard(order: Order) -> bool:
+    """It is the stop of a pair: Alpaca keeps that to itself until it triggers."""
+    group = order.group
+    return group is not None and not group.is_entry and group.kind is not GroupKind.OTO
+
+
+def _stands_guard(order: Order) -> bool:
+    return order.status is Status.NEW and order.waits_for_trigger and _is_guard(order)
 
 
 def _ratio(part: int, whole: int) -> str:

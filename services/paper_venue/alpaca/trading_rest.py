@@ -3,38 +3,36 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
-from itertools import islice
 
 from starlette.routing import Route
 
+from services.paper_venue.alpaca.activities import ActivitiesApi
 from services.paper_venue.alpaca.errors import FIELD, NOT_FOUND, ApiError, refusal
 from services.paper_venue.alpaca.listing import Listing, asset_class
 from services.paper_venue.alpaca.order_bodies import NewOrder, Replacement
+from services.paper_venue.alpaca.order_classes import check_group
 from services.paper_venue.alpaca.payloads import (
     Payload,
     account_payload,
-    activity_id,
     asset_payload,
-    fill_activity,
     order_payload,
     position_payload,
 )
+from services.paper_venue.alpaca.queries import direction_of, span_of
 from services.paper_venue.alpaca.rest import Answer, Call, Door
-from services.paper_venue.alpaca.times import parse_time, rfc3339
+from services.paper_venue.alpaca.times import rfc3339
 from services.paper_venue.domain.account import Position
 from services.paper_venue.domain.checks import check_available
 from services.paper_venue.domain.exchange import Exchange
-from services.paper_venue.domain.orders import Order, OrderEvent, OrderRequest
+from services.paper_venue.domain.orders import Order, OrderRequest
 from services.paper_venue.domain.sessions import CLOSES, OPENS, Sessions, is_trading_day, new_york_date
-from trading.clock import DAY_NS, Clock
+from trading.clock import Clock
 from trading.errors import TradingError, UnknownSymbol
 from trading.money import ONE, parse_nanos
 from trading.order import OrderType, TimeInForce
 
 _ORDERS_PER_PAGE, _MOST_ORDERS = 50, 500
-_ACTIVITIES_PER_PAGE = 100
 _CALENDAR_DAYS = 366
-_END_OF_TIME = 2**63 - 1
 
 
 class TradingApi:
@@ -50,6 +48,7 @@ class TradingApi:
 
     def routes(self, door: Door) -> list[Route]:
         """Every route of the trading API behind `door`."""
+        activities = ActivitiesApi(self._exchange, self._listing, self._account_id)
         table = (
             ("/v2/orders", "POST", self.submit),
             ("/v2/orders", "GET", self.list_orders),
@@ -63,8 +62,8 @@ class TradingApi:
             ("/v2/positions/{symbol:path}", "GET", self.position),
             ("/v2/positions/{symbol:path}", "DELETE", self.close),
             ("/v2/account", "GET", self.account),
-            ("/v2/account/activities", "GET", self.activities),
-            ("/v2/account/activities/{activity_type}", "GET", self.activities),
+            ("/v2/account/activities", "GET", activities.list),
+            ("/v2/account/activities/{activity_type}", "GET", activities.list),
             ("/v2/clock", "GET", self.clock),
             ("/v2/calendar", "GET", self.calendar),
             ("/v2/assets", "GET", self.assets),
@@ -73,12 +72,15 @@ class TradingApi:
         return [Route(path, door.endpoint(handler), methods=[method]) for path, method, handler in table]
 
     def submit(self, call: Call) -> Answer:
-        request = self._named(call.read(NewOrder).request())
-        return self._answer(self._exchange.submit(request, self._clock.now_ns()))
+        asked = call.read(NewOrder)
+        if asked.is_grouped:
+            return self._submit_group(asked)
+        return self._answer(self._exchange.submit(self._named(asked.request()), self._clock.now_ns()))
 
     def replace(self, call: Call) -> Answer:
-        changes = call.read(Replacement).changes()
-        return self._answer(self._exchange.replace(call.path["order_id"], changes, self._clock.now_ns()))
+        old = self._exchange.order(call.path["order_id"])
+        changes = call.read(Replacement).changes(old.request.trail)
+        return self._answer(self._exchange.replace(old.order_id, changes, self._clock.now_ns()))
 
     def order(self, call: Call) -> Answer:
         return self._answer(self._exchange.order(call.path["order_id"]))
@@ -91,8 +93,7 @@ class TradingApi:
         return Answer(status=204)
 
     def cancel_all(self, call: Call) -> Answer:
-        now_ns = self._clock.now_ns()
-        canceled = [self._exchange.cancel(order.order_id, now_ns) for order in self._exchange.open_orders()]
+        canceled = self._exchange.cancel_all(self._clock.now_ns())
         return Answer(
             [{"id": o.order_id, "status": 200, "body": order_payload(o, self._listing)} for o in canceled], 207
         )
@@ -100,9 +101,12 @@ class TradingApi:
     def list_orders(self, call: Call) -> Answer:
         limit = call.whole_number("limit", _ORDERS_PER_PAGE, _MOST_ORDERS)
         chosen = list(self._chosen_orders(call))
-        if _direction(call) == "desc":
+        if direction_of(call) == "desc":
             chosen.reverse()
-        return Answer([order_payload(order, self._listing) for order in chosen[:limit]])
+        if call.query.get("nested", "").lower() != "true":
+            return Answer([order_payload(order, self._listing) for order in chosen[:limit]])
+        heads = [order for order in chosen if self._exchange.head_of(order).order_id == order.order_id]
+        return Answer([self._whole(order) for order in heads[:limit]])
 
     def positions(self, call: Call) -> Answer:
         account = self._exchange.account
@@ -122,17 +126,6 @@ class TradingApi:
 
     def account(self, call: Call) -> Answer:
         return Answer(account_payload(self._exchange.account, self._account_id, self._created_ns))
-
-    def activities(self, call: Call) -> Answer:
-        wanted = call.path.get("activity_type") or call.query.get("activity_types", "FILL")
-        if "FILL" not in wanted.split(","):
-            return Answer([])
-        size = call.whole_number("page_size", _ACTIVITIES_PER_PAGE, _ACTIVITIES_PER_PAGE)
-        fills = list(self._chosen_fills(call))
-        if _direction(call) == "desc":
-            fills.reverse()
-        page = islice(_after(fills, call.query.get("page_token")), size)
-        return Answer([fill_activity(fill, self._account_id, self._listing) for fill in page])
 
     def clock(self, call: Call) -> Answer:
         now_ns = self._clock.now_ns()
@@ -169,7 +162,19 @@ class TradingApi:
         return Answer(asset_payload(self._listing.find(name), self._listing))
 
     def _answer(self, order: Order) -> Answer:
-        return Answer(order_payload(order, self._listing))
+        return Answer(self._whole(order))
+
+    def _whole(self, order: Order) -> Payload:
+        """An order with its legs."""
+        return order_payload(order, self._listing, self._exchange.legs(order))
+
+    def _submit_group(self, asked: NewOrder) -> Answer:
+        group = asked.group()
+        instrument = self._listing.find(asked.symbol)
+        check_group(group, instrument, self._exchange.touch(instrument.symbol))
+        orders = tuple(self._named(order) for order in group.orders)
+        first, *legs = self._exchange.submit_group(replace(group, orders=orders), self._clock.now_ns())
+        return Answer(order_payload(first, self._listing, legs))
 
     def _named(self, request: OrderRequest) -> OrderRequest:
         """The request under the exchange's own symbol, whatever name the customer used."""
@@ -180,7 +185,7 @@ class TradingApi:
         status, side = call.query.get("status", "open"), call.query.get("side")
         if status not in ("open", "closed", "all"):
             raise ApiError(422, FIELD, f"invalid status: expected open, closed or all, was {status!r}")
-        after, until = _span(call)
+        after, until = span_of(call)
         names = call.names("symbols")
         symbols = {instrument.symbol for instrument in self._listing.find_all(names)}
         source = self._exchange.open_orders() if status == "open" else self._exchange.orders()
@@ -192,13 +197,6 @@ class TradingApi:
                 and side in (None, "", order.side.value.lower())
             ):
                 yield order
-
-    def _chosen_fills(self, call: Call) -> Iterator[OrderEvent]:
-        after, until = _span(call)
-        if "date" in call.query:
-            after = parse_time(call.query["date"], "date") - 1
-            until = after + 1 + DAY_NS
-        return (fill for fill in self._exchange.fills() if after < fill.time_ns < until)
 
     def _position(self, call: Call) -> Position:
         try:
@@ -234,33 +232,9 @@ class TradingApi:
         return {"symbol": symbol, "status": 200, "body": order_payload(order, self._listing)}
 
 
-def _direction(call: Call) -> str:
-    direction = call.query.get("direction") or "desc"
-    if direction not in ("asc", "desc"):
-        raise ApiError(422, FIELD, f"invalid direction: expected asc or desc, was {direction!r}")
-    return direction
-
-
-def _span(call: Call) -> tuple[int, int]:
-    """The open interval of times that `after` and `until` leave."""
-    after = parse_time(call.query["after"], "after") if call.query.get("after") else -1
-    until = parse_time(call.query["until"], "until") if call.query.get("until") else _END_OF_TIME
-    return after, until
-
-
 def _date(call: Call, name: str, default: date) -> date:
     text = call.query.get(name)
     try:
         return date.fromisoformat(text[:10]) if text else default
     except ValueError:
         raise ApiError(422, FIELD, f"invalid {name}: expected YYYY-MM-DD, was {text!r}") from None
-
-
-def _after(fills: list[OrderEvent], token: str | None) -> Iterator[OrderEvent]:
-    """The fills that follow the one whose activity id is `token`, or all."""
-    rest = iter(fills)
-    if token:
-        for fill in rest:
-            if activity_id(fill) == token:
-                break
-    return rest

@@ -11,8 +11,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from services.paper_venue.alpaca.auth import Credentials
 from services.paper_venue.alpaca.listing import Listing
-from services.paper_venue.alpaca.payloads import trade_update
-from services.paper_venue.domain.orders import EventKind, OrderEvent
+from services.paper_venue.alpaca.payloads import event_name, trade_update
+from services.paper_venue.domain.orders import OrderEvent
 from services.paper_venue.feed import Outbox
 from services.paper_venue.patience import run_out
 
@@ -35,8 +35,7 @@ class TradingStream:
     def tell(self, event: OrderEvent) -> None:
         """Queue an order event for every connection that listens; it is encoded once."""
         listening = [connection for connection in self._connections if connection.listening]
-        # Alpaca does not tell when a stop triggers, only what comes of it.
-        if listening and event.kind is not EventKind.TRIGGERED:
+        if listening and event_name(event) is not None:
             update = _Update(event, self._listing)
             for connection in listening:
                 connection.tell(update)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from services.paper_venue.binance.data_api import DataApi
+from services.paper_venue.binance.order_lists import OrderListApi
 from services.paper_venue.binance.params import Params
 from services.paper_venue.binance.trading_api import TradingApi
 
@@ -65,7 +66,7 @@ def public_calls(data: DataApi) -> list[Call]:
     ]
 
 
-def signed_calls(trading: TradingApi) -> list[Call]:
+def signed_calls(trading: TradingApi, lists: OrderListApi) -> list[Call]:
     """What only the customer may do."""
     signed = Access.SIGNED
     return [
@@ -74,10 +75,19 @@ def signed_calls(trading: TradingApi) -> list[Call]:
         Call(trading.status, "GET", "order", "order.status", 4, signed),
         Call(trading.cancel, "DELETE", "order", "order.cancel", 1, signed),
         Call(trading.cancel_replace, "POST", "order/cancelReplace", "order.cancelReplace", 1, signed, is_order=True),
+        Call(trading.amend, "PUT", "order/amend/keepPriority", "order.amend.keepPriority", 4, signed),
+        Call(lists.place_oco, "POST", "orderList/oco", "orderList.place.oco", 1, signed, is_order=True),
+        Call(lists.place_oto, "POST", "orderList/oto", "orderList.place.oto", 1, signed, is_order=True),
+        Call(lists.place_otoco, "POST", "orderList/otoco", "orderList.place.otoco", 1, signed, is_order=True),
+        Call(lists.cancel, "DELETE", "orderList", "orderList.cancel", 1, signed),
+        Call(lists.status, "GET", "orderList", "orderList.status", 4, signed),
+        Call(lists.all_lists, "GET", "allOrderList", "allOrderLists", 20, signed),
+        Call(lists.open_lists, "GET", "openOrderList", "openOrderLists.status", 6, signed),
         Call(trading.open_orders, "GET", "openOrders", "openOrders.status", open_orders_weight, signed),
         Call(trading.cancel_all, "DELETE", "openOrders", "openOrders.cancelAll", 1, signed),
         Call(trading.all_orders, "GET", "allOrders", "allOrders", 20, signed),
         Call(trading.fills, "GET", "myTrades", "myTrades", 20, signed),
         Call(trading.account, "GET", "account", "account.status", 20, signed),
+        Call(trading.commission, "GET", "account/commission", "account.commission", 20, signed),
         Call(trading.order_limits, "GET", "rateLimit/order", "account.rateLimits.orders", 40, signed),
     ]

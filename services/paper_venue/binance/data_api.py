@@ -34,6 +34,7 @@ class DataApi:
         self.books = Books(market, slippage)
         self.tickers = Tickers(self.books, self.klines_of, self.trade_history)
         self._limits = limits
+        self._exchange = market.exchange
         self._clock = clock
 
     def ping(self, params: Params) -> object:
@@ -46,12 +47,13 @@ class DataApi:
 
     def exchange_info(self, params: Params) -> object:
         """What trades here, by which rules."""
+        halted = self._exchange.halted()
         return {
             "timezone": "UTC",
             "serverTime": params.unit.of(self._clock.now_ns()),
             "rateLimits": self._limits.stated(),
             "exchangeFilters": [],
-            "symbols": [pair.info() for pair in self._pairs(params)],
+            "symbols": [pair.info(pair.symbol in halted) for pair in self._pairs(params)],
         }
 
     def depth(self, params: Params) -> object:

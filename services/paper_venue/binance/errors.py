@@ -26,12 +26,16 @@ REJECTED_KEY = -2015
 CANCEL_REPLACE_HALF_DONE = -2021
 CANCEL_REPLACE_FAILED = -2022
 ALREADY_SUBSCRIBED = -2035
+AMEND_REJECTED = -2038
+NO_SUCH_ORDER_LIST = -2018
 
 _BALANCE = "Account has insufficient balance for requested action."
 _REJECTIONS = {
     "INSUFFICIENT_BUYING_POWER": _BALANCE,
     "INSUFFICIENT_QUANTITY": _BALANCE,
     "NO_QUOTE": "Market is closed.",
+    "HALTED": "Market is closed.",
+    "NOT_TRADABLE": "Market is closed.",
     "WASH_TRADE": "Order would trade with an order of the same account.",
     "ALREADY_EXISTS": "Duplicate order sent.",
 }

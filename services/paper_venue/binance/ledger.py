@@ -39,8 +39,7 @@ class Fill:
     @property
     def is_maker(self) -> bool:
         """The order had rested before it was filled."""
-        order = self.event.order
-        return order.limit_nanos is not None and self.event.time_ns > order.created_ns and not order.triggered
+        return self.event.execution is not None and self.event.execution.is_maker
 
 
 @dataclass(slots=True)
@@ -52,19 +51,21 @@ class Ledger:
     _by_number: "_Bounded[int, str]" = field(init=False)
     _by_name: "_Bounded[str, str]" = field(init=False)
     _cancellations: "_Bounded[str, str]" = field(init=False)
-    _makers: "_Bounded[str, None]" = field(init=False)
     _fills: deque[Fill] = field(init=False)
     _filled: int = 0
+    heard: int = 0
+    """How many events there have been: the number of the newest one."""
 
     def __post_init__(self) -> None:
         self._by_number, self._by_name = _Bounded(self.kept), _Bounded(self.kept)
-        self._cancellations, self._makers = _Bounded(self.kept), _Bounded(self.kept)
+        self._cancellations = _Bounded(self.kept)
         self._fills = deque(maxlen=self.kept)
 
     def take(self, event: OrderEvent) -> None:
         """Hear of an order event before any customer does."""
+        self.heard += 1
         order = event.order
-        if event.kind is EventKind.NEW:
+        if event.kind in (EventKind.NEW, EventKind.HELD, EventKind.AMENDED):
             self._by_number[order.sequence] = order.order_id
             self._by_name[name_of(order)] = order.order_id
         elif event.execution is not None:
@@ -98,14 +99,6 @@ class Ledger:
     def cancellation_of(self, order_id: str) -> str | None:
         """How the customer called the cancellation of an order."""
         return self._cancellations.get(order_id)
-
-    def expect_maker(self, client_order_id: str) -> None:
-        """The order of that name at the exchange is a LIMIT_MAKER."""
-        self._makers[client_order_id] = None
-
-    def is_limit_maker(self, order: Order) -> bool:
-        """The order was sent as LIMIT_MAKER."""
-        return order.client_order_id in self._makers
 
     def fills(self) -> Iterator[Fill]:
         """Remembered fills, oldest first."""

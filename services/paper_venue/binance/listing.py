@@ -10,11 +10,20 @@ from trading.money import ONE, notional_nanos
 
 VENUE = "binance"
 QUOTE_ASSET = "USDT"
-ORDER_TYPES = ("LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT")
+ORDER_TYPES = (
+    "LIMIT",
+    "LIMIT_MAKER",
+    "MARKET",
+    "STOP_LOSS",
+    "STOP_LOSS_LIMIT",
+    "TAKE_PROFIT",
+    "TAKE_PROFIT_LIMIT",
+)
 _MOST_QUANTITY = 9_000 * ONE
 _MOST_PRICE = 1_000_000 * ONE
 _LEAST_NOTIONAL, _MOST_NOTIONAL = 5 * ONE, 9_000_000 * ONE
 _MOST_ORDERS, _MOST_STOPS = 200, 5
+_LEAST_DELTA, _MOST_DELTA = 10, 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +68,11 @@ class Pair:
         if value < _LEAST_NOTIONAL or (value > _MOST_NOTIONAL and not market):
             raise filter_failure("NOTIONAL")
 
+    def check_trailing_delta(self, delta: int) -> None:
+        """Refuse a distance in basis points beyond TRAILING_DELTA."""
+        if not _LEAST_DELTA <= delta <= _MOST_DELTA:
+            raise filter_failure("TRAILING_DELTA")
+
     def check_count(self, open_orders: int, open_stops: int, stop: bool) -> None:
         """Refuse one more order than MAX_NUM_ORDERS or MAX_NUM_ALGO_ORDERS allow."""
         if open_orders >= _MOST_ORDERS:
@@ -82,15 +96,22 @@ class Pair:
                 "applyMaxToMarket": False,
                 "avgPriceMins": 0,
             },
+            {
+                "filterType": "TRAILING_DELTA",
+                "minTrailingAboveDelta": _LEAST_DELTA,
+                "maxTrailingAboveDelta": _MOST_DELTA,
+                "minTrailingBelowDelta": _LEAST_DELTA,
+                "maxTrailingBelowDelta": _MOST_DELTA,
+            },
             {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": _MOST_ORDERS},
             {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": _MOST_STOPS},
         ]
 
-    def info(self) -> dict[str, object]:
+    def info(self, is_halted: bool) -> dict[str, object]:
         """The symbol in exchangeInfo."""
         return {
             "symbol": self.name,
-            "status": "TRADING",
+            "status": "HALT" if is_halted else "TRADING" if self.instrument.tradable else "BREAK",
             "baseAsset": self.base_asset,
             "baseAssetPrecision": 8,
             "quoteAsset": QUOTE_ASSET,
@@ -100,13 +121,13 @@ class Pair:
             "quoteCommissionPrecision": 8,
             "orderTypes": list(ORDER_TYPES),
             "icebergAllowed": False,
-            "ocoAllowed": False,
-            "otoAllowed": False,
+            "ocoAllowed": True,
+            "otoAllowed": True,
             "opoAllowed": False,
             "quoteOrderQtyMarketAllowed": True,
-            "allowTrailingStop": False,
+            "allowTrailingStop": True,
             "cancelReplaceAllowed": True,
-            "amendAllowed": False,
+            "amendAllowed": True,
             "pegInstructionsAllowed": False,
             "isSpotTradingAllowed": True,
             "isMarginTradingAllowed": False,

@@ -4,34 +4,42 @@ from collections.abc import Sequence
 
 from services.paper_venue.binance.ledger import Fill, Ledger, name_of
 from services.paper_venue.binance.listing import QUOTE_ASSET, Listing, Pair
+from services.paper_venue.binance.order_params import BASIS_POINT
 from services.paper_venue.binance.texts import TimeUnit, decimal, decimal_of_value
 from services.paper_venue.domain.account import Account
-from services.paper_venue.domain.orders import EventKind, Order, OrderEvent, Status
+from services.paper_venue.domain.exchange import Exchange
+from services.paper_venue.domain.groups import Group
+from services.paper_venue.domain.orders import EventKind, Execution, GroupKind, Order, OrderEvent, Status
 from trading.order import OrderType, TimeInForce
 
 Payload = dict[str, object]
-_STATUS = {Status.PENDING_NEW: "NEW", Status.REPLACED: "CANCELED"}
+_STATUS = {Status.PENDING_NEW: "NEW", Status.HELD: "PENDING_NEW", Status.REPLACED: "CANCELED"}
 _TYPES = {
     OrderType.MARKET: "MARKET",
     OrderType.LIMIT: "LIMIT",
     OrderType.STOP: "STOP_LOSS",
     OrderType.STOP_LIMIT: "STOP_LOSS_LIMIT",
+    OrderType.TRAILING_STOP: "STOP_LOSS",
 }
 _EXECUTION_TYPES = {
+    EventKind.HELD: "NEW",
     EventKind.NEW: "NEW",
     EventKind.FILL: "TRADE",
+    EventKind.AMENDED: "REPLACED",
     EventKind.CANCELED: "CANCELED",
     EventKind.REPLACED: "CANCELED",
     EventKind.EXPIRED: "EXPIRED",
 }
 _NOT_RESTING = (TimeInForce.IOC, TimeInForce.FOK)
+_NO_LIST = _NOT_YET = -1
 _ZERO = decimal(0)
 
 
 class OrderPayloads:
-    """Writes orders of the account; the ledger knows their numbers and names."""
+    """Writes orders and order lists of the account; the ledger knows their numbers and names."""
 
-    def __init__(self, ledger: Ledger, listing: Listing) -> None:
+    def __init__(self, exchange: Exchange, ledger: Ledger, listing: Listing) -> None:
+        self._exchange = exchange
         self._ledger = ledger
         self._listing = listing
 
@@ -40,7 +48,7 @@ class OrderPayloads:
         return {
             "symbol": pair.name,
             "orderId": order.sequence,
-            "orderListId": -1,
+            "orderListId": self._list_of(order),
             "clientOrderId": name_of(order),
             "transactTime": unit.of(order.updated_ns),
         }
@@ -48,7 +56,7 @@ class OrderPayloads:
     def result(self, order: Order, pair: Pair, unit: TimeUnit) -> Payload:
         """A new order as it stands: RESULT."""
         stop = {"stopPrice": decimal(order.request.stop_nanos)} if order.request.stop_nanos else {}
-        return self.acknowledged(order, pair, unit) | self._state(order, unit) | stop
+        return self.acknowledged(order, pair, unit) | self._state(order, unit) | stop | _trailing(order, unit)
 
     def full(self, order: Order, pair: Pair, unit: TimeUnit) -> Payload:
         """A new order with its fills: FULL."""
@@ -57,7 +65,7 @@ class OrderPayloads:
                 "price": decimal(execution.price_nanos),
                 "qty": decimal(execution.quantity_nanos),
                 "commission": decimal(execution.fee_nanos),
-                "commissionAsset": QUOTE_ASSET,
+                "commissionAsset": _fee_asset(execution, pair),
                 "tradeId": fill.number,
             }
             for fill in self._ledger.fills_of(order)
@@ -84,7 +92,94 @@ class OrderPayloads:
             "isWorking": not order.waits_for_trigger,
         }
         head = {k: v for k, v in self.acknowledged(order, pair, unit).items() if k != "transactTime"}
-        return head | self._state(order, unit) | times
+        return head | self._state(order, unit) | times | _trailing(order, unit)
+
+    def amended(self, order: Order, old_name: str, pair: Pair, unit: TimeUnit) -> Payload:
+        """An order that was made smaller."""
+        told = self.acknowledged(order, pair, unit) | {"origClientOrderId": old_name} | self._state(order, unit)
+        renamed = {"origQty": "qty", "origQuoteOrderQty": "quoteOrderQty", "cummulativeQuoteQty": "cumulativeQuoteQty"}
+        amended = {renamed.get(name, name): value for name, value in told.items() if name != "transactTime"}
+        group = self._exchange.group_of(order)
+        return {
+            "transactTime": unit.of(order.updated_ns),
+            "executionId": self._ledger.heard,
+            "amendedOrder": amended | {"preventedQty": _ZERO},
+            **({"listStatus": self.list_status(group, unit)} if group else {}),
+        }
+
+    def is_open(self, group: Group) -> bool:
+        """A member of the list may still trade."""
+        return any(order.status.is_open for order in self._exchange.members(group))
+
+    def list_status(self, group: Group, unit: TimeUnit) -> Payload:
+        """An order list as it stands."""
+        is_open = self.is_open(group)
+        return {
+            "orderListId": group.number,
+            "contingencyType": "OCO" if group.kind is GroupKind.OCO else "OTO",
+            "listStatusType": "EXEC_STARTED" if is_open else "ALL_DONE",
+            "listOrderStatus": "EXECUTING" if is_open else "ALL_DONE",
+            "listClientOrderId": group.name or group.group_id,
+            "transactionTime": unit.of(group.created_ns),
+            "symbol": self._name(group.symbol),
+            "orders": [
+                {"symbol": self._name(group.symbol), "orderId": order.sequence, "clientOrderId": name_of(order)}
+                for order in self._exchange.members(group)
+            ],
+        }
+
+    def placed_list(self, group: Group, pair: Pair, unit: TimeUnit, answer: str) -> Payload:
+        """A new order list with reports of its orders, at the length that was asked for."""
+        writer = {"ACK": self.acknowledged, "RESULT": self.result, "FULL": self.full}[answer]
+        reports = [writer(order, pair, unit) for order in self._exchange.members(group)]
+        return self.list_status(group, unit) | {"orderReports": reports}
+
+    def canceled_list(self, group: Group, pair: Pair, unit: TimeUnit) -> Payload:
+        """An order list that was cancelled."""
+        reports = [self.canceled(order, pair, unit) for order in self._exchange.members(group)]
+        return self.list_status(group, unit) | {"orderReports": reports}
+
+    def list_event(self, event: OrderEvent, now_ns: int, unit: TimeUnit) -> Payload | None:
+        """The listStatus that an event of a member brings: its list has begun, is renamed, or has ended."""
+        group = self._exchange.group_of(event.order)
+        kind = None if group is None else self._list_change(group, event)
+        if group is None or kind is None:
+            return None
+        told = self.list_status(group, unit)
+        return {
+            "e": "listStatus",
+            "E": unit.of(now_ns),
+            "s": told["symbol"],
+            "g": group.number,
+            "c": told["contingencyType"],
+            "l": kind,
+            "L": told["listOrderStatus"],
+            "r": "NONE",
+            "C": told["listClientOrderId"],
+            "T": unit.of(event.time_ns),
+            "O": [
+                {"s": told["symbol"], "i": order.sequence, "c": name_of(order)}
+                for order in self._exchange.members(group)
+            ],
+        }
+
+    def _list_change(self, group: Group, event: OrderEvent) -> str | None:
+        begins = EventKind.HELD if group.has_entry else EventKind.NEW
+        if event.kind is begins and event.order.order_id == group.order_ids[-1]:
+            return "EXEC_STARTED"
+        if event.kind is EventKind.AMENDED:
+            return "UPDATED"
+        return "ALL_DONE" if not event.order.status.is_open and not self.is_open(group) else None
+
+    def _list_of(self, order: Order) -> int:
+        if order.group is None:
+            return _NO_LIST
+        group = self._exchange.group_of(order)
+        return _NO_LIST if group is None else group.number
+
+    def _name(self, symbol: str) -> str:
+        pair = self._listing.of_symbol(symbol)
+        return symbol if pair is None else pair.name
 
     def fill(self, fill: Fill, pair: Pair, unit: TimeUnit) -> Payload:
         """A row of `myTrades`."""
@@ -94,12 +189,12 @@ class OrderPayloads:
             "symbol": pair.name,
             "id": fill.number,
             "orderId": order.sequence,
-            "orderListId": -1,
+            "orderListId": self._list_of(order),
             "price": decimal(execution.price_nanos),
             "qty": decimal(execution.quantity_nanos),
             "quoteQty": decimal_of_value(execution.price_nanos * execution.quantity_nanos),
             "commission": decimal(execution.fee_nanos),
-            "commissionAsset": QUOTE_ASSET,
+            "commissionAsset": _fee_asset(execution, pair),
             "time": unit.of(fill.event.time_ns),
             "isBuyer": order.side.value == "BUY",
             "isMaker": fill.is_maker,
@@ -119,13 +214,13 @@ class OrderPayloads:
             "s": pair.name,
             "c": canceled_as if gone else name_of(order),
             "S": order.side.value,
-            "o": self._type(order),
+            "o": _type(order),
             "f": _time_in_force(order),
             "q": decimal(order.quantity_nanos),
             "p": decimal(order.limit_nanos or 0),
             "P": decimal(order.request.stop_nanos or 0),
             "F": _ZERO,
-            "g": -1,
+            "g": self._list_of(order),
             "C": name_of(order) if gone else "",
             "x": "EXPIRED" if _has_expired(order) else _EXECUTION_TYPES[event.kind],
             "X": status_of(order),
@@ -139,21 +234,24 @@ class OrderPayloads:
             "Q": decimal(order.request.notional_nanos or 0),
             "W": unit.of(order.created_ns),
             "V": "NONE",
-            **self._last_fill(event),
+            **({"d": told["trailingDelta"], "D": told["trailingTime"]} if (told := _trailing(order, unit)) else {}),
+            **({"eR": "OCO_TRIGGER"} if event.kind is EventKind.EXPIRED and order.group else {}),
+            **self._last_fill(event, pair),
         }
 
-    def _last_fill(self, event: OrderEvent) -> Payload:
-        execution = event.execution
+    def _last_fill(self, event: OrderEvent, pair: Pair) -> Payload:
+        execution, heard = event.execution, self._ledger.heard
         if execution is None:
-            return {"l": _ZERO, "L": _ZERO, "n": _ZERO, "N": None, "t": -1, "I": 0, "m": False, "M": False, "Y": _ZERO}
+            none = {"l": _ZERO, "L": _ZERO, "n": _ZERO, "N": None, "t": -1, "m": False, "M": False, "Y": _ZERO}
+            return {"I": heard, **none}
         fill = self._ledger.newest_fill()
         return {
             "l": decimal(execution.quantity_nanos),
             "L": decimal(execution.price_nanos),
             "n": decimal(execution.fee_nanos),
-            "N": QUOTE_ASSET,
+            "N": _fee_asset(execution, pair),
             "t": fill.number,
-            "I": fill.number,
+            "I": heard,
             "m": fill.is_maker,
             "M": True,
             "Y": decimal_of_value(execution.price_nanos * execution.quantity_nanos),
@@ -168,14 +266,11 @@ class OrderPayloads:
             "cummulativeQuoteQty": decimal_of_value(order.filled_value),
             "status": status_of(order),
             "timeInForce": _time_in_force(order),
-            "type": self._type(order),
+            "type": _type(order),
             "side": order.side.value,
             "workingTime": unit.of(order.created_ns),
             "selfTradePreventionMode": "NONE",
         }
-
-    def _type(self, order: Order) -> str:
-        return "LIMIT_MAKER" if self._ledger.is_limit_maker(order) else _TYPES[order.request.order_type]
 
 
 def balances(account: Account, pairs: Sequence[Pair]) -> list[tuple[str, int, int]]:
@@ -194,12 +289,34 @@ def status_of(order: Order) -> str:
     return "EXPIRED" if _has_expired(order) else _STATUS.get(order.status, order.status.value)
 
 
+def _type(order: Order) -> str:
+    request = order.request
+    if request.post_only:
+        return "LIMIT_MAKER"
+    name = _TYPES[request.order_type]
+    return name.replace("STOP_LOSS", "TAKE_PROFIT") if request.take_profit else name
+
+
+def _trailing(order: Order, unit: TimeUnit) -> Payload:
+    """What is told of a trailing stop alone: its distance in basis points, and since when it follows the market."""
+    trail = order.request.trail
+    if trail is None:
+        return {}
+    began = _NOT_YET if order.trailing_ns is None else unit.of(order.trailing_ns)
+    return {"trailingDelta": trail.share_nanos // BASIS_POINT, "trailingTime": began}
+
+
+def _fee_asset(execution: Execution, pair: Pair) -> str:
+    return pair.base_asset if execution.fee_in_units else QUOTE_ASSET
+
+
 def _has_expired(order: Order) -> bool:
     """What may not rest and was not filled has expired; the exchange calls that cancelled."""
-    return order.status is Status.CANCELED and order.time_in_force in _NOT_RESTING
+    ran_out = order.time_in_force in _NOT_RESTING and not order.waits_for_trigger
+    return order.status is Status.CANCELED and ran_out
 
 
 def _time_in_force(order: Order) -> str:
-    """An order to MARKET says GTC, whatever it is; this protocol knows no DAY."""
-    rests = order.request.order_type is OrderType.MARKET or order.time_in_force not in _NOT_RESTING
+    """What goes to market says GTC, whatever it is; this protocol knows no DAY."""
+    rests = order.limit_nanos is None or order.time_in_force not in _NOT_RESTING
     return "GTC" if rests else order.time_in_force.value

@@ -11,6 +11,7 @@ from services.paper_venue.binance.ledger import Ledger
 from services.paper_venue.binance.limits import LimitRules, Limits
 from services.paper_venue.binance.listing import Listing
 from services.paper_venue.binance.market_stream import MarketStreams
+from services.paper_venue.binance.order_lists import OrderListApi
 from services.paper_venue.binance.rest import Door
 from services.paper_venue.binance.trading_api import TradingApi
 from services.paper_venue.binance.user_data import UserData
@@ -56,7 +57,7 @@ def routes(
     user_data = UserData(trading.payloads, exchange.account, listing, clock)
     exchange.listen(ledger.take)  # before its readers: a report needs the number of its fill
     exchange.listen(user_data.tell)
-    calls = [*public_calls(data), *signed_calls(trading)]
+    calls = [*public_calls(data), *signed_calls(trading, OrderListApi(trading, limits))]
     streams = MarketStreams(Framer(data), feed, stream_rules, clock)
     api = WsApi(calls, keys, limits, user_data, api_rules, clock)
     return [

@@ -51,12 +51,19 @@ class UserData:
     def tell(self, event: OrderEvent) -> None:
         """Report an order event and the balances after it."""
         for unit in {subscriber.unit for subscriber in self.subscribers if subscriber.number is not None}:
-            report = self.payloads.report(event, self.clock.now_ns(), unit)
-            texts = [] if report is None else [_text(report), _text(self._position(event, unit))]
+            texts = self._texts(event, unit)
             for subscriber in self.subscribers:
                 if subscriber.number is not None and subscriber.unit is unit:
                     for text in texts:
                         subscriber.say(text)
+
+    def _texts(self, event: OrderEvent, unit: TimeUnit) -> list[str]:
+        report = self.payloads.report(event, self.clock.now_ns(), unit)
+        if report is None:
+            return []
+        of_list = self.payloads.list_event(event, self.clock.now_ns(), unit) if event.order.group else None
+        told = [report, self._position(event, unit), *([] if of_list is None else [of_list])]
+        return [_text(each) for each in told]
 
     def end(self, subscriber: Subscriber) -> None:
         """The subscription ends while the connection stays."""

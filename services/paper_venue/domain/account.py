@@ -2,14 +2,13 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from services.paper_venue.domain.fees import FREE, Fee, FeeRules
 from services.paper_venue.domain.orders import Execution, Order
 from trading.instruments import Instrument
 from trading.money import divide_half_even, notional_nanos
 from trading.order import Side
-
-_BASIS_POINT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +21,7 @@ class AccountRules:
 
     cash_nanos: int = 1_000_000 * 1_000_000_000
     multiplier: int = 4
-    fee_bps: int = 0
+    fees: FeeRules = field(default_factory=FeeRules)
     position_flips: bool = True
 
 
@@ -92,7 +91,7 @@ class Account:
 
     @property
     def fees_nanos(self) -> int:
-        """All fees paid so far; already taken from the cash."""
+        """The worth of all fees paid so far; already taken from the cash or the positions."""
         return self._fees
 
     def positions(self) -> Iterator[Position]:
@@ -146,26 +145,39 @@ class Account:
         opening = self.opening_nanos(order.symbol, order.side, order.quantity_nanos)
         self._set_hold(order.order_id, Hold(order.side, order.symbol, price_nanos, opening, order.remaining_nanos))
 
+    def holds(self, order_id: str) -> bool:
+        """Something is kept back for the order."""
+        return order_id in self._holds
+
     def release(self, order_id: str) -> None:
         """An order closed: what it held is free again."""
         self._set_hold(order_id, None)
 
-    def apply(self, order: Order, execution: Execution) -> tuple[int, int]:
-        """Book one execution of `order` (as it stands after it); returns (fee, new position) in nanos."""
-        signed = order.side.sign * execution.quantity_nanos
-        notional = notional_nanos(execution.price_nanos, execution.quantity_nanos)
-        fee = divide_half_even(notional * self.rules.fee_bps, _BASIS_POINT)
-        self._cash -= order.side.sign * notional + fee
-        self._fees += fee
-        position = self.position(order.symbol).after(signed, execution.price_nanos)
+    def apply(self, order: Order, execution: Execution, fee: Fee = FREE) -> int:
+        """Book one execution of `order` (as it stands after it) and its fee; returns the new position in nanos."""
+        price = execution.price_nanos
+        self._cash -= order.side.sign * notional_nanos(price, execution.quantity_nanos)
+        position = self.position(order.symbol).after(order.side.sign * execution.quantity_nanos, price)
+        if fee.nanos:
+            position = self._charge(fee, position, price)
         if position.quantity_nanos:
             self._positions[order.symbol] = position
         else:
             self._positions.pop(order.symbol, None)
-        self._shrink_hold(order)
-        return fee, position.quantity_nanos
+        self.shrink_hold(order)
+        return position.quantity_nanos
 
-    def _shrink_hold(self, order: Order) -> None:
+    def _charge(self, fee: Fee, position: Position, price: int) -> Position:
+        """Take a fee from the cash, or from the position: then what is left of it keeps its entry price."""
+        if fee.in_units:
+            self._fees += notional_nanos(price, fee.nanos)
+            return position.after(-fee.nanos, price)
+        self._fees += fee.nanos
+        self._cash -= fee.nanos
+        return position
+
+    def shrink_hold(self, order: Order) -> None:
+        """Keep back only what is left of an order to be filled."""
         held = self._holds.get(order.order_id)
         if held is not None:
             left = Hold(held.side, held.symbol, held.price_nanos, held.opening_nanos, order.remaining_nanos)

@@ -16,12 +16,23 @@ def check_fields(request: OrderRequest, instrument: Instrument) -> None:
     _check_amounts(request)
     needs_limit = request.order_type in (OrderType.LIMIT, OrderType.STOP_LIMIT)
     needs_stop = request.order_type in (OrderType.STOP, OrderType.STOP_LIMIT)
+    _check_trail(request)
     if request.order_type is OrderType.MARKET and (request.limit_nanos is not None or request.stop_nanos is not None):
         raise InvalidArgument("market orders require no stop or limit price", field="limit_price")
     _check_price("limit", request.limit_nanos, needs_limit, request.order_type, instrument)
-    _check_price("stop", request.stop_nanos, needs_stop, request.order_type, instrument)
+    if request.trail is None or request.stop_nanos is not None:
+        _check_price("stop", request.stop_nanos, needs_stop, request.order_type, instrument)
     if request.extended_hours and request.order_type is not OrderType.LIMIT:
         raise InvalidArgument("extended hours order must be DAY limit orders", field="extended_hours")
+
+
+def check_tradable(instrument: Instrument, is_halted: bool) -> None:
+    """Refuse orders in what does not trade, or not now; raises FailedPrecondition."""
+    symbol = instrument.symbol
+    if not instrument.tradable:
+        raise FailedPrecondition(f'asset "{symbol}" is not tradable', reason="NOT_TRADABLE", symbol=symbol)
+    if is_halted:
+        raise FailedPrecondition(f'trading of "{symbol}" is halted', reason="HALTED", symbol=symbol)
 
 
 def check_position(request: OrderRequest, quantity: int, instrument: Instrument, account: Account) -> None:
@@ -89,6 +100,18 @@ def _check_amounts(request: OrderRequest) -> None:
             raise InvalidArgument("notional orders must be market orders", field="notional")
     elif request.quantity_nanos <= 0:
         raise InvalidArgument("qty must be > 0", field="qty")
+
+
+def _check_trail(request: OrderRequest) -> None:
+    if request.trail is None:
+        if request.order_type is OrderType.TRAILING_STOP:
+            raise InvalidArgument("trailing stop orders require trail_price or trail_percent", field="trail_price")
+        return
+    if request.order_type not in (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP):
+        raise InvalidArgument("only stop orders may trail", field="trail_price")
+    amount, share = request.trail.amount_nanos, request.trail.share_nanos
+    if amount < 0 or not 0 <= share < ONE or (amount > 0) == (share > 0):
+        raise InvalidArgument("trail must be > 0, and less than the price", field="trail_price")
 
 
 def _check_price(name: str, price: int | None, needed: bool, order_type: OrderType, instrument: Instrument) -> None:

@@ -8,9 +8,19 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from services.paper_venue.domain.account import Account, AccountRules
-from services.paper_venue.domain.checks import check_buying_power, check_fields, check_position, check_wash_trade
+from services.paper_venue.domain.admission import Admission
+from services.paper_venue.domain.fees import fee_of
+from services.paper_venue.domain.groups import Group, GroupRequest, Groups, Step, StepKind
 from services.paper_venue.domain.matching import MatchingEngine
-from services.paper_venue.domain.orders import EventKind, Order, OrderEvent, OrderRequest
+from services.paper_venue.domain.orders import (
+    EventKind,
+    Membership,
+    Order,
+    OrderEvent,
+    OrderRequest,
+    Status,
+    Trail,
+)
 from services.paper_venue.domain.ticks import Kind, Row, Ticks
 from services.paper_venue.domain.touch import Slippage, Touch
 from trading.errors import AlreadyExists, FailedPrecondition, InvalidArgument, UnknownOrder
@@ -37,6 +47,7 @@ class Changes:
     quantity_nanos: int | None = None
     limit_nanos: int | None = None
     stop_nanos: int | None = None
+    trail: Trail | None = None
     time_in_force: TimeInForce | None = None
     client_order_id: str | None = None
 
@@ -52,6 +63,8 @@ class Exchange:
         for instrument in listed:
             self._engine.list_instrument(instrument.symbol, instrument.tick_nanos)
         self.account = Account(rules.account, lambda symbol: self._engine.touch(symbol).mark())
+        self._admission = Admission(self._engine, self.account)
+        self._groups = Groups(rules.orders_kept)
         self._rules = rules
         self._new_id = new_id
         self._orders: dict[str, Order] = {}
@@ -96,6 +109,28 @@ class Exchange:
         """Every fill that is remembered, oldest first."""
         return iter(self._fills)
 
+    def groups(self) -> Iterator[Group]:
+        """Every group of orders that is remembered, oldest first."""
+        return iter(self._groups)
+
+    def group_of(self, order: Order) -> Group | None:
+        """The group that an order belongs to."""
+        return self._groups.of(order)
+
+    def head_of(self, order: Order) -> Order:
+        """The order that stands for its group: the entry, or the first of a pair; of no group, the order itself."""
+        group = self.group_of(order)
+        return order if group is None else self._orders.get(group.order_ids[0], order)
+
+    def legs(self, order: Order) -> list[Order]:
+        """The other orders of the group that an order stands for."""
+        group = None if order.group is None else self._groups.of(order)
+        return [] if group is None or group.order_ids[0] != order.order_id else self.members(group)[1:]
+
+    def members(self, group: Group) -> list[Order]:
+        """The orders of a group as they stand, the entry first; without those that are forgotten."""
+        return [self._orders[order_id] for order_id in group.order_ids if order_id in self._orders]
+
     def submit(self, request: OrderRequest, now_ns: int) -> Order:
         """Check and take in an order, then match it; returns it as it was accepted, before any fill.
 
@@ -104,22 +139,66 @@ class Exchange:
         instrument = self.instruments.get(request.symbol)
         request = replace(request, symbol=instrument.symbol)
         self._check_client_order_id(request.client_order_id)
-        check_fields(request, instrument)
-        quantity = request.quantity_nanos or self._quantity_for(request, instrument)
-        price = self._price_for(request, quantity)
-        check_position(request, quantity, instrument, self.account)
-        check_wash_trade(request, price, self._engine.best_resting(request.symbol, request.side.opposite))
-        check_buying_power(request, quantity, price, instrument, self.account)
+        self._admission.check_words(request, instrument)
+        quantity = self._admission.quantity_of(request, instrument)
+        price = self._admission.price_of(request, quantity)
+        self._admission.check_wash_trade(request, price)
+        self._admission.check_means(request, quantity, price, instrument)
         order = self._register(request, quantity, now_ns)
         self.account.hold(order, price)
         self._tell(self._engine.submit(order, now_ns))
         return order
+
+    def submit_group(self, request: GroupRequest, now_ns: int) -> list[Order]:
+        """Check and take in orders that release and end each other; the first one stands for the means of all.
+
+        Returns them as they were accepted, before any fill.
+
+        Raises like `submit`; on a refusal of one none is taken in.
+        """
+        instrument = self.instruments.get(request.orders[0].symbol)
+        orders = tuple(replace(order, symbol=instrument.symbol) for order in request.orders)
+        for order in orders:
+            self._check_client_order_id(order.client_order_id)
+            self._admission.check_words(order, instrument)
+        names = [order.client_order_id for order in orders if order.client_order_id]
+        if len(set(names)) < len(names):
+            raise AlreadyExists("client_order_id must be unique", client_order_id=names[0])
+        first, quantity = orders[0], orders[0].quantity_nanos
+        price = max(self._admission.price_of(order, quantity) for order in orders if order.side is first.side)
+        self._admission.check_wash_trade(first, price)
+        self._admission.check_means(first, quantity, price, instrument)
+        group = self._groups.open(self._new_id(), replace(request, orders=orders), now_ns)
+        return self._begin(group, orders, price, now_ns)
+
+    def amend(self, order_id: str, quantity_nanos: int, client_order_id: str, now_ns: int) -> Order:
+        """Make an open order smaller where it stands in the queue, under a new name or its own.
+
+        Raises like `submit` and `cancel`.
+        """
+        order = self._open(order_id)
+        if not order.filled_nanos < quantity_nanos < order.quantity_nanos:
+            raise InvalidArgument("qty must be > filled_qty and < qty", field="qty")
+        if client_order_id != order.client_order_id:
+            self._check_client_order_id(client_order_id)
+            self._ids[client_order_id] = order_id
+        request = replace(order.request, client_order_id=client_order_id)
+        self._tell(self._engine.amend(replace(order, request=request, quantity_nanos=quantity_nanos), now_ns))
+        return self._orders[order_id]
 
     def cancel(self, order_id: str, now_ns: int) -> Order:
         """Cancel an open order; raises UnknownOrder, or FailedPrecondition when it is closed."""
         self._open(order_id)
         self._tell(self._engine.cancel(order_id, now_ns))
         return self._orders[order_id]
+
+    def cancel_all(self, now_ns: int, symbol: str | None = None) -> list[Order]:
+        """Cancel every open order, or those of one symbol; returns them as they stand then."""
+        found = [order for order in self.open_orders() if symbol in (None, order.symbol)]
+        for order in found:
+            if order.order_id in self._engine.open_orders:  # else its group has ended with another
+                self._tell(self._engine.cancel(order.order_id, now_ns))
+        return [self._orders[order.order_id] for order in found]
 
     def replace(self, order_id: str, changes: Changes, now_ns: int) -> Order:
         """Put a new order in the place of an open one; returns the new one as it was accepted.
@@ -137,16 +216,35 @@ class Exchange:
             notional_nanos=None,
             limit_nanos=old.limit_nanos if changes.limit_nanos is None else changes.limit_nanos,
             stop_nanos=old.request.stop_nanos if changes.stop_nanos is None else changes.stop_nanos,
+            trail=changes.trail or old.request.trail,
             time_in_force=changes.time_in_force or old.time_in_force,
             client_order_id=changes.client_order_id or self._new_id(),
         )
-        return self._swap(old, request, now_ns)
+        try:
+            return self._swap(old, request, now_ns)
+        except FailedPrecondition:
+            self._tell([OrderEvent(EventKind.REPLACE_REJECTED, old, now_ns)])
+            raise
 
-    def expire(self, time_in_force: TimeInForce, now_ns: int) -> None:
-        """End every open order of that time in force: DAY orders at the close."""
+    def expire(self, time_in_force: TimeInForce, now_ns: int, trading_hours: str | None = None) -> None:
+        """End every open order of that time in force: DAY orders at the close of an exchange, or of all (None)."""
         for order in self.open_orders():
-            if order.time_in_force is time_in_force:
+            hours = self.instruments.get(order.symbol).trading_hours
+            due = order.time_in_force is time_in_force and trading_hours in (None, hours)
+            if due and order.order_id in self._engine.open_orders:
                 self._tell(self._engine.expire(order.order_id, now_ns))
+
+    def halt(self, symbol: str) -> None:
+        """Stop the trading of an instrument: nothing is matched, new orders are refused; raises UnknownSymbol."""
+        self._engine.halt(self.instruments.get(symbol).symbol)
+
+    def resume(self, symbol: str, now_ns: int) -> None:
+        """Let an instrument trade again; raises UnknownSymbol."""
+        self._tell(self._engine.resume(self.instruments.get(symbol).symbol, now_ns))
+
+    def halted(self) -> list[str]:
+        """The instruments whose trading is halted."""
+        return [symbol for symbol in self.symbols if self._engine.is_halted(symbol)]
 
     def clear_quotes(self, asset_class: AssetClass) -> None:
         """The market of a whole class is closed: orders wait for its next quotes."""
@@ -175,22 +273,45 @@ class Exchange:
     def _swap(self, old: Order, request: OrderRequest, now_ns: int) -> Order:
         """Withdraw `old`, submit its successor; put `old` back untouched when the successor is refused."""
         instrument = self.instruments.get(request.symbol)
+        quantity = request.quantity_nanos
         self._check_client_order_id(request.client_order_id)
-        check_fields(request, instrument)
-        price = self._price_for(request, request.quantity_nanos)
-        check_wash_trade(request, price, self._engine.best_resting(request.symbol, request.side.opposite))
+        self._admission.check_words(request, instrument)
+        price = self._admission.price_of(request, quantity)
+        self._admission.check_wash_trade(request, price)
+        held = old.status is Status.HELD
         self.account.release(old.order_id)
         try:
-            check_position(request, request.quantity_nanos, instrument, self.account)
-            check_buying_power(request, request.quantity_nanos, price, instrument, self.account)
+            if not held:
+                self._admission.check_means(request, quantity, price, instrument)
         except FailedPrecondition:
-            self.account.hold(old, self._price_for(old.request, old.quantity_nanos))
+            self.account.hold(old, self._admission.price_of(old.request, old.quantity_nanos))
             raise
-        new = self._register(request, request.quantity_nanos, now_ns, old.order_id)
+        new = self._register(request, quantity, now_ns, replaces=old.order_id, group=old.group)
         self._tell(self._engine.retire(old.order_id, new.order_id, now_ns))
-        self.account.hold(new, price)
-        self._tell(self._engine.submit(new, now_ns))
+        if held:
+            self._tell(self._engine.hold(new, now_ns))
+        else:
+            self.account.hold(new, price)
+            self._tell(self._engine.submit(new, now_ns))
         return new
+
+    def _begin(self, group: Group, requests: tuple[OrderRequest, ...], price: int, now_ns: int) -> list[Order]:
+        """Let the first order of a group work; the others are held until it is filled, or work beside it (OCO)."""
+        orders = []
+        for number, request in enumerate(requests):
+            member = Membership(group.group_id, group.kind, is_entry=group.has_entry and number == 0)
+            orders.append(self._register(request, request.quantity_nanos, now_ns, group=member))
+            group.order_ids.append(orders[-1].order_id)
+        first, *others = orders
+        # All are known to the engine, in their order, before the first one works.
+        _, *waits = [event for order in orders for event in self._engine.hold(order, now_ns)]
+        self.account.hold(first, price)
+        accepted, *rest = self._engine.submit(first, now_ns)
+        self._tell([accepted, *waits, *rest] if group.has_entry else [accepted, *rest])
+        for order in others:
+            if not group.has_entry and order.order_id in self._engine.open_orders:
+                self._tell(self._engine.release(order.order_id, now_ns))
+        return [first, *(event.order for event in waits)]
 
     def _open(self, order_id: str) -> Order:
         order = self.order(order_id)
@@ -204,28 +325,19 @@ class Exchange:
         if client_order_id in self._ids:
             raise AlreadyExists("client_order_id must be unique", client_order_id=client_order_id)
 
-    def _quantity_for(self, request: OrderRequest, instrument: Instrument) -> int:
-        """How much a sum of money buys at the touch, rounded down to the lot."""
-        price = self._engine.estimate(instrument.symbol, request.side, 1)
-        if not price:
-            raise FailedPrecondition("notional orders need a quote", reason="NO_QUOTE", symbol=instrument.symbol)
-        quantity = (request.notional_nanos or 0) * ONE // price
-        quantity -= quantity % instrument.lot_nanos
-        if quantity <= 0:
-            raise InvalidArgument("notional is too small", field="notional")
-        return quantity
-
-    def _price_for(self, request: OrderRequest, quantity: int) -> int:
-        """What a unit may cost at worst: the limit, else the stop, else what the touch asks for this quantity."""
-        stated = request.limit_nanos or request.stop_nanos
-        return stated or self._engine.estimate(request.symbol, request.side, quantity)
-
-    def _register(self, request: OrderRequest, quantity: int, now_ns: int, replaces: str | None = None) -> Order:
+    def _register(
+        self,
+        request: OrderRequest,
+        quantity: int,
+        now_ns: int,
+        replaces: str | None = None,
+        group: Membership | None = None,
+    ) -> Order:
         self._sequence += 1
         order_id = self._new_id()
         if not request.client_order_id:
             request = replace(request, client_order_id=order_id)
-        order = Order(order_id, request, quantity, self._sequence, now_ns, now_ns, replaces=replaces)
+        order = Order(order_id, request, quantity, self._sequence, now_ns, now_ns, replaces=replaces, group=group)
         self._orders[order_id] = order
         self._ids[request.client_order_id] = order_id
         return order
@@ -236,17 +348,61 @@ class Exchange:
             self._orders[event.order.order_id] = event.order
             if event.execution is not None:
                 self._fills.append(event)
+            if event.kind is EventKind.AMENDED:
+                self.account.shrink_hold(event.order)
             if not event.order.status.is_open:
                 self.account.release(event.order.order_id)
                 self._forget_beyond_bound(event.order.order_id)
             for listener in self._listeners:
                 listener(event)
+            if event.order.group is not None:
+                self._follow(event)
+
+    def _follow(self, event: OrderEvent) -> None:
+        """Do to the other members of a group what an event of one member means for them."""
+        group, order_id = self._groups.of(event.order), event.order.order_id
+        for step in group.follow(event) if group else ():
+            order = self._engine.open_orders.get(step.order_id)
+            if order is not None:
+                self._tell(self._take(step, order, event.time_ns))
+        if group is not None and group.over and event.order.status.is_open and not self.account.holds(order_id):
+            # The pair's one hold was the other's.
+            price = self._admission.price_of(event.order.request, event.order.quantity_nanos)
+            self.account.hold(event.order, price)
+
+    def _take(self, step: Step, order: Order, now_ns: int) -> list[OrderEvent]:
+        match step.kind:
+            case StepKind.CANCEL:
+                return self._engine.cancel(order.order_id, now_ns)
+            case StepKind.EXPIRE:
+                return self._engine.expire(order.order_id, now_ns)
+            case StepKind.SHRINK:
+                quantity = order.filled_nanos + step.remaining_nanos
+                smaller = quantity < order.quantity_nanos
+                return self._engine.amend(replace(order, quantity_nanos=quantity), now_ns) if smaller else []
+            case StepKind.RELEASE:
+                return self._release(order, now_ns)
+
+    def _release(self, order: Order, now_ns: int) -> list[OrderEvent]:
+        """Let a held order work; one hold stands for both of a pair, for only one can be filled."""
+        group = self._groups.of(order)
+        if group is None or group.exit_ids[0] == order.order_id:
+            price, quantity = self._admission.price_of(order.request, order.quantity_nanos), order.quantity_nanos
+            try:
+                self._admission.check_means(order.request, quantity, price, self.instruments.get(order.symbol))
+            except FailedPrecondition:
+                return self._engine.expire(order.order_id, now_ns)
+            self.account.hold(order, price)
+        return self._engine.release(order.order_id, now_ns)
 
     def _book(self, event: OrderEvent) -> OrderEvent:
         if event.kind is not EventKind.FILL or event.execution is None:
             return event
-        fee, position = self.account.apply(event.order, event.execution)
-        return replace(event, execution=replace(event.execution, fee_nanos=fee, position_nanos=position))
+        order, execution = event.order, event.execution
+        fee = fee_of(self._rules.account.fees, order, execution, self.instruments.get(order.symbol))
+        position = self.account.apply(order, execution, fee)
+        booked = replace(execution, fee_nanos=fee.nanos, fee_in_units=fee.in_units, position_nanos=position)
+        return replace(event, execution=booked)
 
     def _forget_beyond_bound(self, order_id: str) -> None:
         self._closed.append(order_id)

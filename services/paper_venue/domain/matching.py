@@ -1,8 +1,9 @@
 """The matching engine: price-time priority among our orders, against the quotes of a market that they do not move.
 
 An impatient order sweeps the touch (`touch.sweep`). A resting LIMIT fills at its own price when the opposite quote
-reaches it; the displayed size of that quote is shared first by price, then by time. A STOP triggers on the last trade
-where there are trades, else on the touch. Every method returns the new states of the orders that it moved.
+reaches it; the displayed size of that quote is shared first by price, then by time. A stop triggers on the last trade
+where there are trades, else on the touch; one that trails follows the same price. While an instrument is halted
+nothing of it is matched. Every method returns the new states of the orders that it moved.
 """
 
 from bisect import bisect_left, insort
@@ -53,8 +54,13 @@ class Book:
     touch: Touch = field(default_factory=Touch)
     limits: dict[Side, Queue] = field(default_factory=lambda: {Side.BUY: Queue(-1), Side.SELL: Queue(1)})
     stops: dict[Side, Queue] = field(default_factory=lambda: {Side.BUY: Queue(1), Side.SELL: Queue(-1)})
+    profits: dict[Side, Queue] = field(default_factory=lambda: {Side.BUY: Queue(-1), Side.SELL: Queue(1)})
+    """Stops that trigger where the price is good."""
+    trails: dict[str, None] = field(default_factory=dict)
+    """Stops that follow the market, oldest first."""
     waiting: list[str] = field(default_factory=list)
     """Orders to MARKET that came before the first quote, oldest first."""
+    is_halted: bool = False
 
 
 class MatchingEngine:
@@ -101,6 +107,36 @@ class MatchingEngine:
             return events + self._trigger(book, now_ns)
         return events + self._work(accepted, book, now_ns)
 
+    def hold(self, order: Order, now_ns: int) -> list[OrderEvent]:
+        """Take an order in that nothing happens to before it is released."""
+        held = order.at(now_ns, status=Status.HELD)
+        self._open[order.order_id] = held
+        return [OrderEvent(EventKind.HELD, held, now_ns)]
+
+    def release(self, order_id: str, now_ns: int) -> list[OrderEvent]:
+        """Let a held order work."""
+        return self.submit(self._open[order_id], now_ns)
+
+    def amend(self, order: Order, now_ns: int) -> list[OrderEvent]:
+        """Put an open order's amended self (smaller, or under another name) in its very place in the queue."""
+        amended = order.at(now_ns)
+        self._open[order.order_id] = amended
+        return [OrderEvent(EventKind.AMENDED, amended, now_ns)]
+
+    def halt(self, symbol: str) -> None:
+        """Match nothing of an instrument from now on."""
+        self._books[symbol].is_halted = True
+
+    def resume(self, symbol: str, now_ns: int) -> list[OrderEvent]:
+        """Match again, at first against the touch as it stands."""
+        book = self._books[symbol]
+        book.is_halted = False
+        return self._match(book, now_ns)
+
+    def is_halted(self, symbol: str) -> bool:
+        """Nothing of the instrument is matched now."""
+        return self._books[symbol].is_halted
+
     def cancel(self, order_id: str, now_ns: int) -> list[OrderEvent]:
         """Take an open order out of the book."""
         order = self._open[order_id]
@@ -119,12 +155,7 @@ class MatchingEngine:
         """A new touch: fill what waited for one, trigger stops, then fill resting limits that it reaches."""
         book = self._books[symbol]
         book.touch.take_quote(bid, bid_size, ask, ask_size)
-        if not self._open:
-            return []
-        events = self._resume(book, now_ns) + self._trigger(book, now_ns)
-        for side in Side:
-            events += self._fill_resting(book, side, now_ns)
-        return events
+        return self._match(book, now_ns) if self._open else []
 
     def on_trade(self, symbol: str, price: int, now_ns: int) -> list[OrderEvent]:
         """A print: the price that stops look at from now on."""
@@ -132,20 +163,58 @@ class MatchingEngine:
         book.touch.last = price
         return self._trigger(book, now_ns) if self._open else []
 
+    def _match(self, book: Book, now_ns: int) -> list[OrderEvent]:
+        if book.is_halted:
+            return []
+        events = self._resume(book, now_ns) + self._trigger(book, now_ns)
+        for side in Side:
+            events += self._fill_resting(book, side, now_ns)
+        return events
+
     def _resume(self, book: Book, now_ns: int) -> list[OrderEvent]:
         waiting, book.waiting = book.waiting, []
         return [event for order_id in waiting for event in self._work(self._open[order_id], book, now_ns)]
 
     def _trigger(self, book: Book, now_ns: int) -> list[OrderEvent]:
-        events = []
+        events: list[OrderEvent] = []
+        if book.is_halted:
+            return events
         for side in Side:
-            for order_id in book.stops[side].reached(book.touch.trigger_price(side)):
-                order = self._open[order_id]
-                self._unpark(order, book)
-                self._open[order_id] = triggered = order.at(now_ns, triggered=True)
-                events.append(OrderEvent(EventKind.TRIGGERED, triggered, now_ns))
-                events += self._work(triggered, book, now_ns)
+            price = book.touch.trigger_price(side)
+            for queue in (book.stops[side], book.profits[side]):
+                for order_id in queue.reached(price):
+                    events += self._reach(self._open[order_id], book, price, now_ns)
+        for order_id in tuple(book.trails):
+            events += self._follow(self._open[order_id], book, now_ns)
         return events
+
+    def _reach(self, order: Order, book: Book, price: int, now_ns: int) -> list[OrderEvent]:
+        """The market has reached a stop: it goes to market, or begins to follow it."""
+        if order.request.trail is None:
+            return self._fire(order, book, now_ns)
+        self._unpark(order, book)
+        return self._trail(order, book, price, now_ns)
+
+    def _follow(self, order: Order, book: Book, now_ns: int) -> list[OrderEvent]:
+        """Move a trailing stop with the market, or let the market reach it."""
+        price, sign = book.touch.trigger_price(order.side), order.side.sign
+        if price <= 0:
+            return []
+        if order.best_nanos is None or sign * (price - order.best_nanos) < 0:
+            return self._trail(order, book, price, now_ns)
+        return self._fire(order, book, now_ns) if sign * (price - (order.stop_nanos or 0)) >= 0 else []
+
+    def _trail(self, order: Order, book: Book, price: int, now_ns: int) -> list[OrderEvent]:
+        began = now_ns if order.trailing_ns is None else order.trailing_ns
+        moved = order.at(now_ns, best_nanos=price, trailing_ns=began)
+        self._open[order.order_id] = moved
+        book.trails[order.order_id] = None
+        return [OrderEvent(EventKind.TRAILED, moved, now_ns)]
+
+    def _fire(self, order: Order, book: Book, now_ns: int) -> list[OrderEvent]:
+        self._unpark(order, book)
+        self._open[order.order_id] = triggered = order.at(now_ns, triggered=True)
+        return [OrderEvent(EventKind.TRIGGERED, triggered, now_ns), *self._work(triggered, book, now_ns)]
 
     def _fill_resting(self, book: Book, side: Side, now_ns: int) -> list[OrderEvent]:
         price, displayed = book.touch.opposite(side)
@@ -154,7 +223,7 @@ class MatchingEngine:
             for order_id in book.limits[side].reached(price):
                 order = self._open[order_id]
                 quantity = min(order.remaining_nanos, displayed)
-                events.append(self._fill(order, order.limit_nanos or price, quantity, now_ns))
+                events.append(self._fill(order, order.limit_nanos or price, quantity, now_ns, is_maker=True))
                 displayed -= quantity
                 if displayed == 0:
                     break
@@ -162,6 +231,9 @@ class MatchingEngine:
 
     def _work(self, order: Order, book: Book, now_ns: int) -> list[OrderEvent]:
         """Match a live order against the touch now."""
+        if book.is_halted:
+            self._park(order, book)
+            return []
         fills = list(sweep(book.touch, order.side, order.remaining_nanos, order.limit_nanos, book.tick, self._slippage))
         if order.time_in_force is TimeInForce.FOK and sum(quantity for _, quantity in fills) < order.remaining_nanos:
             return self.cancel(order.order_id, now_ns)
@@ -173,13 +245,13 @@ class MatchingEngine:
         self._park(self._open[order.order_id], book)
         return events
 
-    def _fill(self, order: Order, price: int, quantity: int, now_ns: int) -> OrderEvent:
+    def _fill(self, order: Order, price: int, quantity: int, now_ns: int, is_maker: bool = False) -> OrderEvent:
         filled = order.filled(price, quantity, now_ns)
         if filled.status.is_open:
             self._open[order.order_id] = filled
         else:
             self._remove(order)
-        return OrderEvent(EventKind.FILL, filled, now_ns, Execution(self._new_id(), price, quantity))
+        return OrderEvent(EventKind.FILL, filled, now_ns, Execution(self._new_id(), price, quantity, is_maker))
 
     def _close(self, order: Order, status: Status, now_ns: int, **stamps: object) -> OrderEvent:
         self._remove(order)
@@ -191,17 +263,34 @@ class MatchingEngine:
 
     def _park(self, order: Order, book: Book) -> None:
         """Put an order where it waits: among the stops, the limits, or those that wait for a first quote."""
-        if order.waits_for_trigger:
-            book.stops[order.side].add(order.request.stop_nanos or 0, order)
-        elif order.limit_nanos is not None:
-            book.limits[order.side].add(order.limit_nanos, order)
+        if not order.waits_for_trigger:
+            if order.limit_nanos is None:
+                book.waiting.append(order.order_id)
+            else:
+                book.limits[order.side].add(order.limit_nanos, order)
+        elif _follows(order):
+            book.trails[order.order_id] = None
         else:
-            book.waiting.append(order.order_id)
+            _stops(order, book).add(order.request.stop_nanos or 0, order)
 
     def _unpark(self, order: Order, book: Book) -> None:
-        if order.waits_for_trigger:
-            book.stops[order.side].remove(order.request.stop_nanos or 0, order)
-        elif order.limit_nanos is not None:
-            book.limits[order.side].remove(order.limit_nanos, order)
-        elif order.order_id in book.waiting:
-            book.waiting.remove(order.order_id)
+        if order.status is Status.HELD:
+            return
+        if not order.waits_for_trigger:
+            if order.limit_nanos is not None:
+                book.limits[order.side].remove(order.limit_nanos, order)
+            elif order.order_id in book.waiting:
+                book.waiting.remove(order.order_id)
+        elif _follows(order):
+            book.trails.pop(order.order_id, None)
+        else:
+            _stops(order, book).remove(order.request.stop_nanos or 0, order)
+
+
+def _follows(order: Order) -> bool:
+    """It trails the market already, instead of waiting for a price to begin at."""
+    return order.request.trail is not None and (order.best_nanos is not None or order.request.stop_nanos is None)
+
+
+def _stops(order: Order, book: Book) -> Queue:
+    return (book.profits if order.request.take_profit else book.stops)[order.side]

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from trading.money import divide_half_even
+from trading.money import ONE, divide_half_even
 from trading.order import OrderType, Side, TimeInForce
 
 
@@ -12,6 +12,7 @@ class Status(StrEnum):
     """Where an order stands at the exchange."""
 
     PENDING_NEW = "PENDING_NEW"
+    HELD = "HELD"
     NEW = "NEW"
     PARTIALLY_FILLED = "PARTIALLY_FILLED"
     FILLED = "FILLED"
@@ -25,25 +26,69 @@ class Status(StrEnum):
         return self in _OPEN
 
 
-_OPEN = frozenset({Status.PENDING_NEW, Status.NEW, Status.PARTIALLY_FILLED})
+_STOPS = (OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP)
+_OPEN = frozenset({Status.PENDING_NEW, Status.HELD, Status.NEW, Status.PARTIALLY_FILLED})
 
 
 class EventKind(StrEnum):
-    """What can happen to an order."""
+    """What can happen to an order.
 
+    HELD waits for another order of its group, TRAILED is a stop that moved with the market, AMENDED a smaller quantity
+    in the same place of the queue, REPLACE_REJECTED a replacement that was refused and changed nothing.
+    """
+
+    HELD = "HELD"
     NEW = "NEW"
     TRIGGERED = "TRIGGERED"
+    TRAILED = "TRAILED"
     FILL = "FILL"
+    AMENDED = "AMENDED"
     CANCELED = "CANCELED"
     EXPIRED = "EXPIRED"
     REPLACED = "REPLACED"
+    REPLACE_REJECTED = "REPLACE_REJECTED"
+
+
+class GroupKind(StrEnum):
+    """How the orders of a group hang together.
+
+    OTO: the first one's complete fill releases the other. OCO: each one's fill or trigger ends the other.
+    BRACKET: the first one's complete fill releases two others, of which each ends the other.
+    """
+
+    OTO = "OTO"
+    OCO = "OCO"
+    BRACKET = "BRACKET"
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """The group that an order belongs to; an entry is the order that the others wait for."""
+
+    group_id: str
+    kind: GroupKind
+    is_entry: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Trail:
+    """How far a stop stays behind the best price: an amount in nanos, or a share of that price (10⁹ is all of it)."""
+
+    amount_nanos: int = 0
+    share_nanos: int = 0
+
+    def stop_nanos(self, best: int, side: Side) -> int:
+        """Where the stop stands when `best` is the lowest (BUY) or highest (SELL) price so far."""
+        return best + side.sign * (self.amount_nanos or best * self.share_nanos // ONE)
 
 
 @dataclass(frozen=True, slots=True)
 class OrderRequest:
     """What a customer asks for; amounts in nanos.
 
-    Either `quantity_nanos` or `notional_nanos` (a sum of money for a MARKET order) is positive.
+    Either `quantity_nanos` or `notional_nanos` (a sum of money for a MARKET order) is positive. A stop that is a
+    `take_profit` triggers where the price is good instead of bad. A stop with a `trail` follows the market, from
+    `stop_nanos` on where there is one. Who is `post_only` was sent not to take; the protocol has checked that.
     """
 
     symbol: str
@@ -56,13 +101,17 @@ class OrderRequest:
     notional_nanos: int | None = None
     client_order_id: str = ""
     extended_hours: bool = False
+    trail: Trail | None = None
+    take_profit: bool = False
+    post_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
     """An accepted order; amounts in nanos, times in ns UTC of the exchange's own clock.
 
-    `sequence` is its place in the queue; `filled_value` the sum of price × quantity of its fills (10⁻¹⁸ units).
+    `sequence` is its place in the queue; `filled_value` the sum of price × quantity of its fills (10⁻¹⁸ units);
+    `best_nanos` the best price that a trailing stop has seen since `trailing_ns`, when it began to follow.
     """
 
     order_id: str
@@ -81,6 +130,9 @@ class Order:
     replaced_ns: int | None = None
     replaces: str | None = None
     replaced_by: str | None = None
+    group: Membership | None = None
+    best_nanos: int | None = None
+    trailing_ns: int | None = None
 
     @property
     def symbol(self) -> str:
@@ -104,6 +156,14 @@ class Order:
         return self.request.limit_nanos
 
     @property
+    def stop_nanos(self) -> int | None:
+        """The price that triggers it now; of a stop that is yet to follow the market, the price that starts that."""
+        trail = self.request.trail
+        if trail is None or self.best_nanos is None:
+            return self.request.stop_nanos
+        return trail.stop_nanos(self.best_nanos, self.side)
+
+    @property
     def remaining_nanos(self) -> int:
         return self.quantity_nanos - self.filled_nanos
 
@@ -115,7 +175,7 @@ class Order:
     @property
     def waits_for_trigger(self) -> bool:
         """A stop that the market has not reached yet."""
-        return self.request.order_type in (OrderType.STOP, OrderType.STOP_LIMIT) and not self.triggered
+        return self.request.order_type in _STOPS and not self.triggered
 
     def at(self, now_ns: int, **changes: Any) -> "Order":
         """The order after a change at `now_ns`."""
@@ -136,12 +196,17 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Execution:
-    """One fill of an order; `position_nanos` is the account's signed position after it."""
+    """One fill of an order; `position_nanos` is the account's signed position after it.
+
+    The maker's order had rested in the book. The fee is money, or units of what was bought (`fee_in_units`).
+    """
 
     execution_id: str
     price_nanos: int
     quantity_nanos: int
+    is_maker: bool = False
     fee_nanos: int = 0
+    fee_in_units: bool = False
     position_nanos: int = 0
 
 

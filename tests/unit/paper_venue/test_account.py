@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.paper_venue.domain.account import AccountRules, Position
+from services.paper_venue.domain.fees import FeeRules
 from trading.errors import FailedPrecondition
 from trading.money import ONE
 from trading.order import Side
@@ -21,12 +22,30 @@ def test_a_fill_moves_cash_by_price_times_quantity() -> None:
     assert market.exchange.account.position("AAPL").entry_price_nanos == nanos(100.01)
 
 
-def test_fees_are_a_share_of_the_value() -> None:
-    market = ExchangeDriver(AccountRules(fee_bps=10)).quote(99.99, 300, 100.00, 200)
-    market.submit(a_request(quantity=100))
+@pytest.mark.parametrize(("limit", "fee"), [(None, 10), (99.5, "3.98")])
+def test_takers_and_makers_pay_their_own_share_of_the_value(limit: float | None, fee: float | str) -> None:
+    market = ExchangeDriver(AccountRules(fees=FeeRules(maker_bps=4, taker_bps=10))).quote(99.99, 300, 100.00, 200)
+    order = market.submit(a_request(quantity=100, limit=limit))
+    market.quote(99.0, 300, 99.5, 100)
+    (paid,) = [event.execution for event in market.events if event.execution is not None]
 
-    assert market.exchange.account.fees_nanos == 10 * ONE
-    assert market.exchange.account.cash_nanos == (1_000_000 - 10_000 - 10) * ONE
+    assert (paid.fee_nanos, paid.is_maker, paid.fee_in_units) == (nanos(fee), limit is not None, False)
+    assert market.exchange.account.fees_nanos == nanos(fee)
+    assert market.exchange.account.cash_nanos == 1_000_000 * ONE - market.order(order).filled_value // ONE - nanos(fee)
+
+
+def test_who_buys_coins_pays_in_coins_and_who_sells_them_in_money() -> None:
+    market = ExchangeDriver(AccountRules(fees=FeeRules(taker_bps=10))).quote(100, 50, 100, 50, symbol="BTC-USDT")
+    market.submit(a_request(quantity="1.5", symbol="BTC-USDT"))
+    bought = market.exchange.account.position("BTC-USDT")
+    with pytest.raises(FailedPrecondition, match=r"available: 1\.4985"):
+        market.submit(a_request(Side.SELL, "1.5", symbol="BTC-USDT"))
+    market.submit(a_request(Side.SELL, "1.4985", symbol="BTC-USDT"))
+
+    assert (bought.quantity_nanos, bought.entry_price_nanos) == (nanos("1.4985"), nanos(100))
+    assert market.exchange.account.cash_nanos == 1_000_000 * ONE - nanos("0.15") - nanos("0.14985")
+    assert market.exchange.account.fees_nanos == nanos("0.15") + nanos("0.14985")
+    assert market.position("BTC-USDT") == 0.0
 
 
 def test_entry_price_is_the_average_of_what_was_bought() -> None:

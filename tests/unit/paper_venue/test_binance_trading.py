@@ -1,66 +1,19 @@
 """Orders as Binance's customers know them: numbers, names, statuses, refusals, reports."""
 
 import json
-from typing import Any
 
 import pytest
-from builders.paper_venue import BTC, INSTRUMENTS, ExchangeDriver, a_request
+from builders.binance_desk import SYMBOL, Desk, refused
+from builders.paper_venue import a_request
 
 from services.paper_venue.binance.errors import ApiError
-from services.paper_venue.binance.ledger import Ledger
-from services.paper_venue.binance.limits import LimitRules, Limits
-from services.paper_venue.binance.listing import Listing
-from services.paper_venue.binance.params import Params
 from services.paper_venue.binance.texts import TimeUnit
-from services.paper_venue.binance.trading_api import TradingApi
-from services.paper_venue.binance.user_data import Subscriber, UserData
-from trading.clock import ManualClock
-
-SYMBOL = BTC.symbol
-
-
-class Desk:
-    """One customer's calls, and the user data that it hears."""
-
-    def __init__(self) -> None:
-        self.driver = ExchangeDriver()
-        self.clock = ManualClock(10**18)
-        exchange, listing = self.driver.exchange, Listing(INSTRUMENTS)
-        ledger = Ledger(exchange, 1_000)
-        self.api = TradingApi(exchange, listing, ledger, Limits(LimitRules()), self.clock)
-        self.user_data = UserData(self.api.payloads, exchange.account, listing, self.clock)
-        self.heard: list[dict[str, Any]] = []
-        subscriber = Subscriber(lambda text: self.heard.append(json.loads(text)["event"]), TimeUnit.MILLISECOND)
-        subscriber.subscribe()
-        self.user_data.subscribers.append(subscriber)
-        exchange.listen(ledger.take)
-        exchange.listen(self.user_data.tell)
-        self.driver.quote(100, 5, 101, 5, SYMBOL)
-
-    def call(self, handler: Any, **values: object) -> Any:
-        self.clock.advance(10**6)
-        return handler(Params({name: str(value) for name, value in ({"symbol": "BTCUSDT"} | values).items()}))
-
-    def place(self, side: str = "BUY", kind: str = "LIMIT", **values: object) -> Any:
-        usual: dict[str, object] = {"quantity": 1}
-        if kind == "LIMIT":
-            usual |= {"timeInForce": "GTC", "price": 90}
-        return self.call(self.api.place, side=side, type=kind, **(usual | values))
-
-    @property
-    def reports(self) -> list[dict[str, Any]]:
-        return [event for event in self.heard if event["e"] == "executionReport"]
+from services.paper_venue.binance.user_data import Subscriber
 
 
 @pytest.fixture
 def desk() -> Desk:
     return Desk()
-
-
-def refused(desk: Desk, handler: Any, **values: object) -> tuple[int, str]:
-    with pytest.raises(ApiError) as error:
-        desk.call(handler, **values)
-    return error.value.code, str(error.value)
 
 
 def test_an_order_rests_is_found_by_both_its_names_and_is_cancelled(desk: Desk) -> None:
@@ -158,7 +111,13 @@ def test_a_name_is_unique_among_open_orders_only(desk: Desk) -> None:
         ({"symbol": "NOPE"}, -1121),
         ({"symbol": "AAPL"}, -1121),
         ({"side": "UP"}, -1117),
-        ({"type": "TAKE_PROFIT"}, -1116),
+        ({"type": "PEGGED"}, -1116),
+        ({"type": "TAKE_PROFIT"}, -1106),
+        ({"type": "STOP_LOSS", "timeInForce": "", "price": ""}, -1102),
+        ({"type": "STOP_LOSS", "timeInForce": "", "price": "", "trailingDelta": 5}, -1013),
+        ({"type": "STOP_LOSS", "timeInForce": "", "price": "", "stopPrice": 100}, -2010),
+        ({"type": "TAKE_PROFIT", "timeInForce": "", "price": "", "stopPrice": 102}, -2010),
+        ({"trailingDelta": 50}, -1106),
         ({"timeInForce": "DAY"}, -1115),
         ({"price": ""}, -1102),
         ({"quantity": ""}, -1102),
