@@ -34,6 +34,7 @@ from services.paper_venue.domain.ticks import Ticks
 from services.paper_venue.domain.touch import Slippage
 from services.paper_venue.faults.admin import Admin
 from services.paper_venue.faults.fault import Board, Protocol
+from services.paper_venue.faults.floor import Floor
 from services.paper_venue.faults.guard import Guard
 from services.paper_venue.faults.messages import Reader
 from services.paper_venue.faults.wires import Wires
@@ -98,7 +99,7 @@ def wire(settings: Settings) -> Venue:
         Protocol.POLYGON: _polygon_routes(settings, market, sessions, feed, counts, api_key, clock),
     }
     wires = Wires()
-    admin = _admin(settings, market, wires, protocols, clock)
+    admin = _admin(settings, market, feed, wires, protocols, clock)
     routes = [route for own in protocols.values() for route in own] + [
         *stats.routes(),
         *(admin.routes() if admin else []),
@@ -172,15 +173,20 @@ def _credentials(settings: Settings) -> Credentials:
 
 
 def _admin(
-    settings: Settings, market: Market, wires: Wires, protocols: dict[Protocol, list[BaseRoute]], clock: Clock
+    settings: Settings,
+    market: Market,
+    feed: Feed,
+    wires: Wires,
+    protocols: dict[Protocol, list[BaseRoute]],
+    clock: Clock,
 ) -> Admin | None:
-    """Put every route under the guard of scripted faults, if they are asked for."""
+    """Put every route under the guard of scripted faults, if they are asked for; beside them the floor is scripted."""
     if not settings.admin:
         return None
     guard = Guard(Board(clock.monotonic_ns), Reader(market.exchange.instruments), wires)
     for protocol, routes in protocols.items():
         guard.around(protocol, routes)
-    return Admin(guard, secrets.token_urlsafe(24))
+    return Admin(guard, Floor(market, feed, clock), secrets.token_urlsafe(24))
 
 
 def _alpaca_routes(

@@ -1,4 +1,4 @@
-"""The admin route: faults are armed, listed and taken back by whoever knows its unguessable address."""
+"""The admin route: faults, halts and prices are scripted by whoever knows its unguessable address."""
 
 import hmac
 from collections.abc import Awaitable, Callable
@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from services.paper_venue.faults.fault import MEANINGS, Armed, Fault, TooManyFaults
+from services.paper_venue.faults.floor import Floor
 from services.paper_venue.faults.guard import Guard
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -18,19 +19,21 @@ _LARGEST_BODY = 65_536
 class Admin:
     """The handlers below `/admin/<token>`; the token is the only key."""
 
-    def __init__(self, guard: Guard, token: str) -> None:
+    def __init__(self, guard: Guard, floor: Floor, token: str) -> None:
         self._guard = guard
+        self._floor = floor
         self._token = token.encode()
         self.path = f"/admin/{token}"
 
     def routes(self) -> list[Route]:
-        """`GET` lists, `POST` arms one fault or several, `DELETE` takes back one or all."""
+        """Of faults, `GET` lists, `POST` arms one or several, `DELETE` takes back one or all; halts are alike."""
         table: tuple[tuple[str, str, Handler], ...] = (
             ("", "GET", self._list),
             ("/faults", "GET", self._list),
             ("/faults", "POST", self._arm),
             ("/faults", "DELETE", self._clear),
             ("/faults/{fault_id:int}", "DELETE", self._disarm),
+            *self._floor.table(),
         )
         return [Route("/admin/{token}" + path, self._behind(handler), methods=[verb]) for path, verb, handler in table]
 
