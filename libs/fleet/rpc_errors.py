@@ -1,5 +1,7 @@
 """The wire form of the named errors: `google.rpc.Status` with one ErrorInfo, BadRequest or RetryInfo beside it."""
 
+from collections.abc import Mapping
+
 import grpc
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
@@ -14,7 +16,7 @@ DOMAIN = "neural-trader"
 _CODES: dict[Kind, grpc.StatusCode] = {
     kind: grpc.StatusCode["CANCELLED" if kind is Kind.CANCELED else kind.value] for kind in Kind
 }
-_KINDS = {code: kind for kind, code in _CODES.items()}
+_KINDS = {code.name: kind for kind, code in _CODES.items()} | {kind.value: kind for kind in Kind}
 _FIELD = "field"
 _RETRY_AFTER_S = "retry_after_s"
 _MESSAGE_BYTES = 640  # a peer turns away more than 8 KiB of trailing metadata, and the message travels three times
@@ -59,27 +61,34 @@ async def abort(context: "grpc.aio.ServicerContext[object, object]", error: Trad
 
 def from_rpc_error(error: grpc.aio.AioRpcError) -> TradingError:
     """The named error behind a failed call; a transport failure becomes Unavailable's kind with reason TRANSPORT."""
-    kind = _KINDS.get(error.code(), Kind.INTERNAL)
-    message = error.details() or kind.value
-    info = _error_info(error)
-    if info is None:
-        return named(kind, "TRANSPORT" if kind is Kind.UNAVAILABLE else kind.value, message, {})
-    return named(kind, info.reason, message, dict(info.metadata))
+    code, message = error.code().name, error.details() or ""
+    info, retry = ErrorInfo(), RetryInfo()
+    found = [type(into) for detail in _details(error) for into in (info, retry) if detail.Unpack(into)]
+    retry_after_s = retry.retry_delay.ToNanoseconds() / 1e9 if RetryInfo in found else None
+    if ErrorInfo not in found:
+        nobody = code == grpc.StatusCode.UNAVAILABLE.name
+        return from_code(code, "TRANSPORT" if nobody else "", message, {}, retry_after_s)
+    return from_code(code, info.reason, message, info.metadata, retry_after_s)
 
 
-def _error_info(error: grpc.aio.AioRpcError) -> ErrorInfo | None:
-    for key, value in error.trailing_metadata() or ():
-        if key == "grpc-status-details-bin":
-            return _first_info(value if isinstance(value, bytes) else value.encode())
-    return None
+def from_code(
+    code: str, reason: str, message: str, metadata: Mapping[str, str], retry_after_s: float | None = None
+) -> TradingError:
+    """The named error behind the name of a gRPC code, wherever it was written; what is empty says the code."""
+    kind = _KINDS.get(code, Kind.INTERNAL)
+    facts: dict[str, object] = dict(metadata)
+    if retry_after_s is not None:
+        facts[_RETRY_AFTER_S] = f"{retry_after_s:g}"
+    return named(kind, reason or kind.value, message or kind.value, facts)
 
 
-def _first_info(details: bytes) -> ErrorInfo | None:
-    info = ErrorInfo()
+def _details(error: grpc.aio.AioRpcError) -> list[Any]:
+    trailing = dict(error.trailing_metadata() or ())
+    value = trailing.get("grpc-status-details-bin", b"")
     try:
-        return next((info for detail in Status.FromString(details).details if detail.Unpack(info)), None)
+        return list(Status.FromString(value if isinstance(value, bytes) else value.encode()).details)
     except DecodeError:  # a foreign server's details; the code and the message still count
-        return None
+        return []
 
 
 def _pack(message: ErrorInfo | BadRequest | RetryInfo) -> Any:

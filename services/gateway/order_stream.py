@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 
 import grpc
 
+from fleet import deadline
+from fleet.rpc_errors import from_code
 from neuraltrader.execution.v1 import execution_service_pb2 as pb
 from neuraltrader.execution.v1.execution_service_pb2_grpc import ExecutionServiceStub
 from trading.errors import DeadlineExceeded, Kind, ResourceExhausted, TradingError, Unavailable
@@ -17,13 +19,12 @@ GRACE_S = 2.0
 """How much longer than the order's own wait an answer may take."""
 DEFAULT_WAIT_MS = 2000
 
-_KINDS = {**{kind.value: kind for kind in Kind}, "CANCELLED": Kind.CANCELED}
 Call = grpc.aio.StreamStreamCall[pb.StreamOrdersRequest, pb.StreamOrdersResponse]
 AnswerT = TypeVar("AnswerT")
 
 
 class OrderStream:
-    """Submits and cancels, matched to their answers by request id."""
+    """Submits, changes and cancels, matched to their answers by request id; the same by unary calls meanwhile."""
 
     def __init__(
         self,
@@ -49,21 +50,27 @@ class OrderStream:
 
     async def submit(self, order: pb.SubmitOrderRequest) -> pb.SubmitOrderResponse:
         """Submit an order. Raises the named error; Unavailable and DeadlineExceeded may hide an accepted order."""
-        timeout_s = (order.wait_ms or DEFAULT_WAIT_MS) / 1000 + GRACE_S
+        return await _doubtful(self._submit(order), order.client_order_id)
+
+    async def _submit(self, order: pb.SubmitOrderRequest) -> pb.SubmitOrderResponse:
+        patience_s = _patience_s(order.wait_ms)
         if not self.is_up:
-            return await self._doubtful(self._stub.SubmitOrder(order, timeout=timeout_s), order.client_order_id)
-        request = pb.StreamOrdersRequest(request_id=next(self._ids), submit=order)
-        answer = await self._doubtful(self._exchange(request, timeout_s), order.client_order_id)
-        return answer.submitted
+            return await _in_time(self._stub.SubmitOrder(order, timeout=patience_s))
+        return (await self._exchange(pb.StreamOrdersRequest(submit=order), patience_s)).submitted
+
+    async def modify(self, change: pb.ModifyOrderRequest) -> pb.ModifyOrderResponse:
+        """Change a working order; raises the named error."""
+        patience_s = _patience_s()
+        if not self.is_up:
+            return await _in_time(self._stub.ModifyOrder(change, timeout=patience_s))
+        return (await self._exchange(pb.StreamOrdersRequest(modify=change), patience_s)).modified
 
     async def cancel(self, order_id: str) -> pb.CancelOrderResponse:
         """Ask for a cancel; raises the named error."""
-        command = pb.CancelOrderRequest(order_id=order_id)
-        timeout_s = DEFAULT_WAIT_MS / 1000 + GRACE_S
+        wish, patience_s = pb.CancelOrderRequest(order_id=order_id), _patience_s()
         if not self.is_up:
-            return await self._stub.CancelOrder(command, timeout=timeout_s)
-        request = pb.StreamOrdersRequest(request_id=next(self._ids), cancel=command)
-        return (await self._exchange(request, timeout_s)).canceled
+            return await _in_time(self._stub.CancelOrder(wish, timeout=patience_s))
+        return (await self._exchange(pb.StreamOrdersRequest(cancel=wish), patience_s)).canceled
 
     async def run(self) -> None:
         """Keep the stream up, for ever."""
@@ -97,16 +104,17 @@ class OrderStream:
                 future.set_exception(Unavailable("The connection to execution broke before it answered."))
         self._pending.clear()
 
-    async def _exchange(self, request: pb.StreamOrdersRequest, timeout_s: float) -> pb.StreamOrdersResponse:
+    async def _exchange(self, request: pb.StreamOrdersRequest, patience_s: float) -> pb.StreamOrdersResponse:
         if len(self._pending) >= self._pending_max:
             raise ResourceExhausted("Too many orders wait for an answer.", retry_after_s=1, limit=self._pending_max)
+        request.request_id = next(self._ids)
         future = self._pending[request.request_id] = asyncio.get_running_loop().create_future()
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(patience_s):
                 await self._write(request)
                 return _answered(await future)
         except TimeoutError as error:
-            raise DeadlineExceeded("Execution did not answer in time.") from error
+            raise _too_late() from error
         finally:
             self._pending.pop(request.request_id, None)
 
@@ -119,29 +127,42 @@ class OrderStream:
             except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
                 raise Unavailable("The connection to execution broke while the command was sent.") from error
 
-    async def _doubtful(self, work: Awaitable[AnswerT], client_order_id: str) -> AnswerT:
-        """Say which order to ask for when nobody knows whether it was taken."""
-        try:
-            return await work
-        except TradingError as error:
-            if error.kind not in {Kind.UNAVAILABLE, Kind.DEADLINE_EXCEEDED}:
-                raise
-            raise TradingError(
-                error.kind,
-                "ORDER_OUTCOME_UNKNOWN",
-                "Execution gave no answer: the order may exist. Send it again under the same client_order_id.",
-                **error.metadata,
-                client_order_id=client_order_id or None,
-            ) from error
+
+def _patience_s(wait_ms: int = 0) -> float:
+    """How long an answer may take: the wait and a grace, within what the request has left."""
+    return deadline.remaining((wait_ms or DEFAULT_WAIT_MS) / 1000 + GRACE_S)
+
+
+async def _in_time(call: Awaitable[AnswerT]) -> AnswerT:
+    try:
+        return await call
+    except DeadlineExceeded as error:
+        raise _too_late() from error
+
+
+def _too_late() -> DeadlineExceeded:
+    return DeadlineExceeded("Execution did not answer in time.")
+
+
+async def _doubtful(work: Awaitable[AnswerT], client_order_id: str) -> AnswerT:
+    """Say which order to ask for when nobody knows whether it was taken."""
+    try:
+        return await work
+    except TradingError as error:
+        if error.kind not in {Kind.UNAVAILABLE, Kind.DEADLINE_EXCEEDED}:
+            raise
+        raise TradingError(
+            error.kind,
+            "ORDER_OUTCOME_UNKNOWN",
+            "Execution gave no answer: the order may exist. Send it again under the same client_order_id.",
+            **error.metadata,
+            client_order_id=client_order_id or None,
+        ) from error
 
 
 def _answered(response: pb.StreamOrdersResponse) -> pb.StreamOrdersResponse:
     if response.HasField("error"):
-        raise of_stream_error(response.error)
+        error = response.error
+        retry_after_s = error.retry_after_ms / 1000 if error.HasField("retry_after_ms") else None
+        raise from_code(error.code, error.reason, error.message, error.metadata, retry_after_s)
     return response
-
-
-def of_stream_error(error: pb.StreamError) -> TradingError:
-    """The named error behind a refused command."""
-    kind = _KINDS.get(error.code, Kind.INTERNAL)
-    return TradingError(kind, error.reason or kind.value, error.message, **error.metadata)

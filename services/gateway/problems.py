@@ -114,9 +114,16 @@ def _headers(status: int, error: TradingError) -> dict[str, str]:
     if status == HTTPStatus.UNAUTHORIZED:
         return {"WWW-Authenticate": 'Bearer realm="neural-trader"'}
     if status in {429, 503}:
-        seconds = float(str(error.metadata.get("retry_after_s", 1)))
-        return {"Retry-After": str(max(math.ceil(seconds), 1))}
+        return {"Retry-After": str(_whole_seconds(error.metadata.get("retry_after_s")))}
     return {}
+
+
+def _whole_seconds(wait: object) -> int:
+    """A time to wait as the header carries it: at least a second, also when nobody said how long."""
+    try:
+        return max(math.ceil(float(str(wait))), 1)
+    except (ValueError, OverflowError):
+        return 1
 
 
 def of_validation(request: Request, error: RequestValidationError) -> Response:

@@ -61,6 +61,46 @@ def an_order_event(log_sequence: int, account: str = "main", **changes: Any) -> 
     return execution_pb2.OrderEvent(**fields | changes)
 
 
+def a_fill(**changes: Any) -> execution_pb2.Fill:
+    """Ten AAPL bought from somebody who waited."""
+    fields: dict[str, Any] = {
+        "event_id": "event-7",
+        "order_id": "order-7",
+        "execution_id": "x-7",
+        "account": "main",
+        "symbol": "AAPL",
+        "side": execution_pb2.SIDE_BUY,
+        "price_nanos": 189_500_000_000,
+        "quantity_nanos": 10 * ONE,
+        "fee_nanos": ONE // 100,
+        "currency": "USD",
+        "event_time_ns": EVENT_NS,
+        "log_sequence": 7,
+        "mid_nanos": 189_490_000_000,
+        "liquidity": execution_pb2.LIQUIDITY_TAKER,
+    }
+    return execution_pb2.Fill(**fields | changes)
+
+
+def a_statement(**changes: Any) -> execution_pb2.Statement:
+    """A day on which ten AAPL were bought."""
+    fields: dict[str, Any] = {
+        "account": "main",
+        "venue": "paper",
+        "currency": "USD",
+        "day": "2025-10-09",
+        "opening_cash_nanos": 100_000 * ONE,
+        "closing_cash_nanos": 98_104_990_000_000,
+        "realized_nanos": -ONE // 100,
+        "fees_nanos": ONE // 100,
+        "fills": [a_fill()],
+        "positions": [
+            execution_pb2.StatementPosition(symbol="AAPL", quantity_nanos=10 * ONE, avg_price_nanos=189_500_000_000)
+        ],
+    }
+    return execution_pb2.Statement(**fields | changes)
+
+
 def money(units: int, nanos: int = 0) -> common_pb2.Money:
     """Dollars."""
     return common_pb2.Money(currency="USD", units=units, nanos=nanos)

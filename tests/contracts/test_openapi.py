@@ -15,7 +15,7 @@ from services.gateway.auth import ROUTE_SCOPES
 CONTRACT_FILE = Path(__file__).parents[2] / "services" / "gateway" / "openapi.yaml"
 CONTRACT: Document = yaml.safe_load(CONTRACT_FILE.read_text())
 SERVED: Document = served_contract("0.1.0")
-AREAS = {"inference", "execution", "portfolio", "replay", "gateway"}
+AREAS = {"inference", "portfolio", "replay", "gateway"}
 
 
 def test_the_committed_contract_is_valid_openapi_31() -> None:

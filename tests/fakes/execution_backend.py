@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from builders.gateway import an_order
+from builders.gateway import EVENT_NS, a_statement, an_order
 from fakes.script import Script
 
 from fleet.rpc import Context
@@ -24,6 +24,9 @@ class FakeExecution(execution_grpc.ExecutionServiceServicer):
         self.answer = execution.SubmitOrderResponse(order=an_order())
         self.orders = [an_order()]
         self.events: list[execution_pb2.OrderEvent] = []
+        self.audit: list[execution_pb2.AuditEntry] = []
+        self.statement = a_statement()
+        self.differences: list[execution_pb2.VenueDifference] = []
         self.limits = execution_pb2.RiskLimits(account="main", max_order_notional_nanos=10**15, price_collar=0.1)
         self.signal_trading = execution_pb2.SignalTrading(
             notional_nanos=10**13, min_confidence=0.52, account="main", models=["momentum-v1"]
@@ -57,13 +60,22 @@ class FakeExecution(execution_grpc.ExecutionServiceServicer):
             if command.HasField("submit"):
                 self.script.hear(command.submit)
                 return execution.StreamOrdersResponse(request_id=command.request_id, submitted=self.answer)
+            if command.HasField("modify"):
+                self.script.hear(command.modify)
+                modified = execution.ModifyOrderResponse(order=self.orders[0])
+                return execution.StreamOrdersResponse(request_id=command.request_id, modified=modified)
             self.script.hear(command.cancel)
             canceled = execution.CancelOrderResponse(order=self.orders[0])
             return execution.StreamOrdersResponse(request_id=command.request_id, canceled=canceled)
         except TradingError as error:
             facts = {name: str(value) for name, value in error.metadata.items()}
+            retry_after_s = error.metadata.get("retry_after_s")
             refusal = execution.StreamError(
-                code=error.kind.value, reason=error.reason, message=error.message, metadata=facts
+                code=error.kind.value,
+                reason=error.reason,
+                message=error.message,
+                metadata=facts,
+                retry_after_ms=None if retry_after_s is None else round(float(str(retry_after_s)) * 1000),
             )
             return execution.StreamOrdersResponse(request_id=command.request_id, error=refusal)
 
@@ -72,6 +84,18 @@ class FakeExecution(execution_grpc.ExecutionServiceServicer):
     ) -> execution.CancelOrderResponse:
         self.script.hear(request)
         return execution.CancelOrderResponse(order=self.orders[0])
+
+    async def ModifyOrder(
+        self, request: execution.ModifyOrderRequest, context: Context
+    ) -> execution.ModifyOrderResponse:
+        self.script.hear(request)
+        return execution.ModifyOrderResponse(order=self.orders[0])
+
+    async def CancelOrders(
+        self, request: execution.CancelOrdersRequest, context: Context
+    ) -> execution.CancelOrdersResponse:
+        self.script.hear(request)
+        return execution.CancelOrdersResponse(cancels_requested=len(self.orders))
 
     async def GetOrder(self, request: execution.GetOrderRequest, context: Context) -> execution.GetOrderResponse:
         self.script.hear(request)
@@ -95,7 +119,9 @@ class FakeExecution(execution_grpc.ExecutionServiceServicer):
     ) -> execution.SetTradingStateResponse:
         self.script.hear(request)
         self.state = request.state
-        return execution.SetTradingStateResponse(state=request.state, cancels_requested=int(request.cancel_open))
+        return execution.SetTradingStateResponse(
+            state=request.state, cancels_requested=int(request.cancel_open), closing_orders=int(request.flatten)
+        )
 
     async def GetRiskLimits(
         self, request: execution.GetRiskLimitsRequest, context: Context
@@ -129,8 +155,26 @@ class FakeExecution(execution_grpc.ExecutionServiceServicer):
         self.script.hear(request)
         return execution.ListAccountsResponse(accounts=[execution.Account(id=name) for name in self.accounts])
 
+    async def ListAudit(self, request: execution.ListAuditRequest, context: Context) -> execution.ListAuditResponse:
+        self.script.hear(request)
+        older = [entry for entry in self.audit if not request.before_id or entry.id < request.before_id]
+        return execution.ListAuditResponse(entries=older[: request.page_size], has_more=len(older) > request.page_size)
+
+    async def GetStatement(
+        self, request: execution.GetStatementRequest, context: Context
+    ) -> execution.GetStatementResponse:
+        self.script.hear(request)
+        return execution.GetStatementResponse(statement=self.statement)
+
+    async def CompareWithVenue(
+        self, request: execution.CompareWithVenueRequest, context: Context
+    ) -> execution.CompareWithVenueResponse:
+        self.script.hear(request)
+        return execution.CompareWithVenueResponse(time_ns=EVENT_NS, differences=self.differences)
+
     async def GetStats(self, request: execution.GetStatsRequest, context: Context) -> execution.GetStatsResponse:
         self.script.hear(request)
         stats = execution.GetStatsResponse(orders_processed=7, orders_by_status={"FILLED": 7}, uptime_s=1.5)
         stats.submit_latency.p99_ns = 123
+        stats.venue_latency.p50_ns = 456
         return stats

@@ -57,6 +57,7 @@ async def halt_trading(fleet: Fleet, caller: Caller, body: HaltRequest | None = 
         state=pb.TradingState.Value(f"TRADING_STATE_{wish.mode}"),
         reason=wish.reason,
         cancel_open=wish.cancel_open,
+        flatten=wish.flatten,
         actor=caller.id,
     )
     return switch_view(await fleet.execution.SetTradingState(request))

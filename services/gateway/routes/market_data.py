@@ -16,6 +16,7 @@ from services.gateway.routes.route import (
     CursorQuery,
     Fleet,
     Responses,
+    accepts,
     encoded,
     fleet_of,
     refusals,
@@ -105,7 +106,7 @@ async def list_bars(
 ) -> Response:
     named = [symbol.strip() for symbol in symbols.split(",") if symbol.strip()]
     start_ns, end_ns = moment_ns(start, "start"), moment_ns(end, "end")
-    if wants_arrow(request):
+    if accepts(request, ARROW):
         if cursor:
             raise InvalidArgument("An Arrow answer is whole and has no pages.", parameter="cursor")
         question = rpc.GetHistoricalRequest(
@@ -137,16 +138,10 @@ async def list_bars(
     responses=_OR_ARROW | refusals(*KEYED, *BODY, *FLEET),
 )
 async def query_history(body: QueryRequest, fleet: Fleet, request: Request) -> Response:
-    as_arrow = wants_arrow(request)
+    as_arrow = accepts(request, ARROW)
     form = rpc.HISTORY_FORMAT_ARROW if as_arrow else rpc.HISTORY_FORMAT_JSON
     found, data = await fleet.tables.query(rpc.QueryHistoryRequest(sql=body.sql, row_limit=body.limit, format=form))
     return Response(data, headers=_facts(found), media_type=ARROW if as_arrow else JSON)
-
-
-def wants_arrow(request: Request) -> bool:
-    """Whether the caller accepts an Arrow stream by name; anything else gets JSON."""
-    ranges = (part.split(";") for part in request.headers.get("accept", "").lower().split(","))
-    return any(name.strip() == ARROW and "q=0" not in map(str.strip, rest) for name, *rest in ranges)
 
 
 def _facts(found: Table) -> dict[str, str]:

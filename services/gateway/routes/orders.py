@@ -10,6 +10,7 @@ from services.gateway.routes.route import (
     BODY,
     FLEET,
     KEYED,
+    AnyAccount,
     CursorQuery,
     Fleet,
     RepeatKey,
@@ -18,12 +19,13 @@ from services.gateway.routes.route import (
     refusals,
     router,
 )
+from services.gateway.schemas.order_requests import ModifyRequest, OrderRequest
 from services.gateway.schemas.orders import (
+    CancelsRequested,
     ExecutionResult,
     Order,
     OrderEventList,
     OrderPage,
-    OrderRequest,
     event_view,
     execution_result,
     order_view,
@@ -36,6 +38,7 @@ StatusFilter = Annotated[
     list[Annotated[str, Query(max_length=512)]],
     Query(max_length=32, description="States, repeated or comma-separated; all by default."),
 ]
+AnySymbol = Annotated[str, Query(max_length=32, description="Any spelling; all by default.")]
 _STATUSES = {name.removeprefix("ORDER_STATUS_"): value for name, value in pb.OrderStatus.items() if value}
 
 
@@ -71,8 +74,8 @@ async def submit_order(
 async def list_orders(
     fleet: Fleet,
     status: StatusFilter = [],  # noqa: B006 - FastAPI copies defaults
-    symbol: Annotated[str, Query(max_length=32, description="Any spelling; all by default.")] = "",
-    account: Annotated[str, Query(max_length=64, description="Account; all by default.")] = "",
+    symbol: AnySymbol = "",
+    account: AnyAccount = "",
     limit: Annotated[int, Query(ge=1, le=1000, description="Most orders in one answer.")] = 100,
     cursor: CursorQuery = "",
 ) -> OrderPage:
@@ -91,6 +94,17 @@ def _statuses(texts: list[str]) -> list[pb.OrderStatus.ValueType]:
     return [_STATUSES[name] for name in names]
 
 
+@routes.delete(
+    "/v1/orders",
+    operation_id="cancel_orders",
+    summary="Asks the venue to cancel every working order, or those of an account or symbol",
+    responses=refusals(404, 422, *KEYED, *FLEET),
+)
+async def cancel_orders(fleet: Fleet, account: AnyAccount = "", symbol: AnySymbol = "") -> CancelsRequested:
+    answer = await fleet.execution.CancelOrders(rpc.CancelOrdersRequest(account=account, symbol=symbol))
+    return {"cancels_requested": answer.cancels_requested}
+
+
 @routes.get(
     "/v1/orders/{order_id}",
     operation_id="get_order",
@@ -100,6 +114,16 @@ def _statuses(texts: list[str]) -> list[pb.OrderStatus.ValueType]:
 async def get_order(order_id: OrderId, fleet: Fleet) -> Order:
     answer = await fleet.execution.GetOrder(rpc.GetOrderRequest(order_id=order_id))
     return order_view(answer.order)
+
+
+@routes.patch(
+    "/v1/orders/{order_id}",
+    operation_id="modify_order",
+    summary="Changes quantity or prices of a working order",
+    responses=refusals(404, 409, *BODY, *KEYED, *FLEET),
+)
+async def modify_order(order_id: OrderId, body: ModifyRequest, fleet: Fleet) -> Order:
+    return order_view((await fleet.orders.modify(body.message(order_id))).order)
 
 
 @routes.delete(

@@ -21,7 +21,6 @@ JSON = "application/json"
 BULK_PATHS = frozenset({"/v1/models/{name}/predict", "/v1/portfolio/optimize", "/v1/portfolio/risk"})
 SUBMIT_PATH = "/v1/orders"
 """The one POST that is idempotent by itself, for ever."""
-_METHODS_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _DESCRIPTIONS = {
     304: "Unchanged since the given ETag.",
     400: "The body cannot be parsed.",
@@ -133,6 +132,12 @@ def _documented(status: int) -> dict[str, Any]:
     return {"description": _DESCRIPTIONS[status], "content": {MEDIA_TYPE: {"schema": schema}}}
 
 
+def accepts(request: Request, media_type: str) -> bool:
+    """Whether the caller asks for this media type by name; anything else gets JSON."""
+    ranges = (part.split(";") for part in request.headers.get("accept", "").lower().split(","))
+    return any(name.strip() == media_type and "q=0" not in map(str.strip, rest) for name, *rest in ranges)
+
+
 def fleet_of(request: Request) -> Backends:
     """The fleet behind the gateway; for hot routes, which spare the cost of a dependency."""
     found: Backends = request.app.state.backends
@@ -167,6 +172,7 @@ async def idempotency_key(key: RepeatKey = None) -> None:
 Fleet = Annotated[Backends, Depends(_backends)]
 Caller = Annotated[Principal, Depends(_principal)]
 AccountQuery = Annotated[str, Query(min_length=1, max_length=64, description="Account.")]
+AnyAccount = Annotated[str, Query(max_length=64, description="Account; all by default.")]
 CursorQuery = Annotated[str, Query(max_length=512, description="`next_cursor` of the page before.")]
 
 

@@ -23,7 +23,14 @@ from trading.money import format_nanos
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Account = Annotated[str, Field(max_length=64, description="All accounts when empty.")]
 Reason = Annotated[str, Field(max_length=256)]
-_AMOUNTS = ("max_order_notional", "max_position", "max_gross_exposure", "max_net_exposure", "max_daily_loss")
+_AMOUNTS = (
+    "max_order_notional",
+    "max_position",
+    "max_gross_exposure",
+    "max_net_exposure",
+    "max_daily_loss",
+    "min_order_notional",
+)
 
 
 class HaltRequest(Request):
@@ -32,6 +39,7 @@ class HaltRequest(Request):
     mode: Literal["HALTED", "REDUCING"] = "HALTED"
     reason: Reason = ""
     cancel_open: bool = Field(default=False, description="Cancel every working order too.")
+    flatten: bool = Field(default=False, description="Close every position too; working orders are canceled first.")
     account: Account = ""
 
 
@@ -48,6 +56,7 @@ class TradingSwitch(TypedDict):
 
     trading_state: str
     cancels_requested: int
+    closing_orders: Annotated[int, Field(description="Orders that close positions.")]
 
 
 class RiskLimits(TypedDict):
@@ -63,6 +72,10 @@ class RiskLimits(TypedDict):
     max_open_orders: int | None
     max_submits_per_second: int | None
     max_daily_loss: str | None
+    min_order_notional: str | None
+    max_modifies_per_second: int | None
+    duplicate_window_ns: Nanoseconds | None
+    refuse_self_trades: bool | None
     updated_time_ns: Nanoseconds
 
 
@@ -79,6 +92,10 @@ class RiskLimitsUpdate(Request):
     max_open_orders: Count | None = None
     max_submits_per_second: Count | None = None
     max_daily_loss: Amount | None = None
+    min_order_notional: Amount | None = None
+    max_modifies_per_second: Count | None = None
+    duplicate_window_ns: NanosecondsIn | None = None
+    refuse_self_trades: bool | None = None
     updated_time_ns: NanosecondsIn | None = Field(
         None, description="Taken and not used, so that what was read can be sent back."
     )
@@ -91,6 +108,9 @@ class RiskLimitsUpdate(Request):
             max_quote_age_ns=self.max_quote_age_ns,
             max_open_orders=self.max_open_orders,
             max_submits_per_second=self.max_submits_per_second,
+            max_modifies_per_second=self.max_modifies_per_second,
+            duplicate_window_ns=self.duplicate_window_ns,
+            refuse_self_trades=self.refuse_self_trades,
             **{f"{name}_nanos": getattr(self, name) for name in _AMOUNTS},
         )
 
@@ -143,6 +163,7 @@ class ExecutionStats(TypedDict):
     signals: int
     submit_latency: Latency
     validation_latency: Latency
+    venue_latency: Annotated[Latency, Field(description="From handing an order to the venue to its first answer.")]
     tick_to_order_reply: Latency
     buffer_utilization: float
     uptime_s: float
@@ -156,7 +177,11 @@ def state_name(state: pb.TradingState.ValueType) -> str:
 
 def switch_view(answer: rpc.SetTradingStateResponse) -> TradingSwitch:
     """The kill switch as JSON."""
-    return {"trading_state": state_name(answer.state), "cancels_requested": answer.cancels_requested}
+    return {
+        "trading_state": state_name(answer.state),
+        "cancels_requested": answer.cancels_requested,
+        "closing_orders": answer.closing_orders,
+    }
 
 
 def limits_view(limits: pb.RiskLimits) -> RiskLimits:
@@ -173,6 +198,10 @@ def limits_view(limits: pb.RiskLimits) -> RiskLimits:
         "max_open_orders": present.get("max_open_orders"),
         "max_submits_per_second": present.get("max_submits_per_second"),
         "max_daily_loss": text_or_none(present.get("max_daily_loss_nanos")),
+        "min_order_notional": text_or_none(present.get("min_order_notional_nanos")),
+        "max_modifies_per_second": present.get("max_modifies_per_second"),
+        "duplicate_window_ns": str(limits.duplicate_window_ns) if "duplicate_window_ns" in present else None,
+        "refuse_self_trades": present.get("refuse_self_trades"),
         "updated_time_ns": str(limits.updated_time_ns),
     }
 
@@ -197,6 +226,7 @@ def stats_view(stats: rpc.GetStatsResponse) -> ExecutionStats:
         "signals": stats.signals,
         "submit_latency": _latency_view(stats.submit_latency),
         "validation_latency": _latency_view(stats.validation_latency),
+        "venue_latency": _latency_view(stats.venue_latency),
         "tick_to_order_reply": _latency_view(stats.tick_to_order_reply),
         "buffer_utilization": stats.buffer_utilization,
         "uptime_s": stats.uptime_s,

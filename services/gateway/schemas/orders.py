@@ -1,4 +1,4 @@
-"""Shapes of orders, their events and fills."""
+"""Shapes of orders, their events and fills, as they are shown."""
 
 from typing import Annotated, Literal
 
@@ -6,21 +6,15 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from neuraltrader.execution.v1 import execution_pb2 as pb
-from neuraltrader.execution.v1 import execution_service_pb2 as rpc
 from services.gateway.schemas.scalars import (
-    Amount,
     DecimalText,
-    NameText,
     Nanoseconds,
-    NanosecondsIn,
-    Request,
-    SymbolText,
+    percent_or_none,
     price_or_none,
     text_or_none,
 )
 from trading.money import format_nanos
 
-ClientOrderId = Annotated[str, Field(min_length=1, max_length=64, pattern="^[A-Za-z0-9._-]+$")]
 Side = Literal["BUY", "SELL"]
 OrderStatus = Literal[
     "INITIALIZED",
@@ -41,36 +35,11 @@ OrderStatus = Literal[
 ]
 
 
-class OrderRequest(Request):
-    """An order to submit."""
-
-    symbol: SymbolText = Field(description="Any spelling.")
-    side: Side
-    quantity: Amount
-    order_type: Literal["MARKET", "LIMIT", "STOP"]
-    price: Amount | None = Field(None, description="Limit price; a STOP may carry its trigger here.")
-    stop_price: Amount | None = Field(None, description="Trigger of a STOP.")
-    time_in_force: Literal["DAY", "GTC", "IOC", "FOK"] = "DAY"
-    account: NameText = "main"
-    client_order_id: ClientOrderId | None = Field(None, description="Idempotency key, for ever.")
-    timestamp_ns: NanosecondsIn | None = Field(None, description="The caller's own time; never used for latency.")
-
-    def message(self, idempotency_key: str | None, wait: str | None, wait_ms: int) -> rpc.SubmitOrderRequest:
-        """The order as the fleet's message; the key stands in for a missing client order id."""
-        return rpc.SubmitOrderRequest(
-            symbol=self.symbol,
-            side=pb.Side.Value(f"SIDE_{self.side}"),
-            order_type=pb.OrderType.Value(f"ORDER_TYPE_{self.order_type}"),
-            quantity_nanos=self.quantity,
-            price_nanos=self.price,
-            stop_price_nanos=self.stop_price,
-            time_in_force=pb.TimeInForce.Value(f"TIME_IN_FORCE_{self.time_in_force}"),
-            account=self.account,
-            client_order_id=self.client_order_id or idempotency_key or "",
-            client_timestamp_ns=self.timestamp_ns,
-            wait=pb.Wait.Value(f"WAIT_{wait.upper()}") if wait else pb.Wait.WAIT_UNSPECIFIED,
-            wait_ms=wait_ms,
-        )
+_ROLES: dict[int, Literal["TAKE_PROFIT", "STOP_LOSS"]] = {
+    pb.ORDER_ROLE_TAKE_PROFIT: "TAKE_PROFIT",
+    pb.ORDER_ROLE_STOP_LOSS: "STOP_LOSS",
+}
+_LIQUIDITIES: dict[int, Literal["MAKER", "TAKER"]] = {pb.LIQUIDITY_MAKER: "MAKER", pb.LIQUIDITY_TAKER: "TAKER"}
 
 
 class Denial(TypedDict):
@@ -124,6 +93,18 @@ class Order(TypedDict):
     total_latency_ns: Nanoseconds
     validation_time_ns: Nanoseconds
     execution_time_ns: Nanoseconds
+    reduce_only: bool
+    post_only: bool
+    expire_time_ns: Nanoseconds | None
+    trail_price: str | None
+    trail_percent: str | None
+    parent_order_id: Annotated[str | None, Field(description="Order whose position it closes.")]
+    role: Annotated[Literal["TAKE_PROFIT", "STOP_LOSS"] | None, Field(description="What it does for its parent.")]
+    external: Annotated[bool, Field(description="Another program sent it to the venue; it was adopted.")]
+    arrival_price: Annotated[str | None, Field(description="Middle of the market when it arrived.")]
+    slippage: Annotated[str | None, Field(description="How much worse than that it traded, per unit.")]
+    fee: Annotated[DecimalText, Field(description="Fees of its trades; positive is a cost.")]
+    replacements: Annotated[int, Field(description="How often the venue has replaced it.")]
 
 
 class OrderPage(TypedDict):
@@ -131,6 +112,12 @@ class OrderPage(TypedDict):
 
     orders: list[Order]
     next_cursor: str | None
+
+
+class CancelsRequested(TypedDict):
+    """How many cancels are under way."""
+
+    cancels_requested: Annotated[int, Field(description="Orders whose cancel was asked for.")]
 
 
 class Fill(TypedDict):
@@ -142,6 +129,8 @@ class Fill(TypedDict):
     fee: DecimalText
     currency: str
     event_time_ns: Nanoseconds
+    mid: Annotated[str | None, Field(description="Middle of the market when we learnt of the trade.")]
+    liquidity: Annotated[Literal["MAKER", "TAKER"] | None, Field(description="Null when the venue does not say.")]
 
 
 class OrderEvent(TypedDict):
@@ -203,8 +192,8 @@ def order_view(order: pb.Order) -> Order:
         "side": "BUY" if order.side == pb.Side.SIDE_BUY else "SELL",
         "quantity": format_nanos(order.quantity_nanos),
         "order_type": pb.OrderType.Name(order.order_type).removeprefix("ORDER_TYPE_"),
-        "price": text_or_none(order.price_nanos if order.HasField("price_nanos") else None),
-        "stop_price": text_or_none(order.stop_price_nanos if order.HasField("stop_price_nanos") else None),
+        "price": text_or_none(_present(order, "price_nanos")),
+        "stop_price": text_or_none(_present(order, "stop_price_nanos")),
         "time_in_force": pb.TimeInForce.Name(order.time_in_force).removeprefix("TIME_IN_FORCE_"),
         "status": status_name(order.status),
         "filled_quantity": format_nanos(order.filled_quantity_nanos),
@@ -218,6 +207,18 @@ def order_view(order: pb.Order) -> Order:
         "total_latency_ns": str(order.total_latency_ns),
         "validation_time_ns": str(order.validation_time_ns),
         "execution_time_ns": str(order.execution_time_ns),
+        "reduce_only": order.reduce_only,
+        "post_only": order.post_only,
+        "expire_time_ns": str(order.expire_time_ns) if order.HasField("expire_time_ns") else None,
+        "trail_price": text_or_none(_present(order, "trail_nanos")),
+        "trail_percent": percent_or_none(_present(order, "trail_bps")),
+        "parent_order_id": order.parent_order_id or None,
+        "role": _ROLES.get(order.role),
+        "external": order.external,
+        "arrival_price": text_or_none(_present(order, "arrival_price_nanos")),
+        "slippage": text_or_none(_present(order, "slippage_nanos")),
+        "fee": format_nanos(order.fee_nanos),
+        "replacements": order.replacements,
     }
 
 
@@ -233,11 +234,25 @@ def event_view(event: pb.OrderEvent) -> OrderEvent:
         "event_time_ns": str(event.event_time_ns),
         "receive_time_ns": str(event.receive_time_ns),
         "order": order_view(event.order),
-        "fill": _fill_view(event.fill) if event.HasField("fill") else None,
+        "fill": fill_view(event.fill) if event.HasField("fill") else None,
         "reason": event.reason or None,
         "reconciliation": event.reconciliation,
         "hash": event.hash,
         "previous_hash": event.previous_hash or None,
+    }
+
+
+def fill_view(fill: pb.Fill) -> Fill:
+    """A trade of an order as JSON."""
+    return {
+        "execution_id": fill.execution_id,
+        "price": format_nanos(fill.price_nanos),
+        "quantity": format_nanos(fill.quantity_nanos),
+        "fee": format_nanos(fill.fee_nanos),
+        "currency": fill.currency,
+        "event_time_ns": str(fill.event_time_ns),
+        "mid": text_or_none(_present(fill, "mid_nanos")),
+        "liquidity": _LIQUIDITIES.get(fill.liquidity),
     }
 
 
@@ -247,12 +262,5 @@ def _denial_view(order: pb.Order) -> Denial | None:
     return {"code": order.denial.code, "message": order.denial.message, "limits": dict(order.denial.limits)}
 
 
-def _fill_view(fill: pb.Fill) -> Fill:
-    return {
-        "execution_id": fill.execution_id,
-        "price": format_nanos(fill.price_nanos),
-        "quantity": format_nanos(fill.quantity_nanos),
-        "fee": format_nanos(fill.fee_nanos),
-        "currency": fill.currency,
-        "event_time_ns": str(fill.event_time_ns),
-    }
+def _present(message: pb.Order | pb.Fill, field: str) -> int | None:
+    return getattr(message, field) if message.HasField(field) else None  # type: ignore[arg-type]  # a field's name

@@ -7,10 +7,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 from pydantic_core import PydanticCustomError
 
 from trading.errors import TradingError
-from trading.money import MAX_NANOS, format_nanos, parse_nanos, to_float
+from trading.money import MAX_NANOS, ONE, format_nanos, parse_nanos, to_float
 
 _AMOUNT_PATTERN = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
 _AMOUNT = re.compile(_AMOUNT_PATTERN, re.ASCII)
+_PERCENT_PATTERN = r"^[0-9]{1,4}(\.[0-9]{1,2})?$"
+_PERCENT = re.compile(_PERCENT_PATTERN, re.ASCII)
+_MOST_PERCENT = 9999.99
+_NANOS_PER_BASIS_POINT = ONE // 100
 _NS_PATTERN = "^[0-9]{1,19}$"
 _NS = re.compile(_NS_PATTERN, re.ASCII)
 
@@ -32,6 +36,14 @@ def _parse_amount(value: object) -> int:
         raise PydanticCustomError("amount", "{message}", {"message": error.message}) from error
 
 
+def _parse_percent(value: object) -> int:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = repr(value).removesuffix(".0")
+    if not isinstance(value, str) or not _PERCENT.fullmatch(value):
+        raise PydanticCustomError("percent", "Expected a percentage with at most two decimals, as string or number.")
+    return parse_nanos(value) // _NANOS_PER_BASIS_POINT
+
+
 def parse_ns(value: object) -> int:
     """Nanoseconds from a decimal string or a whole number, within int64; raises a validation error."""
     if isinstance(value, str) and _NS.fullmatch(value):
@@ -49,6 +61,20 @@ Amount = Annotated[
     WithJsonSchema({"anyOf": [{"type": "string", "pattern": _AMOUNT_PATTERN, "maxLength": 64}, {"type": "number"}]}),
 ]
 """An exact decimal, in nanos."""
+
+Percent = Annotated[
+    int,
+    BeforeValidator(_parse_percent),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": _PERCENT_PATTERN},
+                {"type": "number", "minimum": 0, "maximum": _MOST_PERCENT},
+            ]
+        }
+    ),
+]
+"""A percentage with two decimals, in basis points."""
 
 NanosecondsIn = Annotated[
     int,
@@ -68,6 +94,11 @@ Nanoseconds = Annotated[str, Field(description="Nanoseconds as a decimal string.
 def text_or_none(nanos: int | None) -> str | None:
     """An exact decimal, or null when there is none."""
     return None if nanos is None else format_nanos(nanos)
+
+
+def percent_or_none(basis_points: int | None) -> str | None:
+    """A percentage, or null when there is none."""
+    return None if basis_points is None else format_nanos(basis_points * _NANOS_PER_BASIS_POINT)
 
 
 def price_or_none(nanos: int) -> str | None:

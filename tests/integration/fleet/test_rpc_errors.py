@@ -3,6 +3,8 @@
 import grpc
 import pytest
 from fakes.servicers import LIST_ACCOUNTS, ScriptedPortfolio
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
@@ -92,6 +94,40 @@ async def test_a_time_to_wait_that_is_none_is_left_out(serve: Serve, plain: Plai
     served = await serve(ScriptedPortfolio.raising(ResourceExhausted("Busy.", retry_after_s=nonsense)).register)
     status = details_of(await foreign_failure(plain(served.address)))
     assert len(status.details) == 1
+
+
+def a_foreign_refusal(*details: Message) -> grpc.aio.AioRpcError:
+    """RESOURCE_EXHAUSTED as a server of another house says it."""
+    status = Status(code=grpc.StatusCode.RESOURCE_EXHAUSTED.value[0], message="Busy.")
+    for detail in details:
+        status.details.add().Pack(detail)
+    trailer = grpc.aio.Metadata(("grpc-status-details-bin", status.SerializeToString()))
+    return grpc.aio.AioRpcError(grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.aio.Metadata(), trailer, "Busy.")
+
+
+def test_the_time_to_wait_is_read_from_the_standard_detail() -> None:
+    retry = RetryInfo(retry_delay=Duration(seconds=2, nanos=500_000_000))
+    alone = rpc_errors.from_rpc_error(a_foreign_refusal(retry))
+    assert (type(alone), alone.reason, alone.metadata) == (
+        ResourceExhausted,
+        "RESOURCE_EXHAUSTED",
+        {"retry_after_s": "2.5"},
+    )
+    info = ErrorInfo(reason="QUOTA", domain="other.example", metadata={"limit": "5"})
+    explained = rpc_errors.from_rpc_error(a_foreign_refusal(info, retry))
+    assert (explained.reason, explained.metadata) == ("QUOTA", {"limit": "5", "retry_after_s": "2.5"})
+
+
+def test_an_error_of_a_stream_is_the_error_of_a_call() -> None:
+    error = rpc_errors.from_code("RESOURCE_EXHAUSTED", "SUBMIT_RATE", "Busy.", {"limit": "5"}, 0.25)
+    assert type(error) is ResourceExhausted
+    assert (error.reason, error.message, error.metadata) == (
+        "SUBMIT_RATE",
+        "Busy.",
+        {"limit": "5", "retry_after_s": "0.25"},
+    )
+    assert rpc_errors.from_code("CANCELLED", "", "", {}).kind is Kind.CANCELED
+    assert rpc_errors.from_code("WHO_KNOWS", "", "", {}).kind is Kind.INTERNAL
 
 
 async def test_nobody_at_the_address_is_unavailable(list_accounts: ListAccounts, unused_tcp_port: int) -> None:

@@ -38,6 +38,29 @@ async def test_an_order_goes_over_the_stream_and_comes_back_as_the_contract_says
     assert len(gateway.fleet.execution.commands) == 1
 
 
+async def test_every_term_of_an_order_travels_to_execution(gateway: Gateway) -> None:
+    terms = {
+        "order_type": "TRAILING_STOP",
+        "time_in_force": "GTD",
+        "expire_time_ns": "1760000000000000000",
+        "trail_percent": "1.25",
+        "reduce_only": True,
+        "post_only": True,
+        "take_profit": "210",
+        "stop_loss": 180.5,
+    }
+    assert (await gateway.http.post("/v1/orders", json=ORDER | terms)).status_code == 201
+    await gateway.http.post("/v1/orders", json=ORDER | {"order_type": "STOP_LIMIT", "trail_price": "0.5"})
+    first, second = gateway.fleet.script.heard(execution.SubmitOrderRequest)
+    assert first.order_type == execution_pb2.ORDER_TYPE_TRAILING_STOP
+    assert (first.time_in_force, first.expire_time_ns) == (execution_pb2.TIME_IN_FORCE_GTD, 1760000000000000000)
+    assert (first.trail_bps, first.HasField("trail_nanos")) == (125, False)
+    assert (first.reduce_only, first.post_only) == (True, True)
+    assert (first.take_profit_nanos, first.stop_loss_nanos) == (210_000_000_000, 180_500_000_000)
+    assert (second.order_type, second.trail_nanos) == (execution_pb2.ORDER_TYPE_STOP_LIMIT, 500_000_000)
+    assert (second.reduce_only, second.HasField("take_profit_nanos")) == (False, False)
+
+
 async def test_a_repeated_order_is_200(gateway: Gateway) -> None:
     gateway.fleet.execution.answer = execution.SubmitOrderResponse(order=an_order(), duplicate=True)
     assert (await gateway.http.post("/v1/orders", json=ORDER)).status_code == 200
@@ -91,6 +114,11 @@ async def test_the_wait_travels_to_execution(gateway: Gateway) -> None:
         ({"timestamp_ns": 2**63}, "#/timestamp_ns"),
         ({"symbol": ""}, "#/symbol"),
         ({"stopPrice": "1"}, "#/stopPrice"),
+        ({"trail_percent": "1.255"}, "#/trail_percent"),
+        ({"trail_price": "far"}, "#/trail_price"),
+        ({"expire_time_ns": "tomorrow"}, "#/expire_time_ns"),
+        ({"reduce_only": "yes"}, "#/reduce_only"),
+        ({"take_profit": []}, "#/take_profit"),
         ({"symbol": None}, "#/symbol"),
     ],
 )
@@ -126,6 +154,17 @@ async def test_a_refusal_on_the_stream_keeps_its_name(
         assert answer.headers["retry-after"] == "3"
 
 
+@pytest.mark.parametrize(
+    ("retry_after_s", "header"), [(2.5, "3"), (0.1, "1"), (None, "1"), ("soon", "1"), (float("inf"), "1")]
+)
+async def test_a_full_execution_says_when_to_come_back(gateway: Gateway, retry_after_s: object, header: str) -> None:
+    facts = {} if retry_after_s is None else {"retry_after_s": retry_after_s}
+    gateway.fleet.script.refusals[execution.CancelOrdersRequest] = ResourceExhausted("Full.", **facts)
+    answer = await gateway.http.delete("/v1/orders")
+    problem(answer, 429, "RESOURCE_EXHAUSTED")
+    assert answer.headers["retry-after"] == header
+
+
 async def test_an_order_can_be_read_listed_canceled_and_followed(gateway: Gateway) -> None:
     gateway.fleet.execution.events = [an_order_event(7)]
     order = (await gateway.http.get(f"/v1/orders/{ORDER_ID}")).json()
@@ -140,6 +179,37 @@ async def test_an_order_can_be_read_listed_canceled_and_followed(gateway: Gatewa
     assert (events[0]["kind"], events[0]["log_sequence"], events[0]["fill"]) == ("ACCEPTED", "7", None)
 
 
+async def test_a_change_names_only_what_changes(gateway: Gateway) -> None:
+    order = (await gateway.http.get(f"/v1/orders/{ORDER_ID}")).json()
+    answer = await gateway.http.patch(f"/v1/orders/{ORDER_ID}", json={"price": "190.5", "quantity": None})
+    assert (answer.status_code, answer.json()) == (200, order)
+    (sent,) = gateway.fleet.script.heard(execution.ModifyOrderRequest)
+    assert (sent.order_id, sent.price_nanos) == (ORDER_ID, 190_500_000_000)
+    assert not sent.HasField("quantity_nanos")
+    assert not sent.HasField("stop_price_nanos")
+
+
+@pytest.mark.parametrize("body", [{}, {"price": None}, {"side": "SELL"}, {"quantity": "ten"}])
+async def test_a_change_of_nothing_or_of_something_else_is_422(gateway: Gateway, body: dict[str, Any]) -> None:
+    problem(await gateway.http.patch(f"/v1/orders/{ORDER_ID}", json=body), 422, "INVALID_ARGUMENT")
+    assert gateway.fleet.script.calls == []
+
+
+async def test_a_change_that_the_venue_refuses_is_409(gateway: Gateway) -> None:
+    refusal = FailedPrecondition("The venue refused the change.", reason="MODIFY_REJECTED")
+    gateway.fleet.script.refusals[execution.ModifyOrderRequest] = refusal
+    answer = await gateway.http.patch(f"/v1/orders/{ORDER_ID}", json={"quantity": 5})
+    problem(answer, 409, "MODIFY_REJECTED")
+
+
+async def test_all_orders_of_a_symbol_are_canceled_at_once(gateway: Gateway) -> None:
+    answer = await gateway.http.delete("/v1/orders?account=main&symbol=aapl")
+    assert (answer.status_code, answer.json()) == (200, {"cancels_requested": 1})
+    assert (await gateway.http.delete("/v1/orders")).status_code == 200
+    first, second = gateway.fleet.script.heard(execution.CancelOrdersRequest)
+    assert (first.account, first.symbol, second.account, second.symbol) == ("main", "aapl", "", "")
+
+
 async def test_an_unknown_order_is_404(gateway: Gateway) -> None:
     problem(await gateway.http.get("/v1/orders/none"), 404, "UNKNOWN_ORDER")
 
@@ -150,19 +220,28 @@ async def test_an_unknown_status_is_422_by_parameter(gateway: Gateway) -> None:
 
 
 async def test_the_kill_switch_knows_who_turned_it(gateway: Gateway) -> None:
-    halted = await gateway.http.post("/v1/execution/halt", json={"reason": "drill", "cancel_open": True})
-    assert halted.json() == {"trading_state": "HALTED", "cancels_requested": 1}
+    wish = {"reason": "drill", "cancel_open": True, "flatten": True}
+    halted = await gateway.http.post("/v1/execution/halt", json=wish)
+    assert halted.json() == {"trading_state": "HALTED", "cancels_requested": 1, "closing_orders": 1}
     assert (await gateway.http.post("/v1/execution/resume")).json()["trading_state"] == "ACTIVE"
     first, second = gateway.fleet.script.heard(execution.SetTradingStateRequest)
-    assert (first.reason, first.cancel_open, first.actor) == ("drill", True, "admin1")
+    assert (first.reason, first.cancel_open, first.flatten, first.actor) == ("drill", True, True, "admin1")
     assert second.state == execution_pb2.TRADING_STATE_ACTIVE
 
 
 async def test_limits_that_were_read_can_be_sent_back(gateway: Gateway) -> None:
     limits = (await gateway.http.get("/v1/risk-limits")).json()
     assert (limits["max_order_notional"], limits["price_collar"], limits["max_position"]) == ("1000000", 0.1, None)
-    again = await gateway.http.put("/v1/risk-limits", json=limits | {"max_open_orders": 5, "max_position": "2.5"})
-    assert again.json() == limits | {"max_open_orders": 5, "max_position": "2.5"}
+    changes = {
+        "max_open_orders": 5,
+        "max_position": "2.5",
+        "min_order_notional": "1",
+        "max_modifies_per_second": 10,
+        "duplicate_window_ns": "500000000",
+        "refuse_self_trades": False,
+    }
+    again = await gateway.http.put("/v1/risk-limits", json=limits | changes)
+    assert again.json() == limits | changes
     (sent,) = gateway.fleet.script.heard(execution.SetRiskLimitsRequest)
     assert sent.actor == "admin1"
     assert not sent.limits.HasField("max_daily_loss_nanos")
@@ -177,5 +256,6 @@ async def test_signal_trading_keeps_what_is_left_out(gateway: Gateway) -> None:
 
 async def test_statistics_carry_durations_as_text(gateway: Gateway) -> None:
     stats = (await gateway.http.get("/v1/execution/stats")).json()
+    assert stats["venue_latency"] == {"p50_ns": "456", "p99_ns": "0", "mean_ns": "0", "count": 0}
     assert stats["submit_latency"] == {"p50_ns": "0", "p99_ns": "123", "mean_ns": "0", "count": 0}
     assert (stats["orders_processed"], stats["orders_by_status"]) == (7, {"FILLED": 7})

@@ -4,11 +4,11 @@ import pytest
 
 from services.gateway.app import served_contract
 from services.gateway.auth import ALL_SCOPES, ROUTE_SCOPES, Keys, Scope, scope_of
-from services.gateway.routes import execution, market_data, models, orders, portfolio, service, stream
+from services.gateway.routes import execution, market_data, models, orders, portfolio, reports, service, stream
 from trading.errors import PermissionDenied, Unauthenticated
 
 KEY = "nt_reader_0123456789abcdef"
-ROUTERS = (service, market_data, models, orders, execution, portfolio, stream)
+ROUTERS = (service, market_data, models, orders, execution, reports, portfolio, stream)
 
 
 def keys() -> Keys:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from builders.gateway import ONE, a_bar, a_quote, an_order, an_order_event
+from builders.gateway import EVENT_NS, ONE, a_bar, a_fill, a_quote, an_order, an_order_event
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
@@ -17,13 +17,15 @@ from services.gateway.schemas.config import fleet_config, verdict
 from services.gateway.schemas.execution import SignalTradingUpdate
 from services.gateway.schemas.market_data import bar_page, bar_view, quote_view
 from services.gateway.schemas.portfolio import OptimizeRequest, matrix
-from services.gateway.schemas.scalars import Amount, NanosecondsIn
+from services.gateway.schemas.reports import audit_view
+from services.gateway.schemas.scalars import Amount, NanosecondsIn, Percent
 from services.gateway.settings import Settings
 from trading.errors import InvalidArgument
 from trading.money import MAX_NANOS, format_nanos
 
 AMOUNT: TypeAdapter[int] = TypeAdapter(Amount)
 NANOSECONDS: TypeAdapter[int] = TypeAdapter(NanosecondsIn)
+PERCENT: TypeAdapter[int] = TypeAdapter(Percent)
 
 
 @given(st.integers(-MAX_NANOS, MAX_NANOS))
@@ -67,6 +69,7 @@ def test_a_fill_is_part_of_its_event() -> None:
     fill = execution_pb2.Fill(
         execution_id="x", price_nanos=3 * ONE, quantity_nanos=2 * ONE, fee_nanos=-1, currency="USD", event_time_ns=9
     )
+    assert order_shapes.fill_view(a_fill())["liquidity"] == "TAKER"
     event = order_shapes.event_view(an_order_event(3, fill=fill, reason="late", previous_hash="cd"))
     assert event["fill"] == {
         "execution_id": "x",
@@ -75,6 +78,8 @@ def test_a_fill_is_part_of_its_event() -> None:
         "fee": "-0.000000001",
         "currency": "USD",
         "event_time_ns": "9",
+        "mid": None,
+        "liquidity": None,
     }
     assert (event["reason"], event["previous_hash"]) == ("late", "cd")
 
@@ -83,6 +88,91 @@ def test_a_limit_order_shows_its_prices() -> None:
     order = an_order(price_nanos=ONE, stop_price_nanos=2 * ONE, client_timestamp_ns=5, side=execution_pb2.SIDE_SELL)
     view = order_shapes.order_view(order)
     assert (view["price"], view["stop_price"], view["client_timestamp_ns"], view["side"]) == ("1", "2", "5", "SELL")
+
+
+TERMS = {
+    "reduce_only": False,
+    "post_only": False,
+    "expire_time_ns": None,
+    "trail_price": None,
+    "trail_percent": None,
+    "parent_order_id": None,
+    "role": None,
+    "external": False,
+    "arrival_price": None,
+    "slippage": None,
+    "fee": "0",
+    "replacements": 0,
+}
+
+
+def test_what_an_order_lacks_is_null() -> None:
+    view = order_shapes.order_view(an_order())
+    assert {name: view[name] for name in TERMS} == TERMS  # type: ignore[literal-required]  # names of the shape
+
+
+def test_an_order_shows_all_its_terms_and_what_they_cost() -> None:
+    order = an_order(
+        reduce_only=True,
+        post_only=True,
+        expire_time_ns=EVENT_NS,
+        trail_nanos=ONE // 2,
+        trail_bps=125,
+        parent_order_id="entry",
+        role=execution_pb2.ORDER_ROLE_STOP_LOSS,
+        external=True,
+        arrival_price_nanos=190 * ONE,
+        slippage_nanos=-ONE // 100,
+        fee_nanos=ONE,
+        replacements=2,
+    )
+    view = order_shapes.order_view(order)
+    assert TypeAdapter(order_shapes.Order).validate_python(view) == view
+    assert {name: view[name] for name in TERMS} == {  # type: ignore[literal-required]  # names of the shape
+        "reduce_only": True,
+        "post_only": True,
+        "expire_time_ns": str(EVENT_NS),
+        "trail_price": "0.5",
+        "trail_percent": "1.25",
+        "parent_order_id": "entry",
+        "role": "STOP_LOSS",
+        "external": True,
+        "arrival_price": "190",
+        "slippage": "-0.01",
+        "fee": "1",
+        "replacements": 2,
+    }
+
+
+@pytest.mark.parametrize(("value", "basis_points"), [("1.25", 125), (0.5, 50), (2, 200), (2.0, 200), ("50", 5000)])
+def test_a_percentage_becomes_basis_points(value: Any, basis_points: int) -> None:
+    assert PERCENT.validate_python(value) == basis_points
+
+
+@pytest.mark.parametrize("value", ["1.255", 1.255, "-1", -1, "1e1", "", "١", True, None, [], 1e9, math.nan, math.inf])
+def test_what_is_no_percentage_is_refused(value: Any) -> None:
+    with pytest.raises(ValidationError):
+        PERCENT.validate_python(value)
+
+
+@pytest.mark.parametrize(
+    ("stored", "shown"),
+    [
+        ('{"state": "HALTED"}', {"state": "HALTED"}),
+        (
+            '{"max_order_notional_nanos": 1500000000, "max_position_nanos": null, "max_open_orders": 3}',
+            {"max_order_notional": "1.5", "max_position": None, "max_open_orders": 3},
+        ),
+        (
+            '{"price_collar": 0.1, "max_quote_age_ns": 5, "refuse_self_trades": true}',
+            {"price_collar": 0.1, "max_quote_age_ns": "5", "refuse_self_trades": True},
+        ),
+        ('{"enabled": false, "models": "[\\"m\\"]"}', {"enabled": False, "models": ["m"]}),
+    ],
+)
+def test_an_audited_value_reads_as_it_was_set(stored: str, shown: dict[str, Any]) -> None:
+    entry = execution_pb2.AuditEntry(id=4, subject="risk_limits", value=stored)
+    assert audit_view(entry)["value"] == shown
 
 
 def test_an_empty_side_of_a_quote_is_null() -> None:
