@@ -15,10 +15,17 @@ class Listeners:
     """One loop for each subject."""
 
     def __init__(
-        self, bus: Bus, offer_quotes: Callable[[str, bytes], None], signals: TradeSignals, observer: Observer, log: Any
+        self,
+        bus: Bus,
+        offer_quotes: Callable[[str, bytes], str],
+        quoted: Callable[[str], None],
+        signals: TradeSignals,
+        observer: Observer,
+        log: Any,
     ) -> None:
         self._bus = bus
         self._offer_quotes = offer_quotes
+        self._quoted = quoted
         self._signals = signals
         self._observer = observer
         self._log = log
@@ -32,7 +39,7 @@ class Listeners:
         await self._bus.listen(subjects.SIGNALS_ALL, self._signal)
 
     async def _quotes(self, message: Message) -> None:
-        self._offer_quotes(message.subject, message.payload)
+        self._quoted(self._offer_quotes(message.subject, message.payload))
 
     async def _signal(self, message: Message) -> None:
         try:

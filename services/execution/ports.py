@@ -4,15 +4,16 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from services.execution.domain.fill import LoggedFill
 from services.execution.domain.limits import RiskLimits, SignalTrading
-from services.execution.domain.order import EventKind, Execution, Order, OrderEvent, OrderTerms
+from services.execution.domain.order import EventKind, Order, OrderEvent, OrderTerms
 from services.execution.domain.submission import NO_TIMINGS, Timings
 from services.execution.domain.venue import StreamOpened, VenueAccount, VenueOrder, VenuePosition, VenueUpdate
 from trading.errors import FailedPrecondition
 from trading.ids import AccountId, ClientOrderId, EventId, OrderId
 from trading.instruments import Instrument
 from trading.market import Quote
-from trading.order import OrderStatus, Side, TradingState
+from trading.order import OrderStatus, TradingState
 
 
 class VenueRefused(FailedPrecondition):
@@ -65,20 +66,6 @@ class StoredOrder:
 
     order: Order
     timings: Timings = NO_TIMINGS
-
-
-class LoggedFill(NamedTuple):
-    """One trade as the log remembers it."""
-
-    log_sequence: int
-    event_id: EventId
-    order_id: OrderId
-    account: AccountId
-    symbol: str
-    side: Side
-    currency: str
-    event_time_ns: int
-    execution: Execution
 
 
 class LoggedEvent(NamedTuple):
@@ -182,6 +169,28 @@ class Audit:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class AuditQuery:
+    """Which changes to list, newest first; None means all. `before` is the last id of the page before."""
+
+    limit: int
+    account: str | None = None
+    subject: str | None = None
+    before: int | None = None
+
+
+class AuditEntry(NamedTuple):
+    """One change as the trail remembers it; `value` is JSON, the time ns UTC."""
+
+    id: int
+    subject: str
+    account: str
+    value: str
+    actor: str
+    reason: str
+    time_ns: int
+
+
 class ControlStore(Protocol):
     """Accounts, limits and switches, each change with its audit row."""
 
@@ -211,6 +220,10 @@ class ControlStore(Protocol):
 
     async def set_signal_trading(self, switch: SignalTrading, audit: Audit) -> None:
         """Set the switch."""
+        ...
+
+    async def audit(self, query: AuditQuery) -> Sequence[AuditEntry]:
+        """Who changed what."""
         ...
 
 
@@ -277,6 +290,10 @@ class Catalogue(Protocol):
 
     async def get(self, spelling: str) -> Instrument:
         """An instrument by any spelling; raises UnknownSymbol, or Unavailable when nobody can say."""
+        ...
+
+    def session(self, symbol: str) -> str:
+        """The state of a symbol's market: OPEN, CLOSED, HALTED, LIMIT_UP, LIMIT_DOWN; empty when nobody has said."""
         ...
 
 

@@ -11,12 +11,8 @@ from services.execution.domain.submission import Origin
 from services.execution.ports import StoredOrder
 from services.execution.usecases.answer_commands import AnswerCommands
 from services.execution.usecases.blotter import LiveOrder
-from services.execution.usecases.cancel import Cancel
-from services.execution.usecases.control import Control
-from services.execution.usecases.look_up import LookUp
+from services.execution.usecases.desk import Desk
 from services.execution.usecases.run_command import attempt
-from services.execution.usecases.submit import Submit
-from services.execution.usecases.trade_signals import TradeSignals
 from trading.clock import Clock
 from trading.errors import InvalidArgument
 from trading.ids import OrderId
@@ -25,22 +21,14 @@ from trading.ids import OrderId
 class ExecutionServicer(ExecutionServiceServicer):
     """Translates, calls the story, translates back."""
 
-    def __init__(
-        self,
-        submit: Submit,
-        cancel: Cancel,
-        look_up: LookUp,
-        control: Control,
-        signals: TradeSignals,
-        clock: Clock,
-        *,
-        stream_in_flight: int,
-    ) -> None:
-        self._submit = submit
-        self._cancel = cancel
-        self._look_up = look_up
-        self._control = control
-        self._signals = signals
+    def __init__(self, desk: Desk, clock: Clock, *, stream_in_flight: int) -> None:
+        self._submit = desk.submit
+        self._cancel = desk.cancel
+        self._modify = desk.modify
+        self._look_up = desk.look_up
+        self._control = desk.control
+        self._state = desk.state
+        self._signals = desk.signals
         self._clock = clock
         self._commands = AnswerCommands(self._command, stream_in_flight)
 
@@ -59,6 +47,14 @@ class ExecutionServicer(ExecutionServiceServicer):
     async def CancelOrder(self, request: pb.CancelOrderRequest, context: Any) -> pb.CancelOrderResponse:
         live = await self._cancel(_order_id(request.order_id))
         return pb.CancelOrderResponse(order=_order(live))
+
+    async def ModifyOrder(self, request: pb.ModifyOrderRequest, context: Any) -> pb.ModifyOrderResponse:
+        live = await self._modify(_order_id(request.order_id), translate.change(request))
+        return pb.ModifyOrderResponse(order=_order(live))
+
+    async def CancelOrders(self, request: pb.CancelOrdersRequest, context: Any) -> pb.CancelOrdersResponse:
+        symbol = await self._look_up.symbol(request.symbol) if request.symbol else None
+        return pb.CancelOrdersResponse(cancels_requested=self._control.cancel_orders(request.account, symbol))
 
     async def GetOrder(self, request: pb.GetOrderRequest, context: Any) -> pb.GetOrderResponse:
         if request.client_order_id and not request.order_id:
@@ -87,10 +83,17 @@ class ExecutionServicer(ExecutionServiceServicer):
 
     async def SetTradingState(self, request: pb.SetTradingStateRequest, context: Any) -> pb.SetTradingStateResponse:
         state = translate.trading_state(request.state)
-        cancels = await self._control.set_trading_state(
-            request.account, state, request.actor, request.reason, cancel_open=request.cancel_open
+        cancels, closing = await self._control.set_trading_state(
+            request.account,
+            state,
+            request.actor,
+            request.reason,
+            cancel_open=request.cancel_open,
+            flatten=request.flatten,
         )
-        return pb.SetTradingStateResponse(state=translate.trading_state_value(state), cancels_requested=cancels)
+        return pb.SetTradingStateResponse(
+            state=translate.trading_state_value(state), cancels_requested=cancels, closing_orders=closing
+        )
 
     async def GetRiskLimits(self, request: pb.GetRiskLimitsRequest, context: Any) -> pb.GetRiskLimitsResponse:
         return pb.GetRiskLimitsResponse(limits=translate.limits_message(self._control.limits(request.account)))
@@ -111,6 +114,21 @@ class ExecutionServicer(ExecutionServiceServicer):
         accounts = [translate.account(account.record, account.buying_power_nanos) for account in found]
         return pb.ListAccountsResponse(accounts=accounts)
 
+    async def ListAudit(self, request: pb.ListAuditRequest, context: Any) -> pb.ListAuditResponse:
+        query = translate.audit_query(request)
+        found = await self._control.audit(query)
+        entries = map(translate.audit_entry, found[: query.limit - 1])
+        return pb.ListAuditResponse(entries=entries, has_more=len(found) == query.limit)
+
+    async def GetStatement(self, request: pb.GetStatementRequest, context: Any) -> pb.GetStatementResponse:
+        return pb.GetStatementResponse(
+            statement=translate.statement(await self._state.statement(request.account, request.day))
+        )
+
+    async def CompareWithVenue(self, request: pb.CompareWithVenueRequest, context: Any) -> pb.CompareWithVenueResponse:
+        found = await self._state.compare(request.account)
+        return pb.CompareWithVenueResponse(time_ns=self._clock.now_ns(), differences=map(translate.comparison, found))
+
     async def GetStats(self, request: pb.GetStatsRequest, context: Any) -> pb.GetStatsResponse:
         stats = self._look_up.stats()
         tally = stats.tally
@@ -125,6 +143,7 @@ class ExecutionServicer(ExecutionServiceServicer):
             uptime_s=stats.uptime_s,
             outbox_depth=stats.outbox_depth,
             signals=tally.signals,
+            venue_latency=translate.latency(tally.venue.summary()),
         )
 
     async def _command(self, request: pb.StreamOrdersRequest) -> pb.StreamOrdersResponse:
@@ -141,8 +160,11 @@ class ExecutionServicer(ExecutionServiceServicer):
             case "cancel":
                 canceled = await self.CancelOrder(request.cancel, None)
                 return pb.StreamOrdersResponse(request_id=request.request_id, canceled=canceled)
+            case "modify":
+                modified = await self.ModifyOrder(request.modify, None)
+                return pb.StreamOrdersResponse(request_id=request.request_id, modified=modified)
             case _:
-                raise InvalidArgument("Expected a submit or a cancel.", field="command")
+                raise InvalidArgument("Expected a submit, a cancel or a modify.", field="command")
 
 
 def _order(live: LiveOrder) -> Any:

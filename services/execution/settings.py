@@ -32,6 +32,11 @@ class Settings(AlpacaSettings, DatabaseSettings, FleetSettings):
         15.0, gt=0, description="First oldest quote that an order of a new account may be judged by."
     )
     default_max_open_orders: int = Field(10_000, ge=1, description="First cap on open orders of a new account.")
+    default_refuse_self_trades: bool = Field(
+        True, description="Whether a new account refuses orders that would trade with its own."
+    )
+    expire_seconds: float = Field(0.5, gt=0, description="How often orders are ended whose time has run out.")
+    daily_loss_seconds: float = Field(0.5, gt=0, description="How often the day's loss is looked at.")
     journal_pending_events: int = Field(20_000, ge=1, description="Most events that wait to be written.")
     journal_batch_orders: int = Field(512, ge=1, description="Most orders in one commit.")
     journal_patience_seconds: float = Field(2.0, gt=0, description="Longest wait of a submit for the order log.")
@@ -47,7 +52,8 @@ class Settings(AlpacaSettings, DatabaseSettings, FleetSettings):
     reconcile_in_flight_seconds: float = Field(2.0, gt=0, description="How often overdue orders are asked for.")
     reconcile_in_flight_age_seconds: float = Field(5.0, gt=0, description="When an unanswered order is overdue.")
     reconcile_open_seconds: float = Field(10.0, gt=0, description="How often open orders are compared.")
+    reconcile_positions_seconds: float = Field(60.0, gt=0, description="How often positions are compared.")
     reconcile_miss_apart_seconds: float = Field(10.0, gt=0, description="Time between the two proofs of absence.")
     reconcile_lookback_seconds: float = Field(3600.0, gt=0, description="How far back the first comparison looks.")
     account_refresh_seconds: float = Field(10.0, gt=0, description="How often the venue's account is asked for.")
-    instrument_refresh_seconds: float = Field(60.0, gt=0, description="How often the instruments are asked for.")
+    instrument_refresh_seconds: float = Field(10.0, gt=0, description="How often the instruments are asked for.")

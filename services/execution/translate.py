@@ -10,18 +10,23 @@ from neuraltrader.common.v1 import common_pb2
 from neuraltrader.execution.v1 import execution_pb2 as pb
 from neuraltrader.execution.v1 import execution_service_pb2 as rpc_pb
 from neuraltrader.inference.v1 import inference_pb2
+from services.execution.domain.change import Change
+from services.execution.domain.comparison import Comparison
+from services.execution.domain.fill import LoggedFill
 from services.execution.domain.limits import RiskLimits, SignalTrading
 from services.execution.domain.order import Order, OrderEvent
 from services.execution.domain.request import OrderRequest
 from services.execution.domain.signals import Signal, SignalSide
+from services.execution.domain.statement import Statement, day_text
 from services.execution.domain.submission import Patience, Submitted, Timings, Wait
-from services.execution.ports import AccountRecord, LoggedEvent, LoggedFill, StoredOrder
+from services.execution.ports import AccountRecord, AuditEntry, AuditQuery, LoggedEvent, StoredOrder
 from trading.errors import InvalidArgument, TradingError
 from trading.ids import AccountId
 from trading.order import Liquidity, OrderRole, OrderStatus, OrderType, Side, TimeInForce, TradingState
 
 DEFAULT_WAIT_MS = 2_000
 LONGEST_WAIT_MS = 10_000
+USUAL_AUDIT_ENTRIES, MOST_AUDIT_ENTRIES = 100, 1_000
 WordT = TypeVar("WordT", bound=StrEnum)
 
 _SIDES = {pb.SIDE_BUY: Side.BUY, pb.SIDE_SELL: Side.SELL}
@@ -221,6 +226,57 @@ def fill(found: LoggedFill) -> pb.Fill:
     )
 
 
+def change(message: rpc_pb.ModifyOrderRequest) -> Change:
+    """What a modify shall change."""
+    return Change(
+        _optional(message, "quantity_nanos"), _optional(message, "price_nanos"), _optional(message, "stop_price_nanos")
+    )
+
+
+def audit_query(message: rpc_pb.ListAuditRequest) -> AuditQuery:
+    """Which changes to list, one more than a page holds; raises InvalidArgument."""
+    if not 0 <= message.page_size <= MOST_AUDIT_ENTRIES:
+        raise InvalidArgument(
+            f"Expected a page size of 0..{MOST_AUDIT_ENTRIES}.", field="page_size", value=message.page_size
+        )
+    if message.before_id < 0:
+        raise InvalidArgument("Expected an id of the trail.", field="before_id", value=message.before_id)
+    limit = (message.page_size or USUAL_AUDIT_ENTRIES) + 1
+    return AuditQuery(limit, message.account or None, message.subject or None, message.before_id or None)
+
+
+def audit_entry(found: AuditEntry) -> pb.AuditEntry:
+    """One change on the wire."""
+    return pb.AuditEntry(**found._asdict())
+
+
+def statement(found: Statement) -> pb.Statement:
+    """An account's day on the wire."""
+    positions = [
+        pb.StatementPosition(symbol=name, quantity_nanos=held.quantity_nanos, avg_price_nanos=held.entry_price_nanos)
+        for name, held in found.positions.items()
+    ]
+    return pb.Statement(
+        account=found.account,
+        venue=found.venue,
+        currency=found.currency,
+        day=day_text(found.day),
+        opening_cash_nanos=found.opening_cash_nanos,
+        closing_cash_nanos=found.closing_cash_nanos,
+        realized_nanos=found.realized_nanos,
+        fees_nanos=found.fees_nanos,
+        fills=map(fill, found.fills),
+        positions=positions,
+    )
+
+
+def comparison(found: Comparison) -> pb.VenueDifference:
+    """One comparison on the wire."""
+    return pb.VenueDifference(
+        subject=found.subject, name=found.name, ours=found.ours, venue=found.venue, agrees=found.agrees
+    )
+
+
 def statuses(values: Any) -> frozenset[OrderStatus]:
     """The states that a query asks for; raises InvalidArgument."""
     return frozenset(_word(_STATUS_NAMES, value, "statuses") for value in values)
@@ -292,7 +348,14 @@ def latency(summary: Any) -> common_pb2.Latency:
 def stream_error(error: TradingError) -> rpc_pb.StreamError:
     """What went wrong with one command of the stream."""
     facts = {key: str(value) for key, value in error.metadata.items()}
-    return rpc_pb.StreamError(code=error.kind.value, reason=error.reason, message=error.message, metadata=facts)
+    retry_after_s = error.metadata.get("retry_after_s")
+    return rpc_pb.StreamError(
+        code=error.kind.value,
+        reason=error.reason,
+        message=error.message,
+        metadata=facts,
+        retry_after_ms=None if retry_after_s is None else round(float(str(retry_after_s)) * 1e3),
+    )
 
 
 def signal(payload: bytes) -> Signal:

@@ -26,25 +26,9 @@ from services.execution.ports import Broker
 from services.execution.rpc import ExecutionServicer
 from services.execution.settings import Settings
 from services.execution.usecases.accounts import Accounts
-from services.execution.usecases.background import Background
-from services.execution.usecases.blotter import Blotter
-from services.execution.usecases.cancel import Cancel
-from services.execution.usecases.control import Control
-from services.execution.usecases.follow_venue import FollowVenue
-from services.execution.usecases.gate import Gate
-from services.execution.usecases.journal import Journal, JournalBounds
-from services.execution.usecases.look_up import LookUp
-from services.execution.usecases.market import Market
-from services.execution.usecases.observe import Observer
-from services.execution.usecases.orders import Orders
-from services.execution.usecases.recall import recall
-from services.execution.usecases.reconcile import Reconcile, Rhythm
-from services.execution.usecases.record_venue_event import RecordVenueEvent
-from services.execution.usecases.relay_outbox import RelayOutbox
-from services.execution.usecases.run_orders import RunOrders
-from services.execution.usecases.send import Send
-from services.execution.usecases.submit import Submit
-from services.execution.usecases.trade_signals import TradeSignals
+from services.execution.usecases.desk import Desk, Outside, Rules
+from services.execution.usecases.journal import JournalBounds
+from services.execution.usecases.reconcile import Rhythm
 from trading.clock import SECOND_NS
 from trading.ids import AccountId
 from trading.money import from_float
@@ -55,48 +39,24 @@ from trading.order import TradingState
 async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
     """Open everything, recall the log, and give the service; orders are taken after the first reconciliation."""
     async with AsyncExitStack() as stack:
-        outside = await _open(settings, runtime, stack)
-        core = _core(settings, runtime, outside.log)
-        await recall(outside.log, core.orders.blotter, core.orders.journal)
-        stories = _stories(settings, runtime, outside, core)
-        await stories.accounts.load()
-        await stories.signals.load()
-        await stories.relay.load()
-        _export(runtime, stories)
-        yield _service(settings, runtime, outside, core, stories)
+        opened = await _open(settings, runtime, stack)
+        desk = Desk(_outside(runtime, opened), _rules(settings))
+        await desk.start()
+        _export(runtime, desk)
+        yield _service(settings, runtime, opened, desk)
 
 
 @dataclass(frozen=True, slots=True)
-class _Outside:
+class _Opened:
     bus: bus.Bus
     database: Database
     log: SqlOrders
-    controls: SqlControls
     broker: Broker
-    stream: AlpacaTradeUpdates
     board: QuoteBoard
     catalogue: MarketDataCatalogue
 
 
-@dataclass(frozen=True, slots=True)
-class _Core:
-    orders: Orders
-    observer: Observer
-    background: Background
-    gate: Gate
-
-
-@dataclass(frozen=True, slots=True)
-class _Stories:
-    accounts: Accounts
-    submit: Submit
-    cancel: Cancel
-    relay: RelayOutbox
-    run: RunOrders
-    signals: TradeSignals
-
-
-async def _open(settings: Settings, runtime: Runtime, stack: AsyncExitStack) -> _Outside:
+async def _open(settings: Settings, runtime: Runtime, stack: AsyncExitStack) -> _Opened:
     database = await stack.enter_async_context(
         open_database(
             settings.database_url.get_secret_value(),
@@ -120,13 +80,11 @@ async def _open(settings: Settings, runtime: Runtime, stack: AsyncExitStack) -> 
         runtime.metrics,
     )
     patience_s = settings.market_data_timeout_seconds
-    return _Outside(
+    return _Opened(
         nats,
         database,
         await stack.enter_async_context(open_order_log(database)),
-        SqlControls(database),
         AlpacaBroker(client, stream),
-        stream,
         QuoteBoard(market_data, runtime.clock, patience_s),
         MarketDataCatalogue(market_data, runtime.log, patience_s),
     )
@@ -145,109 +103,77 @@ def _venue_client(settings: Settings) -> VenueHttp:
     )
 
 
-def _core(settings: Settings, runtime: Runtime, log: SqlOrders) -> _Core:
-    blotter = Blotter(_accounts(settings), settings.closed_orders_in_memory)
-    bounds = JournalBounds(
-        max_pending=settings.journal_pending_events,
-        max_batch=settings.journal_batch_orders,
-        intent_patience_s=settings.journal_patience_seconds,
-        linger_s=settings.journal_linger_ms / 1e3,
+def _outside(runtime: Runtime, opened: _Opened) -> Outside:
+    return Outside(
+        store=opened.log,
+        controls=SqlControls(opened.database),
+        broker=opened.broker,
+        catalogue=opened.catalogue,
+        quotes=opened.board,
+        publisher=JetStreamEvents(opened.bus),
+        encode=translate.order_event_bytes,
+        clock=runtime.clock,
+        metrics=runtime.metrics,
+        log=runtime.log,
     )
-    journal = Journal(log, blotter, runtime.clock, translate.order_event_bytes, bounds)
-    observer = Observer(journal, runtime.clock, runtime.metrics)
-    return _Core(Orders(log, blotter, journal), observer, Background(settings.in_flight_orders), Gate())
 
 
-def _stories(settings: Settings, runtime: Runtime, outside: _Outside, core: _Core) -> _Stories:
-    clock, log, orders, broker = runtime.clock, runtime.log, core.orders, outside.broker
-    accounts = Accounts(
-        _accounts(settings), settings.execution_venue, _default_limits(settings), outside.controls, clock
-    )
-    send = Send(broker, orders.journal, core.background, core.observer, clock)
-    market = Market(outside.catalogue, outside.board)
-    submit = Submit(
-        settings.execution_venue, broker.protocol, market, orders, accounts, send, core.observer, core.gate, clock
-    )
-    record = RecordVenueEvent(accounts.primary, settings.execution_venue, orders, market, core.observer, clock, log)
-    reconcile = Reconcile(broker, orders, record, core.observer, clock, _rhythm(settings), log)
-    relay = RelayOutbox(
-        outside.log,
-        JetStreamEvents(outside.bus),
-        orders.journal,
-        log,
-        capacity=settings.outbox_pending_events,
-        linger_s=settings.outbox_linger_ms / 1e3,
-    )
-    follow = FollowVenue(broker, record, reconcile, accounts, core.gate, log)
-    return _Stories(
-        accounts,
-        submit,
-        Cancel(broker, orders, core.background, clock, log, wait_s=settings.cancel_wait_seconds),
-        relay,
-        RunOrders(orders.journal, relay, core.background, follow, reconcile, core.gate, drain_s=settings.drain_seconds),
-        TradeSignals(
-            _signal_trading(settings),
-            outside.controls,
-            submit,
-            orders.blotter,
-            market,
-            accounts,
-            core.background,
-            clock,
-            log,
+def _rules(settings: Settings) -> Rules:
+    return Rules(
+        accounts=tuple(AccountId(name) for name in settings.accounts),
+        venue=settings.execution_venue,
+        limits=_default_limits(settings),
+        signals=_signal_trading(settings),
+        bounds=JournalBounds(
+            max_pending=settings.journal_pending_events,
+            max_batch=settings.journal_batch_orders,
+            intent_patience_s=settings.journal_patience_seconds,
+            linger_s=settings.journal_linger_ms / 1e3,
         ),
+        rhythm=_rhythm(settings),
+        in_flight=settings.in_flight_orders,
+        closed_in_memory=settings.closed_orders_in_memory,
+        outbox_capacity=settings.outbox_pending_events,
+        outbox_linger_s=settings.outbox_linger_ms / 1e3,
+        cancel_wait_s=settings.cancel_wait_seconds,
+        drain_s=settings.drain_seconds,
+        expire_every_s=settings.expire_seconds,
+        losses_every_s=settings.daily_loss_seconds,
     )
 
 
-def _service(settings: Settings, runtime: Runtime, outside: _Outside, core: _Core, stories: _Stories) -> Service:
-    listeners = Listeners(outside.bus, outside.board.offer, stories.signals, core.observer, runtime.log)
-    look_up = LookUp(
-        core.orders,
-        stories.accounts,
-        outside.catalogue,
-        core.observer,
-        core.background,
-        stories.relay,
-        runtime.clock,
-    )
-    servicer = ExecutionServicer(
-        stories.submit,
-        stories.cancel,
-        look_up,
-        Control(stories.accounts, stories.cancel, outside.broker),
-        stories.signals,
-        runtime.clock,
-        stream_in_flight=settings.stream_in_flight,
-    )
+def _service(settings: Settings, runtime: Runtime, opened: _Opened, desk: Desk) -> Service:
+    listeners = Listeners(opened.bus, opened.board.offer, desk.release.quoted, desk.signals, desk.observer, runtime.log)
+    servicer = ExecutionServicer(desk, runtime.clock, stream_in_flight=settings.stream_in_flight)
 
     async def refresh_instruments() -> None:
-        await outside.catalogue.refresh_forever(settings.instrument_refresh_seconds)
+        await opened.catalogue.refresh_forever(settings.instrument_refresh_seconds)
 
     async def refresh_accounts() -> None:
-        await stories.accounts.refresh_forever(outside.broker, settings.account_refresh_seconds)
+        await desk.accounts.refresh_forever(opened.broker, settings.account_refresh_seconds)
 
     async def taking_orders() -> None:
-        core.gate.check()
+        desk.gate.check()
 
     return Service(
         register=(lambda server: add_ExecutionServiceServicer_to_server(servicer, server),),
         service_names=(execution_service_pb2.DESCRIPTOR.services_by_name["ExecutionService"].full_name,),
         loops={
-            "orders": stories.run,
+            "orders": desk.run,
             "quotes": listeners.quotes,
             "signals": listeners.trade,
             "instruments": refresh_instruments,
             "accounts": refresh_accounts,
         },
-        checks={"nats": outside.bus.check, "database": outside.database.check, "reconciled": taking_orders},
+        checks={"nats": opened.bus.check, "database": opened.database.check, "reconciled": taking_orders},
     )
 
 
-def _export(runtime: Runtime, stories: _Stories) -> None:
+def _export(runtime: Runtime, desk: Desk) -> None:
     """Let the gauges read what they show."""
-    runtime.metrics.outbox_depth.set_function(lambda: stories.relay.depth)
-    for name in stories.accounts.names:
-        runtime.metrics.kill_switch_state.labels(name).set_function(partial(_kill_switch, stories.accounts, name))
+    runtime.metrics.outbox_depth.set_function(lambda: desk.relay.depth)
+    for name in desk.accounts.names:
+        runtime.metrics.kill_switch_state.labels(name).set_function(partial(_kill_switch, desk.accounts, name))
 
 
 def _kill_switch(accounts: Accounts, name: AccountId) -> int:
@@ -257,10 +183,6 @@ def _kill_switch(accounts: Accounts, name: AccountId) -> int:
 _KILL_SWITCH = (TradingState.ACTIVE, TradingState.REDUCING, TradingState.HALTED)
 
 
-def _accounts(settings: Settings) -> tuple[AccountId, ...]:
-    return tuple(AccountId(name) for name in settings.accounts)
-
-
 def _default_limits(settings: Settings) -> RiskLimits:
     return RiskLimits(
         AccountId(""),
@@ -268,6 +190,7 @@ def _default_limits(settings: Settings) -> RiskLimits:
         price_collar=settings.default_price_collar,
         max_quote_age_ns=int(settings.default_max_quote_age_seconds * SECOND_NS),
         max_open_orders=settings.default_max_open_orders,
+        refuse_self_trades=settings.default_refuse_self_trades,
     )
 
 
@@ -276,6 +199,7 @@ def _rhythm(settings: Settings) -> Rhythm:
         in_flight_every_s=settings.reconcile_in_flight_seconds,
         in_flight_age_s=settings.reconcile_in_flight_age_seconds,
         open_every_s=settings.reconcile_open_seconds,
+        positions_every_s=settings.reconcile_positions_seconds,
         miss_apart_s=settings.reconcile_miss_apart_seconds,
         lookback_s=settings.reconcile_lookback_seconds,
     )

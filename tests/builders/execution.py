@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -16,27 +16,13 @@ from services.execution.domain.limits import RiskLimits, SignalTrading
 from services.execution.domain.submission import Origin, Patience, Submitted, Wait
 from services.execution.domain.venue import StreamOpened
 from services.execution.ports import SeenQuote
-from services.execution.usecases.accounts import Accounts
-from services.execution.usecases.background import Background
-from services.execution.usecases.blotter import Blotter
-from services.execution.usecases.cancel import Cancel
-from services.execution.usecases.control import Control
-from services.execution.usecases.follow_venue import FollowVenue
-from services.execution.usecases.gate import Gate
-from services.execution.usecases.journal import Journal, JournalBounds
-from services.execution.usecases.look_up import LookUp
-from services.execution.usecases.market import Market
-from services.execution.usecases.observe import Observer
-from services.execution.usecases.orders import Orders
-from services.execution.usecases.recall import recall
-from services.execution.usecases.reconcile import Reconcile, Rhythm
-from services.execution.usecases.record_venue_event import RecordVenueEvent
-from services.execution.usecases.relay_outbox import RelayOutbox
-from services.execution.usecases.run_orders import RunOrders
-from services.execution.usecases.send import Send
-from services.execution.usecases.submit import Submit
-from services.execution.usecases.trade_signals import TradeSignals
+from services.execution.usecases import desk
+from services.execution.usecases.blotter import LiveOrder
+from services.execution.usecases.desk import Outside, Rules
+from services.execution.usecases.journal import JournalBounds
+from services.execution.usecases.reconcile import Rhythm
 from trading.clock import SystemClock
+from trading.ids import OrderId
 from trading.instruments import crypto
 from trading.money import ONE
 
@@ -45,31 +31,44 @@ RHYTHM = Rhythm(in_flight_every_s=0.01, in_flight_age_s=0.0, open_every_s=0.02, 
 
 
 @dataclass
-class Desk:
-    """One execution service without its wire; `broker` and `store` may be kept over a restart."""
+class FakeOutside:
+    """The ports of a desk, all in memory."""
 
     store: FakeOrderStore
     controls: FakeControlStore
     broker: FakeBroker
-    quotes: FakeQuotes
-    publisher: FakePublisher
-    clock: SystemClock
-    gate: Gate
-    background: Background
-    blotter: Blotter
-    journal: Journal
-    observer: Observer
-    orders: Orders
-    accounts: Accounts
-    submit: Submit
-    record: RecordVenueEvent
-    reconcile: Reconcile
-    cancel: Cancel
-    control: Control
-    relay: RelayOutbox
-    signals: TradeSignals
-    look_up: LookUp
-    run: RunOrders
+    catalogue: FakeCatalogue = field(default_factory=lambda: FakeCatalogue(AAPL, crypto("BTC")))
+    quotes: FakeQuotes = field(default_factory=lambda: FakeQuotes({"AAPL": SeenQuote(a_quote(), 0)}))
+    publisher: FakePublisher = field(default_factory=FakePublisher)
+    clock: SystemClock = field(default_factory=SystemClock)
+
+
+class Desk(desk.Desk):
+    """One execution service without its wire; `broker` and `store` may be kept over a restart."""
+
+    def __init__(self, outside: FakeOutside, rules: Rules) -> None:
+        super().__init__(
+            Outside(
+                outside.store,
+                outside.controls,
+                outside.broker,
+                outside.catalogue,
+                outside.quotes,
+                outside.publisher,
+                translate.order_event_bytes,
+                outside.clock,
+                Metrics(),
+                structlog.get_logger(),
+            ),
+            rules,
+        )
+        self.store = outside.store
+        self.controls = outside.controls
+        self.broker = outside.broker
+        self.catalogue = outside.catalogue
+        self.quotes = outside.quotes
+        self.publisher = outside.publisher
+        self.clock = outside.clock
 
     async def buy(self, wait: Wait | None = Wait.NONE, timeout_s: float = 1.0, **order: Any) -> Submitted:
         """Submit an order, by default a market order to buy ten AAPL, and wait for nothing but its intent."""
@@ -78,6 +77,17 @@ class Desk:
     async def sent(self, **order: Any) -> Submitted:
         """Submit an order and wait until the venue has answered."""
         return await self.buy(Wait.ACCEPTED, **order)
+
+    def quote(self, bid: int, ask: int, symbol: str = "AAPL") -> None:
+        """The market moves, in whole units."""
+        self.quotes.seen[symbol] = SeenQuote(a_quote(bid, ask, symbol), 0)
+        self.release.quoted(symbol)
+
+    def live(self, order_id: OrderId) -> LiveOrder:
+        """An order in memory."""
+        found = self.blotter.get(order_id)
+        assert found is not None
+        return found
 
     @property
     def account(self) -> Any:
@@ -96,57 +106,30 @@ def assemble(
     closed_in_memory: int = 100,
 ) -> Desk:
     """Build a desk; a quote of 99/101 is known for AAPL, nothing runs yet."""
-    store, controls, broker = store or FakeOrderStore(), controls or FakeControlStore(), broker or FakeBroker()
-    clock, gate, log = SystemClock(), Gate(), structlog.get_logger()
-    quotes = FakeQuotes({"AAPL": SeenQuote(a_quote(), 0)})
-    background, blotter = Background(capacity), Blotter([MAIN], closed_in_memory)
-    journal = Journal(store, blotter, clock, translate.order_event_bytes, bounds)
-    observer = Observer(journal, clock, Metrics())
-    orders = Orders(store, blotter, journal)
-    accounts = Accounts((MAIN,), "paper", RiskLimits(MAIN), controls, clock)
-    market = Market(FakeCatalogue(AAPL, crypto("BTC")), quotes)
-    send = Send(broker, journal, background, observer, clock)
-    submit = Submit("paper", broker.protocol, market, orders, accounts, send, observer, gate, clock)
-    record = RecordVenueEvent(MAIN, "paper", orders, market, observer, clock, log)
-    reconcile = Reconcile(broker, orders, record, observer, clock, rhythm, log)
-    publisher = FakePublisher()
-    relay = RelayOutbox(store, publisher, journal, log, retry_wait_s=0.01)
-    cancel = Cancel(broker, orders, background, clock, log, wait_s=0.3)
-    follow = FollowVenue(broker, record, reconcile, accounts, gate, log, retry_wait_s=0.01)
-    switch = SignalTrading(enabled=True, notional_nanos=1_000 * ONE, min_confidence=0.5, account=MAIN)
-    return Desk(
-        store=store,
-        controls=controls,
-        broker=broker,
-        quotes=quotes,
-        publisher=publisher,
-        clock=clock,
-        gate=gate,
-        background=background,
-        blotter=blotter,
-        journal=journal,
-        observer=observer,
-        orders=orders,
-        accounts=accounts,
-        submit=submit,
-        record=record,
-        reconcile=reconcile,
-        cancel=cancel,
-        control=Control(accounts, cancel, broker),
-        relay=relay,
-        signals=TradeSignals(switch, controls, submit, blotter, market, accounts, background, clock, log),
-        look_up=LookUp(orders, accounts, market.catalogue, observer, background, relay, clock),
-        run=RunOrders(journal, relay, background, follow, reconcile, gate, drain_s=1.0),
+    outside = FakeOutside(store or FakeOrderStore(), controls or FakeControlStore(), broker or FakeBroker())
+    rules = Rules(
+        accounts=(MAIN,),
+        venue="paper",
+        limits=RiskLimits(MAIN),
+        signals=SignalTrading(enabled=True, notional_nanos=1_000 * ONE, min_confidence=0.5, account=MAIN),
+        bounds=bounds,
+        rhythm=rhythm,
+        in_flight=capacity,
+        closed_in_memory=closed_in_memory,
+        outbox_retry_s=0.01,
+        venue_retry_s=0.01,
+        cancel_wait_s=0.3,
+        drain_s=1.0,
+        expire_every_s=0.01,
+        losses_every_s=0.01,
     )
+    return Desk(outside, rules)
 
 
 @contextlib.asynccontextmanager
 async def at_work(desk: Desk) -> AsyncIterator[Desk]:
     """The desk as a service runs it: recalled, reconciled, taking orders; drained at the end."""
-    await recall(desk.store, desk.blotter, desk.journal)
-    await desk.accounts.load()
-    await desk.signals.load()
-    await desk.relay.load()
+    await desk.start()
     async with running(desk):
         desk.broker.stream.put_nowait(StreamOpened())
         async with asyncio.timeout(2):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from builders.orders import venue_order
 
+from services.execution.domain.fill import LoggedFill
 from services.execution.domain.limits import RiskLimits, SignalTrading
 from services.execution.domain.order import Execution, Order, OrderTerms
 from services.execution.domain.venue import StreamOpened, VenueAccount, VenueOrder, VenuePosition, VenueUpdate
@@ -15,9 +16,10 @@ from services.execution.ports import (
     AnotherWriter,
     Append,
     Audit,
+    AuditEntry,
+    AuditQuery,
     Entry,
     LoggedEvent,
-    LoggedFill,
     OrderQuery,
     OutboxRow,
     SeenQuote,
@@ -188,6 +190,14 @@ class FakeControlStore:
         self.switch = switch
         self.trail.append(audit)
 
+    async def audit(self, query: AuditQuery) -> Sequence[AuditEntry]:
+        numbered = [
+            AuditEntry(place, "trading_state", "main", "{}", audit.actor, audit.reason, audit.time_ns)
+            for place, audit in enumerate(self.trail, 1)
+        ]
+        wanted = [each for each in reversed(numbered) if query.before is None or each.id < query.before]
+        return wanted[: query.limit]
+
 
 @dataclass
 class FakeBroker:
@@ -327,6 +337,10 @@ class FakeCatalogue:
 
     def __init__(self, *instruments: Instrument) -> None:
         self._instruments = Instruments(instruments)
+        self.sessions: dict[str, str] = {}
+
+    def session(self, symbol: str) -> str:
+        return self.sessions.get(symbol, "")
 
     async def get(self, spelling: str) -> Instrument:
         return self._instruments.get(spelling)

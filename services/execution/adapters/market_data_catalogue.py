@@ -18,6 +18,7 @@ class MarketDataCatalogue:
         self._log = log
         self._timeout_s = timeout_s
         self._instruments = Instruments()
+        self._sessions: dict[str, str] = {}
 
     async def get(self, spelling: str) -> Instrument:
         """An instrument by any spelling; raises InvalidArgument, UnknownSymbol, Unavailable."""
@@ -28,15 +29,17 @@ class MarketDataCatalogue:
             answer = await self._market_data.GetInstrument(request, timeout=self._timeout_s)
         except TradingError as error:
             raise _refusal(spelling, error) from error
-        instrument = _instrument(answer.instrument)
-        self._instruments.add(instrument)
-        return instrument
+        return self._learn(answer.instrument)
+
+    def session(self, symbol: str) -> str:
+        """As of the last refresh."""
+        return self._sessions.get(symbol, "")
 
     async def load(self) -> None:
         """Take in every instrument that market_data knows; raises TradingError."""
         answer = await self._market_data.ListInstruments(md_rpc.ListInstrumentsRequest(), timeout=self._timeout_s)
         for message in answer.instruments:
-            self._instruments.add(_instrument(message))
+            self._learn(message)
 
     async def refresh_forever(self, every_s: float) -> None:
         """Keep the instruments current; while market_data is away, what is known stands."""
@@ -47,8 +50,17 @@ class MarketDataCatalogue:
                 self._log.info("catalogue.later", error=error.message)
             await asyncio.sleep(every_s if len(self._instruments) else _FIRST_WAIT_S)
 
+    def _learn(self, message: md.Instrument) -> Instrument:
+        instrument = _instrument(message)
+        self._instruments.add(instrument)
+        self._sessions[instrument.symbol] = _SESSIONS.get(message.session_state, "")
+        return instrument
+
 
 _FIRST_WAIT_S = 1.0
+_SESSIONS = {
+    value: name.removeprefix("SESSION_STATE_") for name, value in md.SessionState.items() if value
+}  # the unspecified one says nothing
 
 
 def _refusal(spelling: str, error: TradingError) -> TradingError:

@@ -33,12 +33,13 @@ class QuoteBoard:
         self._symbols: dict[str, str] = {}
         self._known: dict[str, _Known] = {}
 
-    def offer(self, subject: str, payload: bytes) -> None:
-        """Keep a symbol's newest block; an older one nobody asked about was never decoded."""
+    def offer(self, subject: str, payload: bytes) -> str:
+        """Keep a symbol's newest block, and say whose it is; an older one nobody asked about was never decoded."""
         symbol = self._symbols.get(subject)
         if symbol is None:
             symbol = self._symbols[subject] = subjects.unescape(subject.rpartition(".")[2])
         self._blocks[symbol] = _Block(payload, self._clock.monotonic_ns())
+        return symbol
 
     def latest(self, symbol: str) -> SeenQuote | None:
         """The last quote of the newest block."""

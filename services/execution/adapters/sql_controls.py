@@ -10,7 +10,7 @@ from sqlalchemy import Table, delete, insert, select, update
 from fleet.database import Database
 from services.execution.adapters import schema
 from services.execution.domain.limits import RiskLimits, SignalTrading
-from services.execution.ports import AccountRecord, Audit
+from services.execution.ports import AccountRecord, Audit, AuditEntry, AuditQuery
 from trading.ids import AccountId
 from trading.order import TradingState
 
@@ -68,6 +68,19 @@ class SqlControls:
             await connection.execute(delete(schema.signal_trading))
             await connection.execute(insert(schema.signal_trading).values(id=_THE_SWITCH, **values))
             await connection.execute(_audited("signal_trading", switch.account, values, audit))
+
+    async def audit(self, query: AuditQuery) -> Sequence[AuditEntry]:
+        """The audit trail, newest first."""
+        trail = schema.audit
+        wanted = select(trail).order_by(trail.c.id.desc()).limit(query.limit)
+        if query.account is not None:
+            wanted = wanted.where(trail.c.account == query.account)
+        if query.subject is not None:
+            wanted = wanted.where(trail.c.subject == query.subject)
+        if query.before is not None:
+            wanted = wanted.where(trail.c.id < query.before)
+        async with self._database.read() as connection:
+            return [AuditEntry(**row) for row in (await connection.execute(wanted)).mappings()]
 
     async def _rows(self, table: Table) -> list[dict[str, Any]]:
         async with self._database.read() as connection:

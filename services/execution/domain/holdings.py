@@ -1,6 +1,7 @@
 """What an account holds and what its working orders may still add to it."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from services.execution.domain.order import Execution, Order
@@ -45,9 +46,9 @@ class Holdings:
 
     def replace(self, before: Order | None, after: Order) -> None:
         """Take in that an order moved: what it may still trade, and whether it is open."""
-        remaining = after.remaining_nanos - (before.remaining_nanos if before else 0)
-        if remaining:
-            self.working[after.terms.symbol].add(after.terms.side, remaining)
+        working = after.working_nanos - (before.working_nanos if before else 0)
+        if working:
+            self.working[after.terms.symbol].add(after.terms.side, working)
         self.open_orders += (not after.status.is_closed) - (before is not None and not before.status.is_closed)
 
     def fill(self, symbol: str, side: Side, execution: Execution, time_ns: int) -> None:
@@ -78,6 +79,15 @@ class Holdings:
             self.day, self.realized_today_value = day, 0
         if day == self.day:
             self.realized_today_value += value
+
+
+def sum_of(accounts: Iterable[Holdings]) -> dict[str, int]:
+    """The signed quantity of every symbol over several accounts, in nanos."""
+    total: dict[str, int] = {}
+    for holdings in accounts:
+        for symbol, held in holdings.positions.items():
+            total[symbol] = total.get(symbol, 0) + held.quantity_nanos
+    return total
 
 
 _FLAT = Position()

@@ -132,6 +132,7 @@ class Order:
     interrupted, `wished` the terms that a change under way asks for. `reconciled_nanos` is how much of it
     reconciliation vouches for: the stream's news of those fills, arriving later, is nothing new. A venue that changes
     an order puts a new one in its place: `replacements` counts them, `replaced_nanos` is what those gone have traded.
+    A `released` order was held by us until its trigger.
     """
 
     terms: OrderTerms
@@ -144,6 +145,7 @@ class Order:
     reconciled_nanos: int = 0
     replacements: int = 0
     replaced_nanos: int = 0
+    released: bool = False
     fee_nanos: int = 0
     denial: Denial | None = None
     reason: str = ""
@@ -162,8 +164,18 @@ class Order:
 
     @property
     def remaining_nanos(self) -> int:
-        """What may still trade; 0 once the order is closed."""
-        return 0 if self.status.is_closed else self.terms.quantity_nanos - self.filled_nanos
+        """What may still trade, by the larger quantity while a change is under way; 0 once the order is closed."""
+        if self.status.is_closed:
+            return 0
+        quantity = self.terms.quantity_nanos
+        if self.wished is not None:
+            quantity = max(quantity, self.wished.quantity_nanos)
+        return quantity - self.filled_nanos
+
+    @property
+    def working_nanos(self) -> int:
+        """What may trade without another decision of ours: nothing of an order that is held."""
+        return 0 if self.status is OrderStatus.EMULATED else self.remaining_nanos
 
     @property
     def avg_price_nanos(self) -> int:
@@ -220,6 +232,7 @@ def apply(order: Order | None, event: OrderEvent) -> Order:
         reconciled_nanos=_reconciled(order, event),
         replacements=order.replacements + (event.kind is OrderEventKind.UPDATED),
         replaced_nanos=_replaced(order, event),
+        released=order.released or event.kind is OrderEventKind.RELEASED,
         fee_nanos=order.fee_nanos + (event.execution.fee_nanos if event.execution else 0),
         denial=event.denial or order.denial,
         reason=event.reason or order.reason,

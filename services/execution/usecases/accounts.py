@@ -1,45 +1,89 @@
 """The accounts this service writes for: their limits, their kill switch, their money, each change audited."""
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 
+from services.execution.domain.holdings import Holdings
 from services.execution.domain.limits import RiskLimits, check_limits
+from services.execution.domain.order import OrderTerms
 from services.execution.domain.venue import VenueAccount
 from services.execution.ports import AccountRecord, Audit, Broker, ControlStore
 from trading.clock import SECOND_NS, Clock
 from trading.errors import InvalidArgument, NotFound, Unavailable
 from trading.ids import AccountId
+from trading.money import ONE
 from trading.order import TradingState
 
 
 @dataclass(slots=True)
 class Account:
-    """One account in memory; `submits` are the monotonic times (ns) of its submits of the last second."""
+    """One account in memory; `submits` and `modifies` are the monotonic times (ns) of those of the last second."""
 
     record: AccountRecord
     limits: RiskLimits
     multiplier: int = 1
     buying_power_nanos: int = 0
     submits: deque[int] = field(default_factory=deque)
+    modifies: deque[int] = field(default_factory=deque)
+    intents: OrderedDict[Hashable, int] = field(default_factory=OrderedDict)
 
     def count_submits(self, now_ns: int) -> int:
         """Submits in the second before `now_ns` (monotonic)."""
-        while self.submits and now_ns - self.submits[0] >= SECOND_NS:
-            self.submits.popleft()
-        return len(self.submits)
+        return _count_recent(self.submits, now_ns)
+
+    def count_modifies(self, now_ns: int) -> int:
+        """Changes of orders in the second before `now_ns` (monotonic)."""
+        return _count_recent(self.modifies, now_ns)
+
+    def same_intent_age_ns(self, terms: OrderTerms, now_ns: int) -> int | None:
+        """How long ago an order that asks for the same was submitted; None when not within the window."""
+        seen_ns = self.intents.get(_intent_of(terms))
+        return None if seen_ns is None else now_ns - seen_ns
+
+    def note(self, terms: OrderTerms, now_ns: int, *, is_change: bool) -> None:
+        """Count a submit or a change towards its rate, and remember what was asked for."""
+        (self.modifies if is_change else self.submits).append(now_ns)
+        window = self.limits.duplicate_window_ns
+        if window is None or is_change:
+            return
+        intent = _intent_of(terms)
+        self.intents[intent] = now_ns
+        self.intents.move_to_end(intent)
+        while now_ns - next(iter(self.intents.values())) >= window:
+            self.intents.popitem(last=False)
+
+
+def _count_recent(times: deque[int], now_ns: int) -> int:
+    while times and now_ns - times[0] >= SECOND_NS:
+        times.popleft()
+    return len(times)
+
+
+def _intent_of(terms: OrderTerms) -> Hashable:
+    """Everything that the market would see of an order."""
+    prices = (terms.price_nanos, terms.stop_price_nanos, terms.trail_nanos, terms.trail_bps)
+    return (terms.symbol, terms.side, terms.order_type, terms.quantity_nanos, *prices)
 
 
 class Accounts:
     """Every account of the service. The first one is the account behind the venue's key and owns its money."""
 
     def __init__(
-        self, names: tuple[AccountId, ...], venue: str, defaults: RiskLimits, store: ControlStore, clock: Clock
+        self,
+        names: tuple[AccountId, ...],
+        venue: str,
+        defaults: RiskLimits,
+        store: ControlStore,
+        holdings: Mapping[AccountId, Holdings],
+        clock: Clock,
     ) -> None:
         self.names = names
         self._venue = venue
         self._defaults = defaults
         self._store = store
+        self._holdings = holdings
         self._clock = clock
         self._accounts: dict[AccountId, Account] = {}
         self._refreshed_ns: int | None = None
@@ -86,6 +130,11 @@ class Accounts:
             raise Unavailable(f"Account {key!r} has not been opened at the venue yet.", retry_after_s=1)
         raise NotFound(f"No account is called {name!r}.", reason="UNKNOWN_ACCOUNT", account=name)
 
+    @property
+    def is_open(self) -> bool:
+        """The first account has been opened, in this run or an earlier one."""
+        return self.primary in self._accounts
+
     def trading_state(self, name: AccountId) -> TradingState:
         """The kill switch of an account; ACTIVE before it is open."""
         account = self._accounts.get(name)
@@ -124,7 +173,8 @@ class Accounts:
             account.buying_power_nanos = word.buying_power_nanos if name == self.primary else 0
 
     async def _open(self, name: AccountId, word: VenueAccount) -> None:
-        cash = word.cash_nanos if name == self.primary else 0
+        # What was adopted before has been paid for already: the venue's cash is what is left.
+        cash = word.cash_nanos - self._holdings[name].cash_flow_value // ONE if name == self.primary else 0
         record = AccountRecord(name, self._venue, word.currency, cash)
         await self._store.add_account(record)
         limits = replace(self._defaults, account=name, updated_time_ns=self._clock.now_ns())

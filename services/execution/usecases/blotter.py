@@ -5,17 +5,21 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
+from services.execution.domain.fill import LoggedFill
 from services.execution.domain.holdings import Holdings
 from services.execution.domain.order import Order, OrderEvent
 from services.execution.domain.submission import NO_TIMINGS, Timings
-from services.execution.ports import LoggedFill, StoredOrder
+from services.execution.ports import StoredOrder
 from trading.ids import AccountId, ClientOrderId, OrderId
 from trading.order import OrderStatus
 
 
 @dataclass(slots=True, eq=False)
 class LiveOrder:
-    """An order in memory; times are monotonic ns. `durable` is done once its creation is committed."""
+    """An order in memory; times are monotonic ns. `durable` is done once its creation is committed.
+
+    `stop_nanos` is where the trailing stop of a held order stands.
+    """
 
     order: Order
     durable: "asyncio.Future[None] | None" = None
@@ -30,6 +34,7 @@ class LiveOrder:
     moved_ns: int = 0
     misses: int = 0
     missed_ns: int = 0
+    stop_nanos: int = 0
 
     async def until(self, condition: Callable[[Order], bool], timeout_s: float) -> bool:
         """Wait until the order meets a condition; False when it does not in time."""
@@ -56,17 +61,21 @@ class LiveOrder:
 class Blotter:
     """Orders by id, holdings by account, and every idempotency key ever used (as a hash: eight bytes of truth).
 
+    `held` are the orders by symbol that wait for their trigger here. `on_move` hears of every order that moved.
     Closed orders stay in memory until `closed_capacity` newer ones have closed.
     """
 
     def __init__(self, accounts: Iterable[AccountId], closed_capacity: int) -> None:
         self.holdings: dict[AccountId, Holdings] = {account: Holdings() for account in accounts}
         self.statuses: dict[OrderStatus, int] = {}
+        self.held: dict[str, dict[OrderId, LiveOrder]] = {}
+        self.on_move: Callable[[LiveOrder], None] = _ignore
         self._orders: dict[OrderId, LiveOrder] = {}
         self._by_client_id: dict[tuple[AccountId, ClientOrderId], LiveOrder] = {}
         self._closed: OrderedDict[OrderId, None] = OrderedDict()
         self._closed_capacity = closed_capacity
         self._keys: set[int] = set()
+        self._open: dict[AccountId, dict[str, dict[OrderId, LiveOrder]]] = {}
 
     def get(self, order_id: OrderId) -> LiveOrder | None:
         """An order that is in memory."""
@@ -86,11 +95,16 @@ class Blotter:
 
     def open_orders(self, account: AccountId | None = None) -> list[LiveOrder]:
         """Every order that is not closed."""
-        return [
-            live
-            for live in self._orders.values()
-            if not live.order.status.is_closed and account in (None, live.order.account)
-        ]
+        accounts = self._open if account is None else (account,)
+        return [live for each in accounts for orders in self._open.get(each, {}).values() for live in orders.values()]
+
+    def open_in(self, account: AccountId, symbol: str) -> list[LiveOrder]:
+        """The account's orders in one symbol that are not closed."""
+        return list(self._open.get(account, {}).get(symbol, {}).values())
+
+    def is_moving(self, symbol: str, since_ns: int) -> bool:
+        """An order in the symbol has moved after a monotonic time: what it trades may be on its way."""
+        return any(live.order.terms.symbol == symbol and live.moved_ns > since_ns for live in self._orders.values())
 
     def venue_symbols(self) -> set[str]:
         """The venue's spelling of every symbol that an order in memory is of."""
@@ -130,9 +144,12 @@ class Blotter:
             live.executions.add(event.execution.execution_id)
             holdings.fill(after.terms.symbol, after.terms.side, event.execution, event.event_time_ns)
         self._count(before, after)
+        self._keep_held(live)
         if after.status.is_closed:
+            self._close(live)
             self._retire(after.order_id)
         live.wake()
+        self.on_move(live)
 
     def withdraw(self, live: LiveOrder) -> None:
         """Forget an order whose intent never became durable."""
@@ -151,6 +168,26 @@ class Blotter:
         self.learn_key(terms.account, terms.client_order_id)
         if live.order.status.is_closed:
             self._retire(terms.order_id)
+        else:
+            self._open.setdefault(terms.account, {}).setdefault(terms.symbol, {})[terms.order_id] = live
+        self._keep_held(live)
+
+    def _keep_held(self, live: LiveOrder) -> None:
+        terms = live.order.terms
+        if live.order.status is OrderStatus.EMULATED:
+            self.held.setdefault(terms.symbol, {})[terms.order_id] = live
+        elif terms.symbol in self.held:
+            self.held[terms.symbol].pop(terms.order_id, None)
+            if not self.held[terms.symbol]:
+                del self.held[terms.symbol]
+
+    def _close(self, live: LiveOrder) -> None:
+        terms = live.order.terms
+        in_account = self._open.get(terms.account, {})
+        in_symbol = in_account.get(terms.symbol, {})
+        in_symbol.pop(terms.order_id, None)
+        if not in_symbol:
+            in_account.pop(terms.symbol, None)
 
     def _retire(self, order_id: OrderId) -> None:
         self._closed[order_id] = None
@@ -163,6 +200,7 @@ class Blotter:
         live = self._orders.pop(order_id, None)
         self._closed.pop(order_id, None)
         if live is not None:
+            self._close(live)
             self._by_client_id.pop((live.order.account, live.order.terms.client_order_id), None)
 
     def _holdings(self, order: Order) -> Holdings:
@@ -172,3 +210,7 @@ class Blotter:
         for order, step in ((before, -1), (after, 1)):
             if order is not None:
                 self.statuses[order.status] = self.statuses.get(order.status, 0) + step
+
+
+def _ignore(_live: LiveOrder) -> None:
+    """Nobody listens to moves yet."""

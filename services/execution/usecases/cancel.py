@@ -9,7 +9,7 @@ from services.execution.usecases.blotter import LiveOrder
 from services.execution.usecases.orders import Orders
 from trading.clock import Clock
 from trading.errors import FailedPrecondition, TradingError, Unavailable
-from trading.ids import OrderId
+from trading.ids import AccountId, OrderId
 from trading.order import OrderEventKind, OrderStatus
 
 
@@ -33,9 +33,12 @@ class Cancel:
         Raises UnknownOrder, and FailedPrecondition when the order is closed or the venue refuses.
         """
         live = await self._orders.need(order_id)
-        _check_open(live.order)
+        check_open(live.order)
         await live.until(_is_cancelable, self._wait_s)
-        _check_open(live.order)
+        check_open(live.order)
+        if live.order.status is OrderStatus.EMULATED:
+            await self._journal.record(live, Fact(OrderEventKind.CANCELED, self._clock.now_ns()))
+            return live
         if live.order.venue_order_id is None:
             raise FailedPrecondition(
                 "The venue has not confirmed the order yet; it is being asked.",
@@ -50,12 +53,18 @@ class Cancel:
         await live.until(lambda order: order.status is not OrderStatus.PENDING_CANCEL, self._wait_s)
         return live
 
-    async def cancel_all(self, account: str | None = None) -> int:
-        """Ask for a cancel of every open order; returns how many were asked for."""
-        open_orders = [live for live in self._orders.blotter.open_orders() if account in (None, live.order.account)]
-        for live in open_orders:
-            self._background.start(self._cancel_quietly(live.order.order_id))
-        return len(open_orders)
+    def cancel_all(self, account: AccountId | None = None, symbol: str | None = None) -> list[LiveOrder]:
+        """Ask for a cancel of every open order of an account and a symbol, or of all; returns those asked for."""
+        found = [
+            live for live in self._orders.blotter.open_orders(account) if symbol in (None, live.order.terms.symbol)
+        ]
+        for live in found:
+            self.start(live)
+        return found
+
+    def start(self, live: LiveOrder) -> None:
+        """Ask for a cancel in the background."""
+        self._background.start(self._cancel_quietly(live.order.order_id))
 
     async def _cancel_quietly(self, order_id: OrderId) -> None:
         try:
@@ -81,10 +90,12 @@ class Cancel:
 
 
 def _is_cancelable(order: Order) -> bool:
-    return order.venue_order_id is not None or order.status.is_closed
+    held = order.status is OrderStatus.EMULATED
+    return held or order.venue_order_id is not None or order.status.is_closed
 
 
-def _check_open(order: Order) -> None:
+def check_open(order: Order) -> None:
+    """Raise FailedPrecondition when nothing can be asked of the order any more."""
     if order.status.is_closed:
         raise FailedPrecondition(
             f"The order is {order.status} already.", reason="ORDER_CLOSED", order_id=order.order_id, status=order.status

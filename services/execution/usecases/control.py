@@ -1,31 +1,65 @@
 """Control what accounts may do: limits, kill switch, and the accounts themselves."""
 
+import asyncio
+from collections.abc import Sequence
+
 from services.execution.domain.limits import RiskLimits
-from services.execution.ports import Broker
+from services.execution.domain.order import Order
+from services.execution.ports import AuditEntry, AuditQuery, Broker, ControlStore
 from services.execution.usecases.accounts import Account, Accounts
+from services.execution.usecases.blotter import LiveOrder
 from services.execution.usecases.cancel import Cancel
+from services.execution.usecases.flatten import Flatten
 from trading.clock import SECOND_NS
+from trading.ids import AccountId
 from trading.order import TradingState
 
 
 class Control:
     """What an operator may ask for."""
 
-    def __init__(self, accounts: Accounts, cancel: Cancel, broker: Broker) -> None:
+    def __init__(
+        self,
+        accounts: Accounts,
+        cancel: Cancel,
+        flatten: Flatten,
+        broker: Broker,
+        store: ControlStore,
+        *,
+        cancel_wait_s: float,
+    ) -> None:
         self._accounts = accounts
         self._cancel = cancel
+        self._flatten = flatten
         self._broker = broker
+        self._store = store
+        self._cancel_wait_s = cancel_wait_s
 
     async def set_trading_state(
-        self, account: str, state: TradingState, actor: str, reason: str, *, cancel_open: bool
-    ) -> int:
-        """Turn the kill switch of one account, or of all; returns how many cancels were asked for."""
+        self, account: str, state: TradingState, actor: str, reason: str, *, cancel_open: bool, flatten: bool = False
+    ) -> tuple[int, int]:
+        """Turn the kill switch of one account, or of all; returns how many cancels and closing orders were sent.
+
+        To flatten, an account that is to be HALTED is REDUCING until its closing orders have been sent.
+        """
         chosen = self._accounts.chosen(account)
+        first = TradingState.REDUCING if flatten and state is TradingState.HALTED else state
         for each in chosen:
-            await self._accounts.set_trading_state(each, state, actor, reason)
-        if not cancel_open:
-            return 0
-        return sum([await self._cancel.cancel_all(each.record.id) for each in chosen])
+            await self._accounts.set_trading_state(each, first, actor, reason)
+        canceled = self._cancel_open(chosen) if cancel_open or flatten else []
+        closing = 0
+        if flatten:
+            await self._until_closed(canceled)
+            closing = sum([await self._flatten(each.record.id) for each in chosen])
+        if state is not first:
+            for each in chosen:
+                await self._accounts.set_trading_state(each, state, actor, reason)
+        return len(canceled), closing
+
+    def cancel_orders(self, account: str, symbol: str | None) -> int:
+        """Ask for a cancel of every open order of an account (all when empty) and symbol; returns how many."""
+        names: list[AccountId | None] = [self._accounts.get(account).record.id] if account else [None]
+        return sum(len(self._cancel.cancel_all(name, symbol)) for name in names)
 
     def limits(self, account: str) -> RiskLimits:
         """The limits of an account; raises NotFound."""
@@ -35,7 +69,25 @@ class Control:
         """Replace the limits of an account; raises InvalidArgument, NotFound."""
         return await self._accounts.set_limits(limits, actor)
 
+    async def audit(self, query: AuditQuery) -> Sequence[AuditEntry]:
+        """Who changed what, newest first; raises NotFound for an unknown account."""
+        if query.account:
+            self._accounts.get(query.account)
+        return await self._store.audit(query)
+
     async def accounts(self) -> list[Account]:
         """Every account, with the venue's word of at most a second ago where the venue answers."""
         await self._accounts.refresh_if_older(self._broker, SECOND_NS)
         return self._accounts.all()
+
+    def _cancel_open(self, accounts: Sequence[Account]) -> list[LiveOrder]:
+        return [live for each in accounts for live in self._cancel.cancel_all(each.record.id)]
+
+    async def _until_closed(self, orders: Sequence[LiveOrder]) -> None:
+        """What still works could trade against the closing orders; the venue's silence is waited for only so long."""
+        if orders:
+            await asyncio.gather(*(live.until(_is_closed, self._cancel_wait_s) for live in orders))
+
+
+def _is_closed(order: Order) -> bool:
+    return order.status.is_closed

@@ -63,8 +63,10 @@ class FollowVenue:
     async def _until_reconciled(self) -> None:
         while True:
             try:
-                await self._accounts.refresh(self._broker)
                 changes = await self._reconcile.everything()
+                if not self._accounts.is_open:
+                    changes += await self._reconcile.opening_positions()
+                await self._accounts.refresh(self._broker)
             except Unavailable as error:
                 self._log.warning("reconcile.later", error=error.message)
                 await asyncio.sleep(self._retry_wait_s)

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from services.execution.domain.fill import LoggedFill
 from services.execution.domain.order import Order, apply
-from services.execution.ports import Catalogue, LoggedEvent, LoggedFill, OrderQuery, StoredOrder
+from services.execution.ports import Catalogue, LoggedEvent, OrderQuery, StoredOrder
 from services.execution.usecases.accounts import Accounts
 from services.execution.usecases.background import Background
 from services.execution.usecases.blotter import LiveOrder
@@ -106,6 +107,10 @@ class LookUp:
             order = apply(order, logged.event)
             life.append((logged, order))
         return life
+
+    async def symbol(self, spelling: str) -> str:
+        """The canonical symbol of any spelling; raises UnknownSymbol, Unavailable."""
+        return (await self._catalogue.get(spelling)).symbol
 
     async def fills(self, account: str, after: int, page_size: int) -> FillPage:
         """A page of trades; raises InvalidArgument, NotFound (account)."""

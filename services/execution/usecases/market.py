@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from services.execution.ports import Catalogue, Quotes
+from trading.errors import TradingError
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +12,13 @@ class Market:
 
     catalogue: Catalogue
     quotes: Quotes
+
+    async def symbol(self, spelling: str) -> str:
+        """The canonical symbol behind a venue's spelling, or the spelling itself where nobody knows it."""
+        try:
+            return (await self.catalogue.get(spelling)).symbol
+        except TradingError:
+            return spelling
 
     def mid(self, symbol: str) -> int:
         """The middle of the newest quote in nanos, 0 without one."""

@@ -11,13 +11,15 @@ from trading.clock import SECOND_NS, Clock
 
 @dataclass(slots=True)
 class Tally:
-    """What happened since the start; the windows hold receipt to reply, validation, and tick to venue's answer."""
+    """What happened since the start; the windows hold receipt to reply, validation, the venue's answer to what it
+    was sent, and tick to venue's answer."""
 
     orders: int = 0
     fills: int = 0
     signals: int = 0
     submit: LatencyWindow = field(default_factory=LatencyWindow)
     validation: LatencyWindow = field(default_factory=LatencyWindow)
+    venue: LatencyWindow = field(default_factory=LatencyWindow)
     tick_to_order_reply: LatencyWindow = field(default_factory=LatencyWindow)
 
 
@@ -49,6 +51,7 @@ class Observer:
             return
         taken = max(self._clock.monotonic_ns() - live.sent_ns, 1)
         live.timings = replace(live.timings, execution_ns=taken)
+        self.tally.venue.record(taken)
         if live.tick_receive_time_ns is not None:
             self.tally.tick_to_order_reply.record(self._clock.now_ns() - live.tick_receive_time_ns)
         self._note_total(live)

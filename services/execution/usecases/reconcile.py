@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.execution.domain.adoption import adopted_id
+from services.execution.domain.holdings import sum_of
 from services.execution.domain.lifecycle import HELD
 from services.execution.domain.news import differences, not_at_venue, unheeded
 from services.execution.domain.order import Fact
 from services.execution.domain.venue import VenueOrder
 from services.execution.ports import Broker
 from services.execution.usecases.blotter import LiveOrder
+from services.execution.usecases.market import Market
 from services.execution.usecases.observe import Observer
 from services.execution.usecases.orders import Orders
 from services.execution.usecases.record_venue_event import RecordVenueEvent
@@ -30,13 +32,14 @@ class Rhythm:
     """How often and how far reconciliation looks.
 
     In-flight orders every `in_flight_every_s` once they have not moved for `in_flight_age_s`; open ones every
-    `open_every_s`. An order is not at the venue after `misses` targeted queries `miss_apart_s` apart. At the
-    start everything sent in the last `lookback_s` is compared too.
+    `open_every_s`, positions every `positions_every_s`. An order is not at the venue after `misses` targeted queries
+    `miss_apart_s` apart. At the start everything sent in the last `lookback_s` is compared too.
     """
 
     in_flight_every_s: float = 2.0
     in_flight_age_s: float = 5.0
     open_every_s: float = 10.0
+    positions_every_s: float = 60.0
     misses: int = 2
     miss_apart_s: float = 10.0
     lookback_s: float = 3600.0
@@ -50,6 +53,7 @@ class Reconcile:
         broker: Broker,
         orders: Orders,
         record: RecordVenueEvent,
+        market: Market,
         observer: Observer,
         clock: Clock,
         rhythm: Rhythm,
@@ -58,6 +62,7 @@ class Reconcile:
         self._broker = broker
         self._orders = orders
         self._record = record
+        self._market = market
         self._observer = observer
         self._clock = clock
         self._rhythm = rhythm
@@ -74,6 +79,31 @@ class Reconcile:
         strangers = [order for order_id, order in found.items() if order_id not in ours]
         changes += sum([await self._record.adopt(order) for order in strangers])
         return changes + await self._ask_each([live for live in self._at_venue() if live not in plain])
+
+    async def opening_positions(self) -> int:
+        """Take in what the venue account held before we were; returns how many positions. Once, at the very start."""
+        held = self._orders.blotter.holdings
+        taken = 0
+        for found in await self._broker.positions():
+            taken += await self._record.adopt_position(found, sum_of(held.values()))
+        return taken
+
+    async def positions(self) -> int:
+        """Compare what we hold with what the venue says; returns the number of differences, which only people mend.
+
+        No trade explains them: a transfer, a corporate action, an order of another program that went by unseen.
+        """
+        word = {await self._market.symbol(found.symbol): found for found in await self._broker.positions()}
+        ours = sum_of(self._orders.blotter.holdings.values())
+        names = {*word, *(name for name, quantity in ours.items() if quantity)}
+        apart = 0
+        for name in sorted(names):
+            quantity = word[name].quantity_nanos if name in word else 0
+            if quantity != ours.get(name, 0) and not self._orders.blotter.is_moving(name, self._settled_before()):
+                apart += 1
+                self._observer.discrepancy()
+                self._log.error("reconcile.position", symbol=name, ours=ours.get(name, 0), venue=quantity)
+        return apart
 
     async def open_orders(self) -> int:
         """Compare the open orders that have not moved for a while; returns the number of differences."""
@@ -99,7 +129,7 @@ class Reconcile:
 
     async def forever(self) -> None:
         """Keep looking, each kind of order at its own pace; the venue's silence is waited out."""
-        next_open = self._clock.monotonic_ns()
+        next_open = next_positions = self._clock.monotonic_ns()
         while True:
             await asyncio.sleep(self._rhythm.in_flight_every_s)
             try:
@@ -107,6 +137,9 @@ class Reconcile:
                 if self._clock.monotonic_ns() >= next_open:
                     await self.open_orders()
                     next_open = self._clock.monotonic_ns() + int(self._rhythm.open_every_s * SECOND_NS)
+                if self._clock.monotonic_ns() >= next_positions:
+                    await self.positions()
+                    next_positions = self._clock.monotonic_ns() + int(self._rhythm.positions_every_s * SECOND_NS)
             except Unavailable as error:
                 self._log.warning("reconcile.later", error=error.message)
 
@@ -114,8 +147,11 @@ class Reconcile:
         """Open orders that the venue may know of."""
         return [live for live in self._orders.blotter.open_orders() if live.order.status not in HELD]
 
+    def _settled_before(self) -> int:
+        return self._clock.monotonic_ns() - int(self._rhythm.in_flight_age_s * SECOND_NS)
+
     def _quiet(self, orders: Iterable[LiveOrder]) -> list[LiveOrder]:
-        oldest = self._clock.monotonic_ns() - int(self._rhythm.in_flight_age_s * SECOND_NS)
+        oldest = self._settled_before()
         return [live for live in orders if live.moved_ns <= oldest]
 
     async def _ask_each(self, orders: Iterable[LiveOrder]) -> int:

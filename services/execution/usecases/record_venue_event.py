@@ -1,19 +1,20 @@
 """Record what the venue tells: each fact once, whatever the order in which it comes, of whoever's order."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from services.execution.domain.adoption import adopted_id, adopted_terms
+from services.execution.domain.adoption import adopted_id, adopted_terms, position_terms
 from services.execution.domain.news import differences, news_of
-from services.execution.domain.order import INITIALIZED, Fact, Order
-from services.execution.domain.venue import VenueOrder, VenueUpdate
+from services.execution.domain.order import INITIALIZED, Execution, Fact, Order
+from services.execution.domain.venue import VenueOrder, VenuePosition, VenueUpdate
 from services.execution.usecases.blotter import LiveOrder
 from services.execution.usecases.market import Market
 from services.execution.usecases.observe import Observer
 from services.execution.usecases.orders import Orders
 from trading.clock import Clock
 from trading.errors import InvalidStateTransition, TradingError
-from trading.ids import AccountId
+from trading.ids import AccountId, hashed_id
 from trading.order import OrderEventKind, OrderStatus
 
 
@@ -82,6 +83,27 @@ class RecordVenueEvent:
         for fact in facts:
             self.record(live, fact)
         return 1 + len(facts)
+
+    async def adopt_position(self, found: VenuePosition, held: Mapping[str, int]) -> int:
+        """Take in what the account holds at the venue beyond `held` as one trade at its cost; returns 1, or 0."""
+        try:
+            instrument = await self._market.catalogue.get(found.symbol)
+        except TradingError as error:
+            self._log.error("venue.position_not_adopted", symbol=found.symbol, error=error.message)
+            return 0
+        quantity = found.quantity_nanos - held.get(instrument.symbol, 0)
+        if not quantity:
+            return 0
+        terms = position_terms(found, quantity, instrument, self._account, self._venue)
+        if await self._orders.find(terms.order_id) is not None:
+            return 0
+        live, now_ns = LiveOrder(Order(terms), correlation_id="opening position"), self._clock.now_ns()
+        created = Fact(INITIALIZED, now_ns, terms=terms, reconciliation=True)
+        accepted = Fact(OrderEventKind.ACCEPTED, now_ns, reconciliation=True, reason="OPENING_POSITION")
+        self._orders.journal.open(live, (created, accepted))
+        trade = Execution(hashed_id("opening trade", terms.order_id), found.avg_price_nanos, abs(quantity))
+        self.record(live, Fact(OrderEventKind.FILL, now_ns, reconciliation=True, execution=trade))
+        return 1
 
     def _with_mid(self, live: LiveOrder, fact: Fact) -> Fact:
         mid = self._market.mid(live.order.terms.symbol) if fact.execution else 0

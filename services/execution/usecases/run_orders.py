@@ -2,35 +2,33 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 from services.execution.usecases.background import Background
-from services.execution.usecases.follow_venue import FollowVenue
 from services.execution.usecases.gate import Gate
 from services.execution.usecases.journal import Journal
-from services.execution.usecases.reconcile import Reconcile
 from services.execution.usecases.relay_outbox import RelayOutbox
 
 
 class RunOrders:
-    """One loop for the writer, the relay, the venue and reconciliation, because they end one after the other."""
+    """One loop for the writer, the relay and all that watches, because they end one after the other."""
 
     def __init__(
         self,
         journal: Journal,
         relay: RelayOutbox,
         background: Background,
-        follow: FollowVenue,
-        reconcile: Reconcile,
         gate: Gate,
         *,
+        watching: Sequence[Callable[[], Coroutine[Any, Any, None]]],
         drain_s: float,
     ) -> None:
         self._journal = journal
         self._relay = relay
         self._background = background
-        self._follow = follow
-        self._reconcile = reconcile
         self._gate = gate
+        self._watching = watching
         self._drain_s = drain_s
 
     async def __call__(self) -> None:
@@ -40,9 +38,7 @@ class RunOrders:
                 self._journal.write_forever(),
                 self._relay.run(),
                 self._background.run(),
-                self._follow.listen(),
-                self._follow.catch_up(),
-                self._reconcile.forever(),
+                *(watch() for watch in self._watching),
             )
             tasks = [group.create_task(part) for part in parts]
             try:

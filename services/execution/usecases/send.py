@@ -2,6 +2,7 @@
 
 from services.execution.domain.news import news_of
 from services.execution.domain.order import Fact
+from services.execution.domain.trigger import sent_terms
 from services.execution.domain.venue import VenueOrder, VenueUpdate
 from services.execution.ports import Broker, VenueRefused
 from services.execution.usecases.background import Background
@@ -37,7 +38,7 @@ class Send:
         """Send an order; a lost answer leaves it UNRESOLVED, to be asked for, never to be sent again."""
         live.sent_ns = self._clock.monotonic_ns()
         try:
-            found = await self._broker.submit(live.order.terms)
+            found = await self._broker.submit(sent_terms(live.order))
         except VenueRefused as refusal:
             self._conclude(live, OrderEventKind.REJECTED, refusal.message)
         except Unavailable as error:

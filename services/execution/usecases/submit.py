@@ -1,25 +1,25 @@
 """Submit an order: judge it, write the intent down, send it, and wait as long as the caller wants."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from services.execution.domain.order import INITIALIZED, Denial, Fact, Order, OrderTerms
 from services.execution.domain.request import OrderRequest, fingerprint, normalise
-from services.execution.domain.risk import Intent, Situation, judge
 from services.execution.domain.submission import Origin, Patience, Submitted, Wait
-from services.execution.ports import SeenQuote
+from services.execution.ports import Broker, SeenQuote
 from services.execution.usecases.accounts import Account, Accounts
 from services.execution.usecases.blotter import LiveOrder
 from services.execution.usecases.gate import Gate
+from services.execution.usecases.judge import Judge
 from services.execution.usecases.market import Market
 from services.execution.usecases.observe import Observer
 from services.execution.usecases.orders import Orders
 from services.execution.usecases.send import Send
-from trading.clock import Clock
+from trading.clock import DAY_NS, Clock
 from trading.errors import IdempotencyConflict
 from trading.ids import OrderId, new_id
-from trading.instruments import Instrument
-from trading.order import OrderEventKind, OrderStatus, OrderType, TradingState
+from trading.instruments import AssetClass, Instrument
+from trading.order import OrderEventKind, OrderStatus, OrderType, TimeInForce
 
 
 class Submit:
@@ -28,27 +28,31 @@ class Submit:
     def __init__(
         self,
         venue: str,
-        protocol: str,
+        broker: Broker,
         market: Market,
         orders: Orders,
         accounts: Accounts,
+        judge: Judge,
         send: Send,
         observer: Observer,
         gate: Gate,
         clock: Clock,
     ) -> None:
         self._venue = venue
-        self._protocol = protocol
+        self._broker = broker
         self._market = market
         self._orders = orders
         self._journal = orders.journal
         self._blotter = orders.blotter
         self._accounts = accounts
+        self._judge = judge
         self._send = send
         self._observer = observer
         self._gate = gate
         self._clock = clock
         self._journal.on_abandoned = self._abandon
+        self.on_begun: Callable[[LiveOrder], None] = _ignore
+        self.on_daily_loss: Callable[[Account], Awaitable[None]] = _look_away
 
     async def __call__(self, request: OrderRequest, patience: Patience, origin: Origin) -> Submitted:
         """Take an order in.
@@ -65,7 +69,7 @@ class Submit:
         known = await self._orders.find_by_client_id(request.account, request.key(_NO_ID))
         if known is not None:
             return await self._again(known, body, patience)
-        seen = await self._quote(instrument.symbol, account)
+        seen = await self._judge.quote(instrument.symbol, account)
         # Nothing is awaited from here to the intent's place in the queue: what was judged is what is reserved.
         known = self._blotter.by_client_id(request.account, request.key(_NO_ID))
         if known is not None:
@@ -86,6 +90,7 @@ class Submit:
         self._send.check_room()
         terms = self._terms(request, instrument, account, body)
         denial = self._judge(terms, instrument, account, seen)
+        held = denial is None and not self._broker.works(terms, instrument)
         live = LiveOrder(
             Order(terms),
             received_ns=origin.received_ns,
@@ -94,30 +99,12 @@ class Submit:
             traceparent=origin.traceparent,
         )
         self._observer.validated(live)
-        durable = self._journal.open(live, self._verdict(terms, denial))
+        durable = self._journal.open(live, self._verdict(terms, denial, held=held))
         if denial is None:
-            durable.add_done_callback(lambda done: self._dispatch(live, done.exception()))
+            self.on_begun(live)
+            if not held:
+                durable.add_done_callback(lambda done: self.dispatch(live, done.exception()))
         return live
-
-    def _judge(
-        self, terms: OrderTerms, instrument: Instrument, account: Account, seen: SeenQuote | None
-    ) -> Denial | None:
-        now_ns = self._clock.monotonic_ns()
-        intent = Intent(terms, instrument, seen and seen.quote, seen.age_ns if seen else 0)
-        situation = Situation(
-            limits=account.limits,
-            trading_state=account.record.trading_state,
-            holdings=self._blotter.holdings[account.record.id],
-            opening_cash_nanos=account.record.opening_cash_nanos,
-            multiplier=account.multiplier,
-            mark=self._market.mid,
-            submits_last_second=account.count_submits(now_ns),
-            now_ns=self._clock.now_ns(),
-        )
-        denial = judge(intent, situation)
-        if denial is None:
-            account.submits.append(now_ns)
-        return denial
 
     def _terms(self, request: OrderRequest, instrument: Instrument, account: Account, body: str) -> OrderTerms:
         order_id = OrderId(new_id())
@@ -136,7 +123,7 @@ class Submit:
             currency=instrument.currency,
             client_timestamp_ns=request.client_timestamp_ns,
             fingerprint=body,
-            expire_time_ns=request.expire_time_ns,
+            expire_time_ns=request.expire_time_ns or self._end_of_day_ns(request, instrument),
             trail_nanos=request.trail_nanos,
             trail_bps=request.trail_bps,
             reduce_only=request.reduce_only,
@@ -146,19 +133,19 @@ class Submit:
             parent_order_id=request.parent_order_id,
             role=request.role,
             arrival_price_nanos=self._market.mid(instrument.symbol),
-            venue_symbol=instrument.venue_symbol(self._protocol),
+            venue_symbol=instrument.venue_symbol(self._broker.protocol),
         )
 
-    def _verdict(self, terms: OrderTerms, denial: Denial | None) -> tuple[Fact, Fact]:
+    def _verdict(self, terms: OrderTerms, denial: Denial | None, *, held: bool) -> tuple[Fact, Fact]:
         now_ns = self._clock.now_ns()
         created = Fact(INITIALIZED, now_ns, terms=terms)
         if denial is None:
-            return created, Fact(OrderEventKind.SUBMITTED, now_ns)
+            return created, Fact(OrderEventKind.EMULATED if held else OrderEventKind.SUBMITTED, now_ns)
         return created, Fact(OrderEventKind.DENIED, now_ns, reason=denial.message, denial=denial)
 
     async def _outcome(self, live: LiveOrder, account: Account, patience: Patience) -> Submitted:
         if live.order.denial is not None and live.order.denial.code == _DAILY_LOSS:
-            await self._halt(account, live.order.denial)
+            await self.on_daily_loss(account)
         await self._journal.until_durable(live)
         await live.until(_condition(live.order, patience.until), patience.timeout_s)
         self._observer.replied(live)
@@ -175,14 +162,15 @@ class Submit:
         await live.until(_condition(live.order, patience.until), patience.timeout_s)
         return Submitted(live.order, live.timings, duplicate=True)
 
-    async def _quote(self, symbol: str, account: Account) -> SeenQuote | None:
-        seen = self._market.quotes.latest(symbol)
-        limit = account.limits.max_quote_age_ns
-        if seen is not None and (limit is None or seen.age_ns <= limit):
-            return seen
-        return await self._market.quotes.ask(symbol) or seen
+    def _end_of_day_ns(self, request: OrderRequest, instrument: Instrument) -> int | None:
+        """When we end a DAY order ourselves, at UTC midnight: what never closes has no session that would."""
+        waits = request.order_type is not OrderType.MARKET and request.time_in_force is TimeInForce.DAY
+        if not waits or instrument.asset_class is not AssetClass.CRYPTO:
+            return None
+        return (self._clock.now_ns() // DAY_NS + 1) * DAY_NS
 
-    def _dispatch(self, live: LiveOrder, error: BaseException | None) -> None:
+    def dispatch(self, live: LiveOrder, error: BaseException | None) -> None:
+        """Send an order whose intent is durable."""
         if error is None and live.order.status is OrderStatus.SUBMITTED:
             self._send.start(live)
 
@@ -191,14 +179,18 @@ class Submit:
         if live.order.status is OrderStatus.SUBMITTED:
             self._journal.record(live, Fact(OrderEventKind.CANCELED, self._clock.now_ns(), reason="ABANDONED"))
 
-    async def _halt(self, account: Account, denial: Denial) -> None:
-        if account.record.trading_state is TradingState.ACTIVE:
-            await self._accounts.set_trading_state(account, TradingState.HALTED, "daily-loss", denial.message)
-
 
 def _condition(order: Order, until: Wait | None) -> Callable[[Order], bool]:
     usual = Wait.TERMINAL if order.terms.order_type is OrderType.MARKET else Wait.ACCEPTED
     return _CONDITIONS[until or usual]
+
+
+def _ignore(_live: LiveOrder) -> None:
+    """Nobody wants to know of new orders yet."""
+
+
+async def _look_away(_account: Account) -> None:
+    """Nobody watches losses yet."""
 
 
 _NO_ID = OrderId("")

@@ -1,0 +1,83 @@
+"""An account's day: its trades, what it realised, and what it held and owned at the end, folded from the log."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+
+from services.execution.domain.fill import LoggedFill
+from services.execution.domain.holdings import Holdings
+from services.execution.domain.position import Position
+from trading.clock import DAY_NS, SECOND_NS
+from trading.errors import InvalidArgument
+
+_NANO = 1_000_000_000
+
+
+@dataclass(slots=True)
+class Statement:
+    """One UTC day of an account; money in nanos of its currency. `day` counts from 1970."""
+
+    account: str
+    venue: str
+    currency: str
+    day: int
+    opening_cash_nanos: int
+    closing_cash_nanos: int = 0
+    realized_nanos: int = 0
+    fees_nanos: int = 0
+    fills: list[LoggedFill] = field(default_factory=list)
+    positions: dict[str, Position] = field(default_factory=dict)
+
+
+class DayFold:
+    """Takes in the fills of an account in the order of the log and keeps what its statement of one day needs."""
+
+    def __init__(self, account: str, venue: str, currency: str, opening_cash_nanos: int, day: int) -> None:
+        self._holdings = Holdings()
+        self._first_cash = opening_cash_nanos
+        self._statement = Statement(account, venue, currency, day, opening_cash_nanos)
+
+    def take(self, fills: Iterable[LoggedFill]) -> None:
+        """The next fills; those of later days are left out."""
+        for fill in fills:
+            if fill.event_time_ns // DAY_NS <= self._statement.day:
+                self._take(fill)
+
+    def statement(self) -> Statement:
+        """The day as far as it has been told."""
+        found = self._statement
+        found.closing_cash_nanos = self._cash()
+        found.positions = {name: held for name, held in sorted(self._holdings.positions.items()) if held.quantity_nanos}
+        return found
+
+    def _take(self, fill: LoggedFill) -> None:
+        found, before = self._statement, self._realized(fill.symbol)
+        self._holdings.fill(fill.symbol, fill.side, fill.execution, fill.event_time_ns)
+        if fill.event_time_ns // DAY_NS < found.day:
+            found.opening_cash_nanos = self._cash()
+            return
+        found.fills.append(fill)
+        found.fees_nanos += fill.execution.fee_nanos
+        found.realized_nanos += (self._realized(fill.symbol) - before) // _NANO - fill.execution.fee_nanos
+
+    def _realized(self, symbol: str) -> int:
+        return self._holdings.position(symbol).realized_value
+
+    def _cash(self) -> int:
+        return self._first_cash + self._holdings.cash_flow_value // _NANO
+
+
+def parse_day(text: str, now_ns: int) -> int:
+    """A UTC day as YYYY-MM-DD in days since 1970, today when empty; raises InvalidArgument."""
+    if not text:
+        return now_ns // DAY_NS
+    try:
+        day = date.fromisoformat(text)
+    except ValueError as error:
+        raise InvalidArgument("Expected a day as YYYY-MM-DD.", field="day", value=text[:32]) from error
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * SECOND_NS // DAY_NS
+
+
+def day_text(day: int) -> str:
+    """A day as YYYY-MM-DD."""
+    return datetime.fromtimestamp(day * DAY_NS // SECOND_NS, UTC).strftime("%Y-%m-%d")
