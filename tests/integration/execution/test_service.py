@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import grpc
 import pytest
@@ -201,17 +202,27 @@ async def test_every_event_is_told_once_on_jetstream(service: ExecutionProcess, 
         assert events[-1].fill.log_sequence == events[-1].log_sequence
 
 
+async def _held_nanos(stub: Any, symbol: str) -> int:
+    """The position by the fills of the log, of whoever's orders."""
+    fills = (await stub.ListFills(rpc.ListFillsRequest(page_size=10_000))).fills
+    return sum(
+        each.quantity_nanos if each.side == pb.SIDE_BUY else -each.quantity_nanos
+        for each in fills
+        if each.symbol == symbol
+    )
+
+
 async def test_a_signal_becomes_an_order(service: ExecutionProcess, bus: Bus) -> None:
     """Ten thousand dollars' worth, under the signal's id; the tick-to-order time is measured."""
     async with service.stub() as stub:
         buy = _signal(inference_pb2.SIGNAL_SIDE_BUY)
         order = await _traded(stub, bus, buy)
         assert (order.side, order.time_in_force) == (pb.SIDE_BUY, pb.TIME_IN_FORCE_IOC)
-        value = order.filled_quantity_nanos * order.avg_price_nanos / ONE / ONE
-        assert 900 < value < 1_100
+        assert 900 < await _held_nanos(stub, order.symbol) * order.avg_price_nanos / ONE / ONE < 1_100
         flat = _signal(inference_pb2.SIGNAL_SIDE_FLAT)
         order = await _traded(stub, bus, flat)
         assert order.side == pb.SIDE_SELL
+        assert await _held_nanos(stub, order.symbol) == 0
         unsure = _signal(inference_pb2.SIGNAL_SIDE_BUY, confidence=0.1)
         await bus.publish(subjects.signal("m", "TSLA"), unsure.SerializeToString())
         await bus.publish(subjects.signal("m", "TSLA"), b"\xff no signal")
