@@ -4,18 +4,21 @@ from typing import Literal
 
 from pydantic import AliasChoices, Field
 
-from fleet.settings import AlpacaSettings, DatabaseSettings, FleetSettings, Names
+from fleet.settings import AlpacaSettings, BinanceSettings, DatabaseSettings, FleetSettings, Names
 
 
-class Settings(AlpacaSettings, DatabaseSettings, FleetSettings):
+class Settings(AlpacaSettings, BinanceSettings, DatabaseSettings, FleetSettings):
     """Execution: risk checks, durable orders, the venue."""
 
     grpc_port: int = Field(50053, ge=1, le=65535, description="Port of the gRPC server.")
     metrics_port: int = Field(9103, ge=1, le=65535, description="Port of /metrics, /healthz and /readyz.")
-    execution_venue: Literal["paper", "alpaca"] = Field(
+    execution_venue: Literal["paper", "alpaca", "binance"] = Field(
         "paper",
         validation_alias=AliasChoices("NT_EXECUTION_VENUE", "NT_VENUE"),
-        description="Venue that works the orders: paper (the local exchange) or alpaca; both speak Alpaca's protocol.",
+        description="Venue that works the orders: paper (the local exchange), alpaca or binance.",
+    )
+    paper_protocol: Literal["alpaca", "binance"] = Field(
+        "alpaca", description="Whose protocol is spoken to the local exchange; binance trades coins only."
     )
     venue_timeout_seconds: float = Field(3.0, gt=0, le=60, description="Longest wait for an answer of the venue.")
     venue_connections: int = Field(32, ge=1, le=512, description="Most connections to the venue's REST API.")
@@ -57,3 +60,8 @@ class Settings(AlpacaSettings, DatabaseSettings, FleetSettings):
     reconcile_lookback_seconds: float = Field(3600.0, gt=0, description="How far back the first comparison looks.")
     account_refresh_seconds: float = Field(10.0, gt=0, description="How often the venue's account is asked for.")
     instrument_refresh_seconds: float = Field(10.0, gt=0, description="How often the instruments are asked for.")
+
+    @property
+    def venue_protocol(self) -> str:
+        """Whose protocol the venue of the orders speaks."""
+        return self.paper_protocol if self.execution_venue == "paper" else self.execution_venue

@@ -1,6 +1,6 @@
 """Where execution is put together: the only place that sees adapters and settings."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +14,11 @@ from neuraltrader.market_data.v1.market_data_service_pb2_grpc import MarketDataS
 from services.execution import translate
 from services.execution.adapters.alpaca_broker import AlpacaBroker
 from services.execution.adapters.alpaca_trade_updates import AlpacaTradeUpdates
+from services.execution.adapters.binance_broker import BinanceBroker
+from services.execution.adapters.binance_key import BinanceKey
+from services.execution.adapters.binance_rest import HEADERS, BinanceRest
+from services.execution.adapters.binance_symbols import BinanceSymbols, spelling
+from services.execution.adapters.binance_user_data import BinanceUserData
 from services.execution.adapters.jetstream_events import JetStreamEvents
 from services.execution.adapters.market_data_catalogue import MarketDataCatalogue
 from services.execution.adapters.quote_board import QuoteBoard
@@ -71,35 +76,45 @@ async def _open(settings: Settings, runtime: Runtime, stack: AsyncExitStack) -> 
         channels.connect(settings.market_data_address, token=settings.token, client=runtime.name)
     )
     market_data = MarketDataServiceStub(channel)
-    client = await stack.enter_async_context(_venue_client(settings))
-    stream = AlpacaTradeUpdates(
-        settings.alpaca_trading_stream_url,
-        settings.alpaca_key_id,
-        settings.alpaca_secret_key,
-        runtime.log,
-        runtime.metrics,
-    )
     patience_s = settings.market_data_timeout_seconds
     return _Opened(
         nats,
         database,
         await stack.enter_async_context(open_order_log(database)),
-        AlpacaBroker(client, stream),
+        await stack.enter_async_context(_BROKERS[settings.venue_protocol](settings, runtime)),
         QuoteBoard(market_data, runtime.clock, patience_s),
         MarketDataCatalogue(market_data, runtime.log, patience_s),
     )
 
 
-def _venue_client(settings: Settings) -> VenueHttp:
-    headers = {
-        "APCA-API-KEY-ID": settings.alpaca_key_id,
-        "APCA-API-SECRET-KEY": settings.alpaca_secret_key.get_secret_value(),
-    }
+@asynccontextmanager
+async def _alpaca(settings: Settings, runtime: Runtime) -> AsyncIterator[Broker]:
+    secret = settings.alpaca_secret_key
+    headers = {"APCA-API-KEY-ID": settings.alpaca_key_id, "APCA-API-SECRET-KEY": secret.get_secret_value()}
+    stream = AlpacaTradeUpdates(
+        settings.alpaca_trading_stream_url, settings.alpaca_key_id, secret, runtime.log, runtime.metrics
+    )
+    async with _http(settings, settings.alpaca_trading_url, headers) as client:
+        yield AlpacaBroker(client, stream)
+
+
+@asynccontextmanager
+async def _binance(settings: Settings, runtime: Runtime) -> AsyncIterator[Broker]:
+    key = BinanceKey(settings.binance_api_key, settings.binance_api_secret)
+    headers = {**HEADERS, "X-MBX-APIKEY": settings.binance_api_key}
+    async with _http(settings, settings.binance_rest_url, headers) as client:
+        rest = BinanceRest(client, key, runtime.clock, window_ms=int(settings.venue_timeout_seconds * 1e3))
+        symbols = BinanceSymbols(rest, [spelling(name) for name in settings.symbols], runtime.log)
+        stream = BinanceUserData(settings.binance_ws_api_url, key, rest, runtime.log, runtime.metrics)
+        yield BinanceBroker(rest, symbols, stream, runtime.log)
+
+
+_BROKERS = {"alpaca": _alpaca, "binance": _binance}
+
+
+def _http(settings: Settings, url: str, headers: Mapping[str, str]) -> VenueHttp:
     return VenueHttp(
-        settings.alpaca_trading_url,
-        headers=headers,
-        timeout_s=settings.venue_timeout_seconds,
-        connections=settings.venue_connections,
+        url, headers=headers, timeout_s=settings.venue_timeout_seconds, connections=settings.venue_connections
     )
 
 

@@ -84,6 +84,7 @@ class Plan:
     def service(self, name: str, venue: Mapping[str, Any] | None, symbols: Sequence[str]) -> Spec:
         """One of the five services, pointed at its peers and at the market."""
         env = self._common(name) | _venue_settings(self.market, venue)
+        env |= _order_settings(venue) if venue is not None and name == "execution" else {}
         env |= {"NT_SYMBOLS": ",".join(symbols)} if symbols else {}
         env |= {"NT_GRPC_PORT": str(self.ports.grpc[name])} if name in self.ports.grpc else {}
         ready_port = self.ports.gateway if name == "gateway" else self.ports.metrics[name]
@@ -118,6 +119,17 @@ def _venue_settings(market: Market, venue: Mapping[str, Any] | None) -> dict[str
         "ALPACA_CRYPTO_STREAM_URL": alpaca["crypto_stream"],
         "ALPACA_TRADING_URL": alpaca["rest"],
         "ALPACA_TRADING_STREAM_URL": alpaca["trading_stream"],
+    }
+
+
+def _order_settings(venue: Mapping[str, Any]) -> dict[str, str]:
+    """Where orders go in the other protocol of the local exchange (NT_PAPER_PROTOCOL=binance)."""
+    binance = venue["binance"]
+    return {
+        "BINANCE_API_KEY": binance["key"],
+        "BINANCE_API_SECRET": binance["secret"],
+        "BINANCE_REST_URL": binance["rest"],
+        "BINANCE_WS_API_URL": binance["ws_api"],
     }
 
 

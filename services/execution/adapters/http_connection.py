@@ -9,13 +9,15 @@ import httptools
 RECEIVED_BYTES_MOST = 16 * 1024 * 1024
 _INTERIM_BELOW = 200
 _FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+_PAUSE = b"retry-after"
 
 
 class Answer(NamedTuple):
-    """What the venue answered."""
+    """What the venue answered; `retry_after_s` is how long it wants to hear nothing more, 0 when it does not say."""
 
     status: int
     body: bytes
+    retry_after_s: int = 0
 
     @property
     def is_success(self) -> bool:
@@ -37,6 +39,7 @@ class HttpConnection(asyncio.Protocol):
         self._body = bytearray()
         self._is_framed = False
         self._has_head = False
+        self._retry_after_s = 0
 
     @property
     def is_open(self) -> bool:
@@ -85,10 +88,14 @@ class HttpConnection(asyncio.Protocol):
         """An answer begins; one that nobody asked for ends the connection."""
         self._body.clear()
         self._is_framed = self._has_head = False
+        self._retry_after_s = 0
 
-    def on_header(self, name: bytes, _value: bytes) -> None:
-        """Whether the answer says where it ends."""
-        self._is_framed = self._is_framed or name.lower() in _FRAMING
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Whether the answer says where it ends, and how long to wait; a date to wait for is not read."""
+        known = name.lower()
+        self._is_framed = self._is_framed or known in _FRAMING
+        if known == _PAUSE and value.isdigit():
+            self._retry_after_s = int(value)
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
@@ -114,7 +121,7 @@ class HttpConnection(asyncio.Protocol):
         if answer is None:  # nobody asked
             self.close()
         elif not answer.done():
-            answer.set_result(Answer(self._parser.get_status_code(), bytes(self._body)))
+            answer.set_result(Answer(self._parser.get_status_code(), bytes(self._body), self._retry_after_s))
 
     def _fail(self, error: Exception) -> None:
         answer, self._answer = self._answer, None
