@@ -306,7 +306,8 @@ def _venue_order_id(order: Order, event: OrderEvent) -> VenueOrderId | None:
 
 def _replaced(order: Order, event: OrderEvent) -> int:
     if event.kind is OrderEventKind.UPDATED:
-        return order.filled_nanos
+        amended = event.venue_order_id == order.venue_order_id  # where it stood: nothing is gone
+        return order.replaced_nanos if amended else order.filled_nanos
     late = order.replacements and event.venue_order_id not in (None, order.venue_order_id)
     return order.replaced_nanos + (event.execution.quantity_nanos if late and event.execution else 0)
 

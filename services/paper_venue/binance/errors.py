@@ -18,6 +18,7 @@ BAD_INTERVAL = -1120
 BAD_SYMBOL = -1121
 BAD_PARAMETER = -1130
 UNKNOWN_METHOD = -1141
+BAD_RESTRICTIONS = -1145
 NEW_ORDER_REJECTED = -2010
 CANCEL_REJECTED = -2011
 NO_SUCH_ORDER = -2013
@@ -42,17 +43,21 @@ _REJECTIONS = {
 
 
 class ApiError(Exception):
-    """What an answer says instead of a result; `retry_after_s` goes out as a header."""
+    """What an answer says instead of a result; `retry_after_s` goes out as a header, `data` is what else it says."""
 
-    def __init__(self, code: int, message: str, status: int = 400, retry_after_s: int | None = None) -> None:
+    def __init__(
+        self, code: int, message: str, status: int = 400, retry_after_s: int | None = None, data: object = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.status = status
         self.retry_after_s = retry_after_s
+        self.data = data
 
     @property
     def body(self) -> dict[str, object]:
-        return {"code": self.code, "msg": str(self)}
+        said: dict[str, object] = {"code": self.code, "msg": str(self)}
+        return said if self.data is None else said | {"data": self.data}
 
 
 def filter_failure(name: str) -> ApiError:

@@ -6,9 +6,8 @@ from services.paper_venue.binance.auth import new_client_id
 from services.paper_venue.binance.errors import (
     AMEND_REJECTED,
     BAD_PARAMETER,
+    BAD_RESTRICTIONS,
     CANCEL_REJECTED,
-    CANCEL_REPLACE_FAILED,
-    CANCEL_REPLACE_HALF_DONE,
     NEW_ORDER_REJECTED,
     NO_SUCH_ORDER,
     ApiError,
@@ -21,6 +20,7 @@ from services.paper_venue.binance.listing import Listing, Pair
 from services.paper_venue.binance.order_params import BASIS_POINT, NewOrder, new_order
 from services.paper_venue.binance.order_payloads import OrderPayloads, balances
 from services.paper_venue.binance.params import Params
+from services.paper_venue.binance.replacements import replacement
 from services.paper_venue.binance.texts import decimal
 from services.paper_venue.domain.exchange import Exchange
 from services.paper_venue.domain.groups import Group, GroupRequest
@@ -32,6 +32,7 @@ from trading.order import Side
 
 _USUAL_ROWS, _MOST_ROWS = 500, 1_000
 _MODES = {"STOP_ON_FAILURE": False, "ALLOW_FAILURE": True}
+_RESTRICTIONS = {"ONLY_NEW": False, "ONLY_PARTIALLY_FILLED": True}
 _AMENDMENTS = {"ORDER_CLOSED": "Unknown order sent.", "ALREADY_EXISTS": "Duplicate order sent."}
 
 
@@ -68,6 +69,7 @@ class TradingApi:
         """Cancel an open order."""
         pair = self.pair(params)
         order = self._find(params, pair, CANCEL_REJECTED, "Unknown order sent.")
+        _check_restrictions(order, params)
         name = params.client_id("newClientOrderId") or new_client_id()
         return self.payloads.canceled(self._withdraw(order, name), pair, params.unit)
 
@@ -77,25 +79,11 @@ class TradingApi:
         asked = new_order(params, pair)
         goes_on = params.word("cancelReplaceMode", _MODES, BAD_PARAMETER, "Invalid cancelReplaceMode.")
         self._limits.take_order()
-        try:
-            canceled = self.payloads.canceled(self._cancel_for(params, pair), pair, unit)
-        except ApiError as error:
-            if not goes_on:
-                raise ApiError(CANCEL_REPLACE_FAILED, "Order cancel-replace failed.") from error
-            canceled = error.body
-        done = "FAILURE" if "code" in canceled else "SUCCESS"
-        try:
-            placed = self._answer(asked, self._submit(asked, pair), pair, params)
-        except ApiError as error:
-            if done == "FAILURE":
-                raise ApiError(CANCEL_REPLACE_FAILED, "Order cancel-replace failed.") from error
-            raise ApiError(CANCEL_REPLACE_HALF_DONE, "Order cancel-replace partially failed.", 409) from error
-        return {
-            "cancelResult": done,
-            "newOrderResult": "SUCCESS",
-            "cancelResponse": canceled,
-            "newOrderResponse": placed,
-        }
+        return replacement(
+            lambda: self.payloads.canceled(self._cancel_for(params, pair), pair, unit),
+            lambda: self._answer(asked, self._submit(asked, pair), pair, params),
+            goes_on=goes_on,
+        )
 
     def open_orders(self, params: Params) -> object:
         """Open orders of one pair, or of all."""
@@ -299,6 +287,7 @@ class TradingApi:
         name = params.client_id("cancelOrigClientOrderId")
         number = params.whole("cancelOrderId", least=0) if params.get("cancelOrderId") is not None else None
         order = self._lookup(number, name, pair, CANCEL_REJECTED, "Unknown order sent.")
+        _check_restrictions(order, params)
         return self._withdraw(order, params.client_id("cancelNewClientOrderId") or new_client_id())
 
     def _check(self, asked: NewOrder, pair: Pair, waits: bool = False) -> None:
@@ -335,6 +324,16 @@ class TradingApi:
     def _answer(self, asked: NewOrder, order: Order, pair: Pair, params: Params) -> object:
         writers = {"ACK": self.payloads.acknowledged, "RESULT": self.payloads.result, "FULL": self.payloads.full}
         return writers[asked.answer](order, pair, params.unit)
+
+
+def _check_restrictions(order: Order, params: Params) -> None:
+    """A cancel may be for an order only that has not traded yet, or only for one that has."""
+    if params.get("cancelRestrictions") is None or not order.status.is_open:
+        return
+    if params.word("cancelRestrictions", _RESTRICTIONS, BAD_RESTRICTIONS, "Invalid cancelRestrictions") != (
+        order.filled_nanos > 0
+    ):
+        raise ApiError(CANCEL_REJECTED, "Order was not canceled due to cancel restrictions.")
 
 
 def _within(order: Order, start_ns: int | None, end_ns: int | None) -> bool:

@@ -183,12 +183,41 @@ def test_replacing_cancels_then_places(desk: Desk) -> None:
     done = desk.call(
         desk.api.cancel_replace, cancelReplaceMode="STOP_ON_FAILURE", cancelOrderId=old["orderId"], **order
     )
-    again = {"cancelOrderId": old["orderId"], **order}
 
     assert (done["cancelResult"], done["newOrderResponse"]["status"]) == ("SUCCESS", "NEW")
-    assert refused(desk, desk.api.cancel_replace, cancelReplaceMode="STOP_ON_FAILURE", **again)[0] == -2022
-    half = desk.call(desk.api.cancel_replace, cancelReplaceMode="ALLOW_FAILURE", **again)
-    assert (half["cancelResult"], half["cancelResponse"]["code"]) == ("FAILURE", -2011)
+
+
+@pytest.mark.parametrize(
+    ("is_open", "price", "mode", "code", "results"),
+    [
+        (False, 91, "STOP_ON_FAILURE", -2022, ("FAILURE", "NOT_ATTEMPTED")),
+        (False, 91, "ALLOW_FAILURE", -2021, ("FAILURE", "SUCCESS")),
+        (False, 900_000, "ALLOW_FAILURE", -2022, ("FAILURE", "FAILURE")),
+        (True, 900_000, "STOP_ON_FAILURE", -2021, ("SUCCESS", "FAILURE")),
+    ],
+)
+def test_half_a_replacement_is_told_in_full(
+    desk: Desk, is_open: bool, price: int, mode: str, code: int, results: tuple[str, str]
+) -> None:
+    old = desk.place()
+    if not is_open:
+        desk.call(desk.api.cancel, orderId=old["orderId"])
+    order = {"side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": 1_000, "price": price}
+    with pytest.raises(ApiError) as refusal:
+        desk.call(desk.api.cancel_replace, cancelReplaceMode=mode, cancelOrderId=old["orderId"], **order)
+    data = refusal.value.body["data"]
+    assert isinstance(data, dict)
+    assert (refusal.value.code, refusal.value.status) == (code, 409 if code == -2021 else 400)
+    assert (data["cancelResult"], data["newOrderResult"]) == results
+
+
+def test_a_cancel_may_be_for_orders_only_that_have_not_traded(desk: Desk) -> None:
+    old = desk.place()
+    no = refused(desk, desk.api.cancel, orderId=old["orderId"], cancelRestrictions="ONLY_PARTIALLY_FILLED")
+    assert no == (-2011, "Order was not canceled due to cancel restrictions.")
+    assert refused(desk, desk.api.cancel, orderId=old["orderId"], cancelRestrictions="ONLY_OLD")[0] == -1145
+    gone = desk.call(desk.api.cancel, orderId=old["orderId"], cancelRestrictions="ONLY_NEW")
+    assert gone["status"] == "CANCELED"
 
 
 def test_a_test_order_is_only_checked(desk: Desk) -> None:
