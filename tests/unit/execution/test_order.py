@@ -162,3 +162,14 @@ def test_folding_a_life_is_applying_its_events_one_by_one(data: st.DataObject) -
 
 def _filled(order: Order, quantity: int, price: int) -> Order:
     return apply(order, event(order, Kind.FILL, execution=execution(quantity, price)))
+
+
+@pytest.mark.parametrize(("becomes", "left_behind"), [("v-1", 0), ("v-2", ONE)])
+def test_only_an_order_that_is_gone_leaves_behind_what_it_traded(becomes: str, left_behind: int) -> None:
+    """One that was amended where it stood keeps its venue id and its fills."""
+    order = an_order(Kind.SUBMITTED)
+    order = apply(order, event(order, Kind.ACCEPTED, venue_order_id=VenueOrderId("v-1")))
+    order = apply(order, event(order, Kind.FILL, execution=execution()))
+    order = apply(order, event(order, Kind.PENDING_UPDATE, terms=order.terms))
+    order = apply(order, event(order, Kind.UPDATED, terms=order.terms, venue_order_id=VenueOrderId(becomes)))
+    assert (order.replaced_nanos, order.filled_nanos, order.venue_order_id) == (left_behind, ONE, becomes)
