@@ -16,16 +16,16 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StorageType, StreamConfig
-from nats.js.errors import BadRequestError, NoStreamResponseError
+from nats.js.errors import BadRequestError
 
-from fleet import envelope
 from fleet.consumption import RETRY_WAIT_S, Consumption, Handle, Message, heed_cancel
 from fleet.core_nats import CoreNats, NatsLost
 from fleet.metrics import Metrics
+from fleet.publication import Event, Publication, StreamGone
 from fleet.telemetry import current_traceparent
 from trading.errors import Unavailable
 
-__all__ = ["Bus", "Handle", "Message", "Take", "connect"]
+__all__ = ["Bus", "Event", "Handle", "Message", "Take", "connect"]
 START_TIMEOUT_S = 10.0
 RECONNECT_WAIT_S = 0.05
 PING_INTERVAL_S = 5
@@ -50,6 +50,7 @@ class Bus:
         self._client, self._core = client, core
         self._jetstream: JetStreamContext = client.jetstream(timeout=PUBLISH_TIMEOUT_S)
         self._streams: dict[str, tuple[str, ...]] = {}
+        self._publication = Publication(client, PUBLISH_TIMEOUT_S)
         self._metrics = metrics
         self._log = log
 
@@ -141,22 +142,19 @@ class Bus:
         traceparent: str | None = None,
     ) -> None:
         """Publish a durable event and wait for its ack; one `event_id` is stored once. Raises Unavailable."""
-        headers = envelope.event_headers(
-            event_id=event_id,
-            event_type=event_type,
-            source=source,
-            time_ns=time_ns,
-            traceparent=traceparent or current_traceparent(),
-        )
-        await self.check()  # a message that waits in a buffer would be published behind the caller's back
-        try:
-            await self._jetstream.publish(subject, payload, timeout=PUBLISH_TIMEOUT_S, headers=headers)
-        except NoStreamResponseError as error:
+        traceparent = traceparent or current_traceparent()
+        event = Event(subject, payload, event_id, event_type, source, time_ns, traceparent)
+        (failure,) = await self.publish_events([event])
+        if failure is not None:
+            raise failure
+
+    async def publish_events(self, events: Sequence[Event]) -> list[Unavailable | None]:
+        """Publish durable events together; gives for each None once it is stored, or why it may not be."""
+        outcomes = await self._publication.publish(events)
+        if any(isinstance(outcome, StreamGone) for outcome in outcomes):
             await self._restore_streams()
-            raise Unavailable("The stream was gone; try again.", subject=subject) from error
-        except (NatsError, TimeoutError) as error:
-            raise Unavailable("JetStream does not answer.", subject=subject) from error
-        self._metrics.bus_published_total.inc()
+        self._metrics.bus_published_total.inc(outcomes.count(None))
+        return outcomes
 
     async def consume(self, stream: str, durable: str, subject: str, handle: Handle, *, batch: int = 256) -> None:
         """Hand every event of a durable consumer to `handle`, for ever, whatever happens to NATS meanwhile.

@@ -319,6 +319,6 @@ class Quotes(Protocol):
 class EventPublisher(Protocol):
     """Where events are told to the fleet."""
 
-    async def publish(self, row: OutboxRow) -> None:
-        """Publish durably, once per event id; raises Unavailable."""
+    async def publish(self, rows: Sequence[OutboxRow]) -> Sequence[OutboxRow]:
+        """Publish durably, once per event id; gives back those that nobody has acknowledged."""
         ...

@@ -370,9 +370,9 @@ class FakePublisher:
     published: list[OutboxRow] = field(default_factory=list)
     outages: int = 0
 
-    async def publish(self, row: OutboxRow) -> None:
+    async def publish(self, rows: Sequence[OutboxRow]) -> Sequence[OutboxRow]:
         await asyncio.sleep(0)
-        if self.outages > 0:
-            self.outages -= 1
-            raise Unavailable("JetStream is down.")
-        self.published.append(row)
+        failing = min(self.outages, len(rows))
+        self.outages -= failing
+        self.published += rows[failing:]
+        return rows[:failing]

@@ -1,7 +1,10 @@
 """Order events on JetStream."""
 
+from collections.abc import Sequence
+from functools import lru_cache
+
 from fleet import subjects
-from fleet.bus import Bus
+from fleet.bus import Bus, Event
 from services.execution.ports import OutboxRow
 
 _SOURCE = "execution"
@@ -13,14 +16,17 @@ class JetStreamEvents:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
 
-    async def publish(self, row: OutboxRow) -> None:
-        """Publish one event and wait for its ack; raises Unavailable."""
-        await self._bus.publish_event(
-            subjects.order_event(row.kind, row.account),
-            row.payload,
-            event_id=row.event_id,
-            event_type=f"execution.v1.order.{row.kind.lower()}",
-            source=_SOURCE,
-            time_ns=row.time_ns,
-            traceparent=row.traceparent,
-        )
+    async def publish(self, rows: Sequence[OutboxRow]) -> Sequence[OutboxRow]:
+        """Publish events and wait for their acks; gives back those without one."""
+        outcomes = await self._bus.publish_events([_event(row) for row in rows])
+        return [row for row, failure in zip(rows, outcomes, strict=True) if failure is not None]
+
+
+def _event(row: OutboxRow) -> Event:
+    subject, event_type = _names(row.kind, row.account)
+    return Event(subject, row.payload, row.event_id, event_type, _SOURCE, row.time_ns, row.traceparent)
+
+
+@lru_cache(maxsize=1024)
+def _names(kind: str, account: str) -> tuple[str, str]:
+    return subjects.order_event(kind, account), f"execution.v1.order.{kind.lower()}"

@@ -110,14 +110,7 @@ class RelayOutbox:
         return rows
 
     async def _publish(self, rows: Sequence[OutboxRow]) -> None:
-        waiting = list(rows)
-        while waiting:
-            outcomes = await asyncio.gather(*map(self._publisher.publish, waiting), return_exceptions=True)
-            failed = [row for row, outcome in zip(waiting, outcomes, strict=True) if outcome is not None]
-            for outcome in outcomes:
-                if outcome is not None and not isinstance(outcome, Unavailable):
-                    raise outcome
-            if failed:
-                self._log.warning("outbox.later", waiting=self.depth, first=failed[0].log_sequence)
-                await asyncio.sleep(self._retry_wait_s)
-            waiting = failed
+        waiting = rows
+        while waiting := await self._publisher.publish(waiting):
+            self._log.warning("outbox.later", waiting=self.depth, first=waiting[0].log_sequence)
+            await asyncio.sleep(self._retry_wait_s)
