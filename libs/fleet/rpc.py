@@ -2,6 +2,7 @@
 
 import asyncio
 import hmac
+import inspect
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, aclosing
@@ -118,10 +119,11 @@ class Boundary(grpc.aio.ServerInterceptor):
     def _wrap(self, method: str, handler: Any) -> "Handler":
         make, behaviour = _KIND_OF_HANDLER[bool(handler.request_streaming), bool(handler.response_streaming)]
         inner = getattr(handler, behaviour)
+        yields = handler.response_streaming and not inspect.iscoroutinefunction(inner)
         return cast(
             "Handler",
             make(
-                self._guarded(method, _written_out(inner) if handler.response_streaming else inner),
+                self._guarded(method, _written_out(inner) if yields else inner),
                 request_deserializer=_refusing(handler.request_deserializer, by_raising=handler.request_streaming),
                 response_serializer=handler.response_serializer,
             ),
@@ -185,12 +187,17 @@ def _written_out(inner: Callable[[Any, Context], AsyncIterator[Any]]) -> Callabl
     async def write_all(request: Any, context: Context) -> None:
         async with aclosing(cast("AsyncGenerator[Any, None]", inner(request, context))) as responses:
             async for response in responses:
-                try:
-                    await context.write(response)
-                except grpc.aio.InternalError as error:  # the caller left while this was on its way
-                    raise asyncio.CancelledError from error
+                await write(context, response)
 
     return write_all
+
+
+async def write(context: Context, response: Any) -> None:
+    """Write one response of a stream; a caller that has left meanwhile ends the task."""
+    try:
+        await context.write(response)
+    except grpc.aio.InternalError as error:  # the caller left while this was on its way
+        raise asyncio.CancelledError from error
 
 
 def _refusing(decode: Callable[[bytes], Any], *, by_raising: bool) -> Callable[[bytes], Any]:

@@ -1,6 +1,6 @@
 """What execution needs of the outside world, as the domain would say it."""
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -89,8 +89,8 @@ class OrderQuery:
 class OrderStore(Protocol):
     """The durable order log."""
 
-    async def append(self, append: Append) -> None:
-        """Write it all or nothing, durably.
+    def append(self, append: Append) -> Awaitable[None]:
+        """Write it all or nothing, durably; one that needs no task of its own has begun when this returns.
 
         Raises Unavailable when nothing was written or nobody knows, AnotherWriter when the place is taken.
         """

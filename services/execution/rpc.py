@@ -1,8 +1,10 @@
 """The calls that execution answers."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
+from fleet.rpc import write
 from fleet.telemetry import current_traceparent
 from neuraltrader.execution.v1 import execution_service_pb2 as pb
 from neuraltrader.execution.v1.execution_service_pb2_grpc import ExecutionServiceServicer
@@ -38,11 +40,10 @@ class ExecutionServicer(ExecutionServiceServicer):
             await self._submit(translate.order_request(request), translate.patience(request), origin)
         )
 
-    async def StreamOrders(
+    async def StreamOrders(  # type: ignore[override]  # it writes its responses itself instead of yielding them
         self, request_iterator: AsyncIterator[pb.StreamOrdersRequest], context: Any
-    ) -> AsyncIterator[pb.StreamOrdersResponse]:
-        async for answer in self._commands(request_iterator):
-            yield answer
+    ) -> None:
+        await self._commands(request_iterator, partial(write, context))
 
     async def CancelOrder(self, request: pb.CancelOrderRequest, context: Any) -> pb.CancelOrderResponse:
         live = await self._cancel(_order_id(request.order_id))

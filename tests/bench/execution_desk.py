@@ -206,7 +206,7 @@ async def _ready(port: int, child: subprocess.Popen[bytes], log: Path) -> None:
             except httpx.HTTPError:
                 pass  # it does not listen yet
             await asyncio.sleep(0.05)
-    raise RuntimeError(log.read_text())
+    raise RuntimeError(await asyncio.to_thread(log.read_text))
 
 
 def _cpu_s(pid: int) -> float:

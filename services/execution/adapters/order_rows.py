@@ -14,100 +14,91 @@ from trading.ids import AccountId, EventId, OrderId
 from trading.order import Liquidity, OrderEventKind, Side
 
 Row = Mapping[str, Any]
+Values = tuple[Any, ...]
+"""A row to be written: values in the order of its table's columns."""
 _encode = msgspec.json.Encoder().encode
 _decode_order = msgspec.json.Decoder(Order).decode
 
 
-def order_rows(entries: Sequence[Entry], timings: Mapping[OrderId, Timings]) -> list[dict[str, Any]]:
+def order_rows(entries: Sequence[Entry], timings: Mapping[OrderId, Timings]) -> list[Values]:
     """One row for each order that moved, as it stands after the last of its events."""
-    newest = {entry.order.order_id: entry.order for entry in entries}
+    newest = {entry.order.terms.order_id: entry.order for entry in entries}
     return [_order_row(order, timings.get(order_id, NO_TIMINGS)) for order_id, order in newest.items()]
 
 
-def _order_row(order: Order, timings: Timings) -> dict[str, Any]:
-    return {
-        "order_id": order.order_id,
-        "account": order.account,
-        "client_order_id": order.terms.client_order_id,
-        "symbol": order.terms.symbol,
-        "status": order.status.value,
-        "version": order.version,
-        "state": _encode(order).decode(),
-        **timing_columns(timings),
-    }
+def _order_row(order: Order, timings: Timings) -> Values:
+    terms = order.terms
+    return (
+        terms.order_id,
+        terms.account,
+        terms.client_order_id,
+        terms.symbol,
+        order.status,
+        order.version,
+        _encode(order).decode(),
+        *timing_values(timings),
+    )
 
 
-def timing_columns(timings: Timings) -> dict[str, int]:
-    """The columns that hold an order's timings."""
-    return {
-        "total_latency_ns": timings.total_ns,
-        "validation_time_ns": timings.validation_ns,
-        "execution_time_ns": timings.execution_ns,
-    }
+def timing_values(timings: Timings) -> tuple[int, int, int]:
+    """An order's timings in the order of their columns."""
+    return timings.total_ns, timings.validation_ns, timings.execution_ns
 
 
-def event_row(entry: Entry) -> dict[str, Any]:
+def event_row(entry: Entry) -> Values:
     """The row of one event."""
     event = entry.event
-    return {
-        "log_sequence": entry.log_sequence,
-        "event_id": event.event_id,
-        "order_id": event.order_id,
-        "version": event.version,
-        "kind": str(event.kind),
-        "event_time_ns": event.event_time_ns,
-        "receive_time_ns": event.receive_time_ns,
-        "correlation_id": event.correlation_id,
-        "causation_id": event.causation_id,
-        "reason": event.reason,
-        "reconciliation": event.reconciliation,
-        "facts": facts_of(event).decode(),
-        "previous_hash": event.previous_hash,
-        "hash": event.hash,
-    }
+    return (
+        entry.log_sequence,
+        event.event_id,
+        event.order_id,
+        event.version,
+        event.kind,
+        event.event_time_ns,
+        event.receive_time_ns,
+        event.correlation_id,
+        event.causation_id,
+        event.reason,
+        event.reconciliation,
+        facts_of(event).decode(),
+        event.previous_hash,
+        event.hash,
+    )
 
 
-def fill_rows(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+def fill_rows(entries: Sequence[Entry]) -> list[Values]:
     """The rows of the trades among the events."""
     return [_fill_row(entry, entry.event.execution) for entry in entries if entry.event.execution is not None]
 
 
-def _fill_row(entry: Entry, execution: Execution) -> dict[str, Any]:
+def _fill_row(entry: Entry, execution: Execution) -> Values:
     terms = entry.order.terms
-    return {
-        "log_sequence": entry.log_sequence,
-        "event_id": entry.event.event_id,
-        "order_id": terms.order_id,
-        "execution_id": execution.execution_id,
-        "account": terms.account,
-        "symbol": terms.symbol,
-        "side": terms.side.value,
-        "currency": terms.currency,
-        "price_nanos": execution.price_nanos,
-        "quantity_nanos": execution.quantity_nanos,
-        "fee_nanos": execution.fee_nanos,
-        "cumulative_nanos": execution.cumulative_nanos,
-        "event_time_ns": entry.event.event_time_ns,
-        "mid_nanos": execution.mid_nanos,
-        "liquidity": execution.liquidity,
-    }
+    return (
+        entry.log_sequence,
+        entry.event.event_id,
+        terms.order_id,
+        execution.execution_id,
+        terms.account,
+        terms.symbol,
+        terms.side,
+        terms.currency,
+        execution.price_nanos,
+        execution.quantity_nanos,
+        execution.fee_nanos,
+        execution.cumulative_nanos,
+        entry.event.event_time_ns,
+        execution.mid_nanos,
+        execution.liquidity,
+    )
 
 
-def outbox_rows(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+def outbox_rows(entries: Sequence[Entry]) -> list[Values]:
     """The rows of the events that are to be told."""
     return [_outbox_row(entry.outbox) for entry in entries if entry.outbox is not None]
 
 
-def _outbox_row(row: OutboxRow) -> dict[str, Any]:
-    return {
-        "log_sequence": row.log_sequence,
-        "event_id": row.event_id,
-        "kind": str(row.kind),
-        "account": row.account,
-        "payload": row.payload,
-        "time_ns": row.time_ns,
-        "traceparent": row.traceparent,
-    }
+def _outbox_row(row: OutboxRow) -> Values:
+    return (row.log_sequence, row.event_id, row.kind, row.account, row.payload, row.time_ns, row.traceparent)
 
 
 def stored_order(row: Row) -> StoredOrder:

@@ -1,7 +1,7 @@
 """The order log in SQLite or Postgres."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -24,9 +24,9 @@ class SqlOrders:
         self._database = database
         self._appender = appender
 
-    async def append(self, append: Append) -> None:
+    def append(self, append: Append) -> Awaitable[None]:
         """Write one transaction."""
-        await self._appender.append(append)
+        return self._appender.append(append)
 
     async def head(self) -> int:
         """The newest place in the log."""

@@ -1,8 +1,9 @@
 """The hash chain of an order's events: each one seals itself and all before it."""
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import fields, replace
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -16,7 +17,15 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 
 def facts_of(event: OrderEvent) -> bytes:
     """What the event says beyond its envelope, as JSON without empty members: how it is stored and hashed."""
-    return _encode(_facts(event))
+    # Empty members are left out, so that a field added later changes neither the facts nor the hash of old events.
+    facts: dict[str, Any] = {}
+    if event.venue_order_id:
+        facts["venue_order_id"] = event.venue_order_id
+    for name in _PARTS:
+        part = getattr(event, name)
+        if part is not None:
+            facts[name] = _filled_fields(part)
+    return _encode(facts) if facts else _NO_FACTS
 
 
 def facts_from(text: bytes | str) -> dict[str, Any]:
@@ -26,7 +35,7 @@ def facts_from(text: bytes | str) -> dict[str, Any]:
 
 def seal(event: OrderEvent, previous_hash: str) -> OrderEvent:
     """The event with its place in the chain."""
-    return replace(event, previous_hash=previous_hash, hash=_digest(event, previous_hash))
+    return _event(*_unsealed(event), previous_hash, _digest(event, previous_hash))
 
 
 def verify(events: Iterable[OrderEvent]) -> None:
@@ -54,34 +63,36 @@ _decoder = msgspec.json.Decoder(_Facts)
 
 
 def _digest(event: OrderEvent, previous_hash: str) -> str:
-    envelope = (
-        event.event_id,
-        event.order_id,
-        event.kind,
-        event.version,
-        event.event_time_ns,
-        event.receive_time_ns,
-        event.correlation_id,
-        event.causation_id,
-        event.reason,
-        event.reconciliation,
-    )
-    return hashlib.sha256(_encode((previous_hash, envelope, _facts(event)))).hexdigest()
-
-
-def _facts(event: OrderEvent) -> dict[str, Any]:
-    # Empty members are left out, so that a field added later changes neither the facts nor the hash of old events.
-    parts = {
-        "venue_order_id": event.venue_order_id,
-        "terms": event.terms and _filled_fields(event.terms),
-        "denial": event.denial and _filled_fields(event.denial),
-        "execution": event.execution and _filled_fields(event.execution),
-    }
-    return {name: value for name, value in parts.items() if value}
+    """SHA-256 of the hash before, the envelope as a JSON array, and the facts."""
+    return hashlib.sha256(b"%b%b%b" % (previous_hash.encode(), _encode(_envelope(event)), facts_of(event))).hexdigest()
 
 
 def _filled_fields(part: OrderTerms | Denial | Execution) -> dict[str, Any]:
-    return {name: value for name, default in _DEFAULTS[type(part)].items() if (value := getattr(part, name)) != default}
+    shape = _SHAPES[type(part)]
+    return {
+        name: value
+        for name, value, default in zip(shape.names, shape.values(part), shape.defaults, strict=True)
+        if value != default
+    }
 
 
-_DEFAULTS = {part: {field.name: field.default for field in fields(part)} for part in (OrderTerms, Denial, Execution)}
+class _Shape:
+    """The fields of a part, and what each is when nobody says it."""
+
+    def __init__(self, part: type[Any]) -> None:
+        found = fields(part)
+        self.names = [field.name for field in found]
+        self.defaults = [field.default for field in found]
+        self.values: Callable[[Any], tuple[Any, ...]] = attrgetter(*self.names)
+
+
+_PARTS = ("terms", "denial", "execution")
+_SHAPES = {part: _Shape(part) for part in (OrderTerms, Denial, Execution)}
+_NO_FACTS = b"{}"
+_CHAIN = ("previous_hash", "hash")
+_UNSEALED = [field.name for field in fields(OrderEvent) if field.name not in _CHAIN]
+_unsealed: Callable[[OrderEvent], tuple[Any, ...]] = attrgetter(*_UNSEALED)
+_event: Callable[..., OrderEvent] = OrderEvent
+_envelope: Callable[[OrderEvent], tuple[Any, ...]] = attrgetter(
+    *[name for name in _UNSEALED if name not in (*_PARTS, "venue_order_id")]
+)

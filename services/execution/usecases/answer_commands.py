@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 CommandT = TypeVar("CommandT")
 AnswerT = TypeVar("AnswerT")
@@ -11,45 +11,34 @@ AnswerT = TypeVar("AnswerT")
 class AnswerCommands(Generic[CommandT, AnswerT]):
     """Runs at most `in_flight` commands of a stream at a time; the reader waits while that many are under way.
 
-    `run` must not raise: an error is an answer.
+    `run` must not raise: an error is an answer. Whoever has an answer writes it at once: no queue and no other task
+    stand between a command and its caller. A caller that has left ends the reader's task.
     """
 
     def __init__(self, run: Callable[[CommandT], Awaitable[AnswerT]], in_flight: int) -> None:
         self._run = run
         self._in_flight = in_flight
 
-    async def __call__(self, commands: AsyncIterator[CommandT]) -> AsyncIterator[AnswerT]:
-        """Answers in the order in which they are ready, until the last command is answered."""
-        answers: asyncio.Queue[AnswerT | None] = asyncio.Queue()
+    async def __call__(self, commands: AsyncIterator[CommandT], write: Callable[[AnswerT], Awaitable[object]]) -> None:
+        """Write answers, one at a time, in the order in which they are ready, until the last command is answered."""
+        one_at_a_time = asyncio.Lock()
         room = asyncio.Semaphore(self._in_flight)
-        tasks: set[asyncio.Task[Any]] = set()
-        reader = asyncio.create_task(self._read(commands, answers, room, tasks))
-        try:
-            while (answer := await answers.get()) is not None:
-                yield answer
-                room.release()
-            await reader
-        finally:
-            for task in (reader, *tasks):
-                task.cancel()
+        under_way: set[asyncio.Task[None]] = set()
 
-    async def _read(
-        self,
-        commands: AsyncIterator[CommandT],
-        answers: "asyncio.Queue[AnswerT | None]",
-        room: asyncio.Semaphore,
-        tasks: "set[asyncio.Task[Any]]",
-    ) -> None:
+        async def answer(command: CommandT) -> None:
+            found = await self._run(command)
+            async with one_at_a_time:
+                await write(found)
+            room.release()
+
         try:
             async for command in commands:
                 await room.acquire()
-                task = asyncio.create_task(self._answer(command, answers))
-                tasks.add(task)
-                task.add_done_callback(tasks.discard)
-            while tasks:
-                await asyncio.wait(set(tasks))
+                task = asyncio.create_task(answer(command))
+                under_way.add(task)
+                task.add_done_callback(under_way.discard)
+            if under_way:
+                await asyncio.wait(under_way)
         finally:
-            answers.put_nowait(None)
-
-    async def _answer(self, command: CommandT, answers: "asyncio.Queue[AnswerT | None]") -> None:
-        answers.put_nowait(await self._run(command))
+            for task in under_way:
+                task.cancel()

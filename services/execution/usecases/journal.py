@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from services.execution.domain.chain import seal
 from services.execution.domain.order import INITIALIZED, Fact, Order, OrderEvent, apply
@@ -28,6 +29,15 @@ class _Group:
     abandoned: bool = False
 
 
+@dataclass(slots=True, eq=False)
+class _Writing:
+    """One transaction under way, and since when (monotonic ns)."""
+
+    groups: list[_Group]
+    append: Append
+    started_ns: int
+
+
 @dataclass(frozen=True, slots=True)
 class JournalBounds:
     """How much may wait (events), how much one commit takes (groups), and the waits (s).
@@ -44,7 +54,11 @@ class JournalBounds:
 
 
 class Journal:
-    """One writer drains everything that waits into one transaction (group commit)."""
+    """One transaction at a time takes everything that waits (group commit).
+
+    A lone intent begins its transaction in the call that opens it, and the transaction's end begins the next one:
+    no task is woken on an order's way. What fails is left to `write_forever`.
+    """
 
     def __init__(
         self, store: OrderStore, blotter: Blotter, clock: Clock, encode: Encode, bounds: JournalBounds | None = None
@@ -59,7 +73,10 @@ class Journal:
         self._waiting = 0
         self._timings: dict[OrderId, Timings] = {}
         self._published: int | None = None
-        self._wake = asyncio.Event()
+        self._is_due = False
+        self._writing: _Writing | None = None
+        self._failure: tuple[_Writing, BaseException] | None = None
+        self._failed = asyncio.Event()
         self._lingering: asyncio.TimerHandle | None = None
         self._flushing: asyncio.TimerHandle | None = None
         self._committed = asyncio.Event()
@@ -67,7 +84,6 @@ class Journal:
         self._done_groups = 0
         self._head = 0
         self._failing = False
-        self._is_writing = False
         self.on_append: Callable[[int], None] = _ignore_duration
         self.on_commit: Callable[[Sequence[Entry]], None] = _ignore_entries
         self.on_abandoned: Callable[[LiveOrder], None] = _ignore_order
@@ -98,7 +114,7 @@ class Journal:
         group = _Group(steps, live, asyncio.get_running_loop().create_future())
         self._intents[live.order.order_id] = group
         live.durable = self._put(group)
-        self._wake.set()
+        self._hurry()
         return live.durable
 
     def record(self, live: LiveOrder, fact: Fact) -> "asyncio.Future[None]":
@@ -128,16 +144,12 @@ class Journal:
         self._flush_later()
 
     async def write_forever(self) -> None:
-        """Commit whatever waits, for ever."""
+        """See to transactions that fail, for ever; raises what is more than an outage of the store."""
         while True:
-            await self._wake.wait()
-            self._wake.clear()
-            if self._has_work():
-                await self._commit(
-                    [self._groups.popleft() for _ in range(min(len(self._groups), self._bounds.max_batch))]
-                )
-            if self._groups and self._lingering is None:
-                self._wake.set()
+            await self._failed.wait()
+            self._failed.clear()
+            if self._failure is not None:
+                await self._repair(*self._failure)
 
     async def flush(self) -> None:
         """Wait until everything that waits now is durable; raises Unavailable when that takes too long."""
@@ -151,42 +163,71 @@ class Journal:
 
     async def finish(self) -> None:
         """Write everything, timings and published marks included; for the end of the service."""
-        while self._has_work() or self._waiting or self._is_writing:
+        while self._has_work() or self._waiting or self._writing is not None:
             await self._next_commit()
 
     async def _next_commit(self) -> None:
-        self._wake.set()
         self._committed.clear()
+        self._hurry()
         await self._committed.wait()
 
     def _has_work(self) -> bool:
         return bool(self._groups or self._timings or self._published is not None)
 
-    async def _commit(self, groups: list[_Group]) -> None:
+    def _hurry(self) -> None:
+        """Write what waits: now, or right after the transaction that is under way."""
+        self._is_due = True
+        if self._writing is None:
+            self._write()
+
+    def _write(self) -> None:
+        self._is_due = False
+        if not self._has_work():
+            return
+        waiting = [self._groups.popleft() for _ in range(min(len(self._groups), self._bounds.max_batch))]
         timings, self._timings = self._timings, {}
         published, self._published = self._published, None
-        self._is_writing = True
-        groups = self._without_abandoned(groups)
-        while not await self._attempt(append := Append(self._number(groups), published, timings)):
-            groups = self._without_abandoned(groups)
-        self._head += len(append.entries)
-        self._failing = False
-        self._done_groups += len(groups)
-        self._finish(groups)
-        self.on_commit(append.entries)
-        self._is_writing = False
-        self._committed.set()
+        self._begin(self._without_abandoned(waiting), published, timings)
 
-    async def _attempt(self, append: Append) -> bool:
-        """Write once. A failure's outcome is unknown: ask the log before another attempt."""
-        started_ns = self._clock.monotonic_ns()
-        try:
-            await self._store.append(append)
-        except Unavailable:
-            self._failing = True
-            return await self._was_written(append)
-        self.on_append(self._clock.monotonic_ns() - started_ns)
-        return True
+    def _begin(self, groups: list[_Group], published: int | None, timings: Mapping[OrderId, Timings]) -> None:
+        append = Append(self._number(groups), published, timings)
+        self._writing = _Writing(groups, append, self._clock.monotonic_ns())
+        outcome = asyncio.ensure_future(self._store.append(append))
+        outcome.add_done_callback(partial(self._ended, self._writing))
+
+    def _ended(self, writing: _Writing, outcome: "asyncio.Future[None]") -> None:
+        if outcome.cancelled():
+            return  # the loop is going down, and nobody knows what was written: the log is read at the next start
+        failure = outcome.exception()
+        if failure is None:
+            self.on_append(self._clock.monotonic_ns() - writing.started_ns)
+            self._conclude(writing)
+        else:
+            self._failure = writing, failure
+            self._failed.set()
+
+    def _conclude(self, writing: _Writing) -> None:
+        self._head += len(writing.append.entries)
+        self._failing = False
+        self._done_groups += len(writing.groups)
+        self._finish(writing.groups)
+        self.on_commit(writing.append.entries)
+        self._writing = None
+        self._committed.set()
+        if self._is_due or (self._groups and self._lingering is None):
+            self._write()
+
+    async def _repair(self, writing: _Writing, failure: BaseException) -> None:
+        """A failure's outcome is unknown: ask the log before another attempt."""
+        self._failure = None
+        if not isinstance(failure, Unavailable):
+            raise failure
+        self._failing = True
+        if await self._was_written(writing.append):
+            self._conclude(writing)
+            return
+        append = writing.append
+        self._begin(self._without_abandoned(writing.groups), append.published_through, append.timings)
 
     async def _was_written(self, append: Append) -> bool:
         last = append.entries[-1] if append.entries else None
@@ -243,24 +284,27 @@ class Journal:
         return event, after
 
     def _event(self, live: LiveOrder, fact: Fact) -> OrderEvent:
-        fresh = fact.terms is not None
-        event = OrderEvent(
-            event_id=EventId(fact.event_id or new_id()),
-            order_id=live.order.order_id,
-            kind=fact.kind,
-            version=1 if fresh else live.order.version + 1,
-            event_time_ns=fact.event_time_ns,
-            receive_time_ns=self._clock.now_ns(),
-            correlation_id=live.correlation_id,
-            causation_id=fact.causation_id,
-            reason=fact.reason,
-            reconciliation=fact.reconciliation,
-            venue_order_id=fact.venue_order_id,
-            terms=fact.terms,
-            denial=fact.denial,
-            execution=fact.execution,
+        fresh = fact.terms is not None and fact.kind == INITIALIZED
+        order = live.order
+        return seal(
+            OrderEvent(
+                EventId(fact.event_id or new_id()),
+                order.terms.order_id,
+                fact.kind,
+                1 if fresh else order.version + 1,
+                fact.event_time_ns,
+                self._clock.now_ns(),
+                live.correlation_id,
+                fact.causation_id,
+                fact.reason,
+                fact.reconciliation,
+                fact.venue_order_id,
+                fact.terms,
+                fact.denial,
+                fact.execution,
+            ),
+            "" if fresh else order.hash,
         )
-        return seal(event, "" if fresh else live.order.hash)
 
     def _put(self, group: _Group) -> "asyncio.Future[None]":
         self._groups.append(group)
@@ -272,7 +316,7 @@ class Journal:
 
     def _linger_ended(self) -> None:
         self._lingering = None
-        self._wake.set()
+        self._hurry()
 
     def _flush_later(self) -> None:
         """What no event takes along is written in a while by itself."""
@@ -281,7 +325,7 @@ class Journal:
 
     def _flush_idle(self) -> None:
         self._flushing = None
-        self._wake.set()
+        self._hurry()
 
 
 def _ignore_duration(_ns: int) -> None:

@@ -16,6 +16,20 @@ async def numbers(count: int) -> AsyncIterator[int]:
         yield number
 
 
+class Answers(list[int]):
+    """What was written, and whether two writes were ever under way at once."""
+
+    overlapped = False
+    _writing = False
+
+    async def write(self, answer: int) -> None:
+        self.overlapped |= self._writing
+        self._writing = True
+        await asyncio.sleep(0)
+        self._writing = False
+        self.append(answer)
+
+
 async def test_answers_come_as_they_are_ready() -> None:
     """The first command may be answered last."""
     gate = asyncio.Event()
@@ -27,13 +41,15 @@ async def test_answers_come_as_they_are_ready() -> None:
             gate.set()
         return number
 
-    answers = [answer async for answer in AnswerCommands(run, 8)(numbers(3))]
+    answers = Answers()
+    await AnswerCommands(run, 8)(numbers(3), answers.write)
     assert sorted(answers) == [0, 1, 2]
     assert answers[-1] == 0
+    assert not answers.overlapped
 
 
 async def test_only_so_many_commands_are_under_way() -> None:
-    """The reader waits for the answers to be taken."""
+    """The reader waits for the answers to be written."""
     under_way, most = 0, 0
 
     async def run(number: int) -> int:
@@ -41,34 +57,38 @@ async def test_only_so_many_commands_are_under_way() -> None:
         under_way += 1
         most = max(most, under_way)
         await asyncio.sleep(0)
-        under_way -= 1
         return number
 
-    assert len([answer async for answer in AnswerCommands(run, 2)(numbers(20))]) == 20
-    assert most <= 2
+    async def write(_answer: int) -> None:
+        nonlocal under_way
+        await asyncio.sleep(0)
+        under_way -= 1
+
+    await AnswerCommands(run, 2)(numbers(20), write)
+    assert (most, under_way) == (2, 0)
 
 
 async def test_a_reader_that_leaves_stops_the_commands() -> None:
     """Nothing is left running."""
-    stopped = asyncio.Event()
+    started, stopped = asyncio.Event(), asyncio.Event()
 
     async def run(number: int) -> int:
-        if number:
-            try:
-                await asyncio.Event().wait()
-            finally:
-                stopped.set()
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
         return number
 
-    answers = AnswerCommands(run, 8)(numbers(2))
-    assert await anext(answers) == 0
-    await answers.aclose()  # type: ignore[attr-defined]
+    answering = asyncio.create_task(AnswerCommands(run, 8)(numbers(2), Answers().write))
+    await started.wait()
+    answering.cancel()
     async with asyncio.timeout(1):
         await stopped.wait()
 
 
 async def test_a_broken_stream_ends_with_its_error() -> None:
-    """What was read before is answered."""
+    """Not with a group of errors: the boundary of the call knows its name."""
 
     async def broken() -> AsyncIterator[int]:
         yield 1
@@ -77,10 +97,8 @@ async def test_a_broken_stream_ends_with_its_error() -> None:
     async def run(number: int) -> int:
         return number
 
-    answers = AnswerCommands(run, 8)(broken())
     with pytest.raises(ConnectionError):
-        async for _ in answers:
-            pass
+        await AnswerCommands(run, 8)(broken(), Answers().write)
 
 
 async def test_an_error_is_an_answer() -> None:
