@@ -227,6 +227,22 @@ class ControlStore(Protocol):
         ...
 
 
+class Lease(Protocol):
+    """The right to write the order log. Every call raises Unavailable when nobody can say whose it is."""
+
+    async def take(self, lasts_s: float) -> int | None:
+        """Take it for `lasts_s` seconds if it is free; its epoch, larger than every one before, or None."""
+        ...
+
+    async def renew(self, epoch: int, lasts_s: float) -> bool:
+        """Keep it for `lasts_s` seconds from now; False when somebody else has taken it."""
+        ...
+
+    async def give_back(self, epoch: int) -> None:
+        """Let the next one have it at once."""
+        ...
+
+
 class Broker(Protocol):
     """A venue that works our orders. Every call raises Unavailable when the venue's answer did not come."""
 

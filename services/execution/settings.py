@@ -38,6 +38,9 @@ class Settings(AlpacaSettings, BinanceSettings, DatabaseSettings, FleetSettings)
     default_refuse_self_trades: bool = Field(
         True, description="Whether a new account refuses orders that would trade with its own."
     )
+    lease_seconds: float = Field(
+        5.0, ge=0.5, le=300, description="How long a writer that is silent keeps the order log to itself."
+    )
     expire_seconds: float = Field(0.5, gt=0, description="How often orders are ended whose time has run out.")
     daily_loss_seconds: float = Field(0.5, gt=0, description="How often the day's loss is looked at.")
     journal_pending_events: int = Field(20_000, ge=1, description="Most events that wait to be written.")

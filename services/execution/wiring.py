@@ -23,6 +23,7 @@ from services.execution.adapters.jetstream_events import JetStreamEvents
 from services.execution.adapters.market_data_catalogue import MarketDataCatalogue
 from services.execution.adapters.quote_board import QuoteBoard
 from services.execution.adapters.sql_controls import SqlControls
+from services.execution.adapters.sql_lease import SqlLease
 from services.execution.adapters.sql_orders import SqlOrders, open_order_log
 from services.execution.adapters.venue_http import VenueHttp
 from services.execution.domain.limits import RiskLimits, SignalTrading
@@ -33,6 +34,7 @@ from services.execution.settings import Settings
 from services.execution.usecases.accounts import Accounts
 from services.execution.usecases.desk import Desk, Outside, Rules
 from services.execution.usecases.journal import JournalBounds
+from services.execution.usecases.lead import LeaseRhythm
 from services.execution.usecases.reconcile import Rhythm
 from trading.clock import SECOND_NS
 from trading.ids import AccountId
@@ -46,7 +48,6 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
     async with AsyncExitStack() as stack:
         opened = await _open(settings, runtime, stack)
         desk = Desk(_outside(runtime, opened), _rules(settings))
-        await desk.start()
         _export(runtime, desk)
         yield _service(settings, runtime, opened, desk)
 
@@ -122,6 +123,7 @@ def _outside(runtime: Runtime, opened: _Opened) -> Outside:
     return Outside(
         store=opened.log,
         controls=SqlControls(opened.database),
+        lease=SqlLease(opened.database, runtime.clock),
         broker=opened.broker,
         catalogue=opened.catalogue,
         quotes=opened.board,
@@ -146,12 +148,15 @@ def _rules(settings: Settings) -> Rules:
             linger_s=settings.journal_linger_ms / 1e3,
         ),
         rhythm=_rhythm(settings),
+        lease=LeaseRhythm(settings.lease_seconds, settings.lease_seconds / 5, margin_s=settings.lease_seconds / 10),
         in_flight=settings.in_flight_orders,
+        sending=settings.venue_connections,
         closed_in_memory=settings.closed_orders_in_memory,
         outbox_capacity=settings.outbox_pending_events,
         outbox_linger_s=settings.outbox_linger_ms / 1e3,
         cancel_wait_s=settings.cancel_wait_seconds,
         drain_s=settings.drain_seconds,
+        account_refresh_s=settings.account_refresh_seconds,
         expire_every_s=settings.expire_seconds,
         losses_every_s=settings.daily_loss_seconds,
     )
@@ -164,9 +169,6 @@ def _service(settings: Settings, runtime: Runtime, opened: _Opened, desk: Desk) 
     async def refresh_instruments() -> None:
         await opened.catalogue.refresh_forever(settings.instrument_refresh_seconds)
 
-    async def refresh_accounts() -> None:
-        await desk.accounts.refresh_forever(opened.broker, settings.account_refresh_seconds)
-
     async def taking_orders() -> None:
         desk.gate.check()
 
@@ -174,11 +176,10 @@ def _service(settings: Settings, runtime: Runtime, opened: _Opened, desk: Desk) 
         register=(lambda server: add_ExecutionServiceServicer_to_server(servicer, server),),
         service_names=(execution_service_pb2.DESCRIPTOR.services_by_name["ExecutionService"].full_name,),
         loops={
-            "orders": desk.run,
+            "orders": desk.lead,
             "quotes": listeners.quotes,
             "signals": listeners.trade,
             "instruments": refresh_instruments,
-            "accounts": refresh_accounts,
         },
         checks={"nats": opened.bus.check, "database": opened.database.check, "reconciled": taking_orders},
     )

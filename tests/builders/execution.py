@@ -8,7 +8,15 @@ from typing import Any
 
 import structlog
 from builders.orders import AAPL, MAIN, a_quote, request
-from fakes.orders import FakeBroker, FakeCatalogue, FakeControlStore, FakeOrderStore, FakePublisher, FakeQuotes
+from fakes.orders import (
+    FakeBroker,
+    FakeCatalogue,
+    FakeControlStore,
+    FakeLease,
+    FakeOrderStore,
+    FakePublisher,
+    FakeQuotes,
+)
 
 from fleet.metrics import Metrics
 from services.execution import translate
@@ -37,6 +45,7 @@ class FakeOutside:
     store: FakeOrderStore
     controls: FakeControlStore
     broker: FakeBroker
+    lease: FakeLease = field(default_factory=FakeLease)
     catalogue: FakeCatalogue = field(default_factory=lambda: FakeCatalogue(AAPL, crypto("BTC")))
     quotes: FakeQuotes = field(default_factory=lambda: FakeQuotes({"AAPL": SeenQuote(a_quote(), 0)}))
     publisher: FakePublisher = field(default_factory=FakePublisher)
@@ -51,6 +60,7 @@ class Desk(desk.Desk):
             Outside(
                 outside.store,
                 outside.controls,
+                outside.lease,
                 outside.broker,
                 outside.catalogue,
                 outside.quotes,
@@ -129,6 +139,7 @@ def assemble(
 @contextlib.asynccontextmanager
 async def at_work(desk: Desk) -> AsyncIterator[Desk]:
     """The desk as a service runs it: recalled, reconciled, taking orders; drained at the end."""
+    await desk.lease.take()
     await desk.start()
     async with running(desk):
         desk.broker.stream.put_nowait(StreamOpened())

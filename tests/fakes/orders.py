@@ -200,6 +200,37 @@ class FakeControlStore:
 
 
 @dataclass
+class FakeLease:
+    """A lease that is free unless a test takes it away."""
+
+    epoch: int = 0
+    free: bool = True
+    down: bool = False
+    given_back: list[int] = field(default_factory=list)
+
+    async def take(self, lasts_s: float) -> int | None:
+        self._check()
+        if not self.free:
+            return None
+        self.free = False
+        self.epoch += 1
+        return self.epoch
+
+    async def renew(self, epoch: int, lasts_s: float) -> bool:
+        self._check()
+        return epoch == self.epoch
+
+    async def give_back(self, epoch: int) -> None:
+        self._check()
+        self.given_back.append(epoch)
+        self.free = self.free or epoch == self.epoch
+
+    def _check(self) -> None:
+        if self.down:
+            raise Unavailable("The database is down.")
+
+
+@dataclass
 class FakeBroker:
     """A venue that accepts every order and fills when it is told to.
 

@@ -121,6 +121,16 @@ signal_trading = Table(
 )
 """One row, number 1."""
 
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("holder", String(320), nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("ends_ns", BigInteger, nullable=False),
+)
+"""One row: who writes the order log, until when, and the number that fences off whoever wrote before."""
+
 audit = Table(
     "audit",
     metadata,

@@ -1,11 +1,12 @@
 """A desk: every story of execution put together over its ports, the same in the service and in its tests."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from fleet.metrics import Metrics
 from services.execution.domain.limits import RiskLimits, SignalTrading
-from services.execution.ports import Broker, Catalogue, ControlStore, EventPublisher, OrderStore, Quotes
+from services.execution.ports import Broker, Catalogue, ControlStore, EventPublisher, Lease, OrderStore, Quotes
 from services.execution.usecases.accounts import Accounts
 from services.execution.usecases.background import Background
 from services.execution.usecases.blotter import Blotter
@@ -18,6 +19,7 @@ from services.execution.usecases.follow_venue import FollowVenue
 from services.execution.usecases.gate import Gate
 from services.execution.usecases.journal import Encode, Journal, JournalBounds
 from services.execution.usecases.judge import Judge
+from services.execution.usecases.lead import HoldLease, Lead, LeaseRhythm
 from services.execution.usecases.look_up import LookUp
 from services.execution.usecases.market import Market
 from services.execution.usecases.modify import Modify
@@ -44,6 +46,7 @@ class Outside:
 
     store: OrderStore
     controls: ControlStore
+    lease: Lease
     broker: Broker
     catalogue: Catalogue
     quotes: Quotes
@@ -64,7 +67,9 @@ class Rules:
     signals: SignalTrading
     bounds: JournalBounds = field(default_factory=JournalBounds)
     rhythm: Rhythm = field(default_factory=Rhythm)
+    lease: LeaseRhythm = field(default_factory=LeaseRhythm)
     in_flight: int = 512
+    sending: int = 32
     closed_in_memory: int = 10_000
     outbox_capacity: int = 20_000
     outbox_linger_s: float = 0.002
@@ -72,6 +77,7 @@ class Rules:
     venue_retry_s: float = 0.5
     cancel_wait_s: float = 2.0
     drain_s: float = 10.0
+    account_refresh_s: float = 10.0
     expire_every_s: float = 0.5
     losses_every_s: float = 0.5
 
@@ -92,7 +98,17 @@ class Desk:
             rules.accounts, rules.venue, rules.limits, outside.controls, self.blotter.holdings, clock
         )
         self.judge = Judge(self.market, self.blotter, clock)
-        send = Send(broker, self.journal, self.background, self.observer, clock)
+        self.lease = HoldLease(outside.lease, clock, rules.lease, log)
+        send = Send(
+            broker,
+            self.journal,
+            self.background,
+            self.observer,
+            self.lease,
+            self.accounts.trading_state,
+            clock,
+            connections=rules.sending,
+        )
         self.submit = Submit(
             rules.venue,
             broker,
@@ -186,10 +202,12 @@ class Desk:
                 self.reconcile.forever,
                 Expire(self.blotter, self.journal, self.cancel, clock, every_s=rules.expire_every_s).forever,
                 self.losses.forever,
+                partial(self.accounts.refresh_forever, broker, rules.account_refresh_s),
             ),
             drain_s=rules.drain_s,
         )
         self._store = store
+        self.lead = Lead(self.lease, self.gate, self.start, self.run)
 
     async def start(self) -> None:
         """Recall everything from the log and the controls; orders are taken after the first reconciliation."""
