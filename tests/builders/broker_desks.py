@@ -143,7 +143,7 @@ class BinanceDesk(_LiveDesk):
 
     def __init__(self, broker: BinanceBroker, rest: BinanceRest, venue: LiveVenue) -> None:
         super().__init__(broker, venue)
-        self._rest = rest
+        self.rest = rest
 
     async def place_strange(self) -> str:
         order = {
@@ -155,7 +155,7 @@ class BinanceDesk(_LiveDesk):
             "price": "9",
         }
         outcome(
-            await self._rest.command("POST", "/api/v3/order", {**order, "newClientOrderId": f"theirs-{new_id()[-12:]}"})
+            await self.rest.command("POST", "/api/v3/order", {**order, "newClientOrderId": f"theirs-{new_id()[-12:]}"})
         )
         return "BTCUSDT"
 

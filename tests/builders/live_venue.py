@@ -47,8 +47,10 @@ class LiveVenue:
             "POLYGON_REST_URL": self.line["polygon"]["rest"],
             "POLYGON_STREAM_URL": self.line["polygon"]["stream"],
             "BINANCE_API_KEY": self.line["binance"]["key"],
+            "BINANCE_API_SECRET": self.line["binance"]["secret"],
             "BINANCE_REST_URL": self.line["binance"]["rest"],
             "BINANCE_STREAM_URL": self.line["binance"]["stream"],
+            "BINANCE_WS_API_URL": self.line["binance"]["ws_api"],
         }
 
 
