@@ -32,13 +32,29 @@ MARKET_DATA_COMMANDS = {
     "history": "list, query, export, import, judge and compact the stored market data; no fleet need run",
 }
 """Commands of `python -m services.market_data`: a process of their own, as libraries never import services."""
+GATEWAY_COMMANDS = {
+    "order": "submit an order; exit code 1 when it is denied or rejected",
+    "orders": "list orders, newest first",
+    "cancel": "ask the venue to cancel an order, or all of them",
+    "modify": "change quantity or prices of a working order",
+    "events": "tell the life of an order, oldest event first",
+    "halt": "turn the kill switch on; cancels always pass",
+    "resume": "turn the kill switch off",
+    "limits": "show or set the limits of an account",
+    "statement": "tell what an account traded on a UTC day, and what it held",
+    "compare": "compare orders, positions and cash with the venue; 1 when they differ",
+    "audit": "tell who changed limits and switches, newest first",
+}
+"""Commands of `python -m neural_trader`: they ask a running gateway, this machine's or another's."""
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run one command. Exit codes: 0 done, 1 failed, 2 wrong usage."""
     given = sys.argv[1:] if argv is None else list(argv)
     if given[:1] and given[0] in MARKET_DATA_COMMANDS:
-        _become_market_data(given)
+        _become("services.market_data", given)
+    if given[:1] and given[0] in GATEWAY_COMMANDS:
+        _become("neural_trader", given)
     arguments = _parser().parse_args(given)
     try:
         sys.exit(arguments.run(arguments))
@@ -47,8 +63,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         sys.exit(1)
 
 
-def _become_market_data(arguments: Sequence[str]) -> NoReturn:
-    command = [sys.executable, "-m", "services.market_data", *arguments]
+def _become(module: str, arguments: Sequence[str]) -> NoReturn:
+    command = [sys.executable, "-m", module, *arguments]
     if sys.platform == "win32":  # there, a process cannot become another
         sys.exit(subprocess.call(command))
     os.execv(sys.executable, command)  # noqa: S606  our own module, no shell
@@ -241,7 +257,7 @@ def _parser() -> argparse.ArgumentParser:
         "--confidence", type=float, default=0.52, help="trade signals from this confidence on (default 0.52)"
     )
     trial.set_defaults(run=_demo)
-    for name, text in MARKET_DATA_COMMANDS.items():
+    for name, text in {**MARKET_DATA_COMMANDS, **GATEWAY_COMMANDS}.items():
         commands.add_parser(name, help=text, add_help=False)  # listed here; its own parser reads what follows
     return parser
 

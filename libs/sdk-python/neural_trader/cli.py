@@ -1,14 +1,52 @@
-"""`ntrader`: starts the fleet's own command line with this Python."""
+"""`ntrader`: asks a running gateway, and starts the fleet's own command line for everything else."""
 
+import argparse
 import importlib.util
 import sys
+from collections.abc import Sequence
+
+from neural_trader import place
+from neural_trader.commands.control import add_control
+from neural_trader.commands.orders import add_orders
+from neural_trader.commands.reports import add_reports
+from neural_trader.rest import Problem, Rest
 
 
-def main() -> None:
-    """Run `python -m fleet` with the given arguments; exit code 1 where the fleet is not installed."""
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one command. Exit codes: 0 done, 1 refused or failed, 2 wrong usage."""
+    given = sys.argv[1:] if argv is None else list(argv)
+    if given[:1] and given[0] in commands():
+        raise SystemExit(ask(given))
     if importlib.util.find_spec("fleet") is None:
         print("ntrader: the fleet is not installed with this Python; run `make setup`.", file=sys.stderr)
+        print(f"ntrader: without it there are: {' '.join(commands())}", file=sys.stderr)
         raise SystemExit(1)
     from fleet.supervisor.commands import main as run  # only when it is there: the SDK needs no service
 
-    run()
+    run(given)
+
+
+def commands() -> dict[str, str]:
+    """The commands that ask a gateway, each with what it is for."""
+    listed = _parser()[1]
+    return {choice.dest: choice.help or "" for choice in listed._choices_actions}
+
+
+def ask(arguments: Sequence[str]) -> int:
+    """Run a command that asks a gateway; returns its exit code."""
+    chosen = _parser()[0].parse_args(arguments)
+    try:
+        with Rest(place.find(chosen.data_dir)) as rest:
+            exit_code: int = chosen.run(chosen, rest)
+            return exit_code
+    except (Problem, place.PlaceUnknown) as error:
+        print(f"ntrader: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> "tuple[argparse.ArgumentParser, argparse._SubParsersAction[argparse.ArgumentParser]]":
+    parser = argparse.ArgumentParser(prog="ntrader", description="Asks a running gateway.")
+    listed = parser.add_subparsers(required=True, metavar="COMMAND")
+    for add_some in (add_orders, add_control, add_reports):
+        add_some(listed)
+    return parser, listed

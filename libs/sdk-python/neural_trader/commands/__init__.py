@@ -1,0 +1,1 @@
+"""What `ntrader` can ask a running gateway for."""
