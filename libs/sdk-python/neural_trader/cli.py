@@ -28,8 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def commands() -> dict[str, str]:
     """The commands that ask a gateway, each with what it is for."""
-    listed = _parser()[1]
-    return {choice.dest: choice.help or "" for choice in listed._choices_actions}
+    return {name: parser.description or "" for name, parser in _parser()[1].choices.items()}
 
 
 def ask(arguments: Sequence[str]) -> int:

@@ -71,8 +71,10 @@ class Rest:
 
 def _problem(answer: httpx.Response) -> Problem:
     try:
-        document = dict(answer.json())
-    except ValueError:  # not our gateway's words: a proxy, or another server
+        document = answer.json()
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):  # not our gateway's words: a proxy, or another server
         document = {}
     detail = str(document.get("detail") or f"The gateway answered {answer.status_code}.")
     return Problem(detail, code=str(document.get("code", "")), status=answer.status_code, facts=document)

@@ -16,7 +16,7 @@ Run = Callable[[argparse.Namespace, Rest], int]
 
 def add(commands: Any, name: str, run: Run, summary: str) -> argparse.ArgumentParser:
     """A command with the options that all of them have."""
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=f"{summary.capitalize()}.")
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=sentence(summary))
     parser.add_argument("--json", action="store_true", dest="as_json", help="print one JSON line")
     default = default_data_dir()
     parser.add_argument(
@@ -28,6 +28,11 @@ def add(commands: Any, name: str, run: Run, summary: str) -> argparse.ArgumentPa
     )
     parser.set_defaults(run=run)
     return parser
+
+
+def sentence(summary: str) -> str:
+    """A summary as a sentence of its own."""
+    return f"{summary[:1].upper()}{summary[1:]}."
 
 
 def say(arguments: argparse.Namespace, document: Any, text: str) -> None:
