@@ -14,6 +14,7 @@ from neuraltrader.execution.v1 import execution_pb2
 from neuraltrader.execution.v1 import execution_service_pb2 as execution
 from trading.errors import UnknownSymbol
 
+_LIMITS = '{"account": "main", "max_position_nanos": 2500000000, "price_collar": null, "refuse_self_trades": true}'
 _LOGGED = re.compile(r"[0-9-]{10} [0-9:]{8} \[[a-z]+ *\]")
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -144,11 +145,12 @@ async def test_a_difference_with_the_venue_is_one(
 
 
 async def test_the_audit_trail_is_told(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
-    entry = execution_pb2.AuditEntry(id=1, subject="trading_state", account="main", value="{}", time_ns=EVENT_NS)
+    entry = execution_pb2.AuditEntry(id=1, subject="trading_state", account="main", value=_LIMITS, time_ns=EVENT_NS)
     gateway.fleet.execution.audit = [entry, entry]
     assert await ntrader("audit --limit 1 --subject trading_state") == 0
     said = capsys.readouterr()
     assert "2025-10-09" in said.out
+    assert "max_position 2.5, refuse_self_trades yes" in said.out
     assert "--cursor 1" in said.err
 
 

@@ -1,6 +1,7 @@
 """`ntrader` asks a gateway by itself and is the fleet's command line for the rest."""
 
 import importlib.util
+import subprocess
 import sys
 
 import pytest
@@ -80,3 +81,12 @@ def test_a_gateway_that_is_gone_is_said(
     said = capsys.readouterr().err
     assert "does not answer" in said
     assert "the order may exist; its client order id is mine-1" in said
+
+
+def test_the_fleets_own_command_line_hands_over() -> None:
+    """`python -m fleet orders` becomes `python -m neural_trader orders`."""
+    asked = subprocess.run(
+        [sys.executable, "-m", "fleet", "orders", "--help"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert asked.returncode == 0
+    assert "usage: ntrader orders" in asked.stdout

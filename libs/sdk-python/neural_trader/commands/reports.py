@@ -7,9 +7,10 @@ from typing import Any
 
 from neural_trader.commands.command import DONE, REFUSED, add, say
 from neural_trader.rest import Problem, Rest
-from neural_trader.tables import facts, moment, table
+from neural_trader.tables import facts, moment, table, text
 
 _STATEMENT = "/v1/execution/statement"
+_TOLD_ELSEWHERE = frozenset({"account", "updated_time_ns"})
 _COMPARISON = "/v1/execution/venue-comparison"
 
 
@@ -81,11 +82,14 @@ def _audit(arguments: argparse.Namespace, rest: Rest) -> int:
     names = ("account", "subject", "limit", "cursor")
     page = rest.call("GET", "/v1/execution/audit", query={name: getattr(arguments, name) for name in names})
     columns = ("id", "time", "account", "subject", "actor", "value", "reason")
-    rows = (
-        (entry["id"], moment(entry["timestamp_ns"]), *(entry[name] for name in columns[2:]))
-        for entry in page["entries"]
-    )
-    say(arguments, page, table(columns, rows))
+    say(arguments, page, table(columns, map(_audit_row, page["entries"])))
     if page["next_cursor"] and not arguments.as_json:
         print(f"ntrader: there are more; go on with --cursor {page['next_cursor']}", file=sys.stderr)
     return DONE
+
+
+def _audit_row(entry: dict[str, Any]) -> tuple[object, ...]:
+    told = {name: value for name, value in entry["value"].items() if value is not None and name not in _TOLD_ELSEWHERE}
+    value = ", ".join(f"{name} {text(part)}" for name, part in told.items())
+    about = (entry[name] for name in ("account", "subject", "actor"))
+    return entry["id"], moment(entry["timestamp_ns"]), *about, value, entry["reason"]
