@@ -4,8 +4,6 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from websockets.asyncio.client import ClientConnection
-
 from services.market_data.adapters.alpaca_columns import AlpacaColumns
 from services.market_data.adapters.alpaca_key import SPELLING, AlpacaKey
 from services.market_data.adapters.alpaca_messages import (
@@ -23,8 +21,8 @@ from services.market_data.adapters.venue_socket import (
     Frame,
     StreamLimits,
     UnreadableFrame,
+    VenueSocket,
     login,
-    next_frame,
     open_socket,
 )
 from services.market_data.domain.feed import CHANNELS, FeedLost, FeedRefused
@@ -70,7 +68,7 @@ class AlpacaFeed:
         """What to ask for; corrections of trades come by themselves."""
         return ("trades", "quotes", "statuses", "lulds") if self._halts else ("trades", "quotes")
 
-    async def _enter(self, socket: ClientConnection, spellings: list[str]) -> None:
+    async def _enter(self, socket: VenueSocket, spellings: list[str]) -> None:
         greeting = _Greeting(socket)
         async with login(self._limits.open_timeout_s):
             await greeting.expect(SuccessMessage("connected"))
@@ -83,15 +81,13 @@ class AlpacaFeed:
 class AlpacaSession:
     """A subscribed connection whose ticks pile up as columns."""
 
-    def __init__(
-        self, socket: ClientConnection, ticks: AlpacaColumns, clock: Clock, symbols: Mapping[str, str]
-    ) -> None:
+    def __init__(self, socket: VenueSocket, ticks: AlpacaColumns, clock: Clock, symbols: Mapping[str, str]) -> None:
         self._socket, self._ticks, self._clock, self._symbols = socket, ticks, clock, symbols
         self._news: list[News] = []
 
     async def read(self) -> int:
         """Take in the next frame; how many ticks wait. Suspends only when no frame has arrived."""
-        frame = await next_frame(self._socket)
+        frame = await self._socket.recv()
         received_ns = self._clock.now_ns()
         try:
             messages, refused = decode(frame)
@@ -117,7 +113,7 @@ class AlpacaSession:
 class _Greeting:
     """The exchange of words before ticks flow, in the codec that the venue speaks."""
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: VenueSocket) -> None:
         self._socket = socket
         self._heard: Frame = b""
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import msgspec
 import structlog
-from websockets.asyncio.client import ClientConnection
 
 from services.market_data.adapters.binance_columns import BinanceColumns
 from services.market_data.adapters.binance_depth import BinanceDepth
@@ -23,7 +22,7 @@ from services.market_data.adapters.binance_messages import (
     decode,
 )
 from services.market_data.adapters.binance_rest import SPELLING, BinanceRest
-from services.market_data.adapters.venue_socket import StreamLimits, UnreadableFrame, next_frame, open_socket, say
+from services.market_data.adapters.venue_socket import StreamLimits, UnreadableFrame, VenueSocket, open_socket
 from services.market_data.domain.feed import CHANNELS, FeedLost, FeedRefused
 from services.market_data.domain.ticks import Ticks
 from trading.clock import Clock
@@ -124,15 +123,15 @@ class BinanceFeed:
 class Line:
     """A socket, and the events that came while it was being asked something."""
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: VenueSocket) -> None:
         self.socket = socket
         self.early: deque[Frame] = deque()
 
     async def ask(self, number: int, method: str, names: Sequence[str]) -> None:
         """Send a control message and wait for its answer; raises FeedLost or FeedRefused."""
-        await say(self.socket, msgspec.json.encode({"method": method, "params": names, "id": number}).decode())
+        await self.socket.send(msgspec.json.encode({"method": method, "params": names, "id": number}).decode())
         while True:
-            frame = await next_frame(self.socket)
+            frame = await self.socket.recv()
             try:
                 event = decode(frame)
             except UnreadableFrame as error:
@@ -146,7 +145,7 @@ class Line:
 
     async def next(self) -> Frame:
         """The next frame; raises FeedLost."""
-        return self.early.popleft() if self.early else await next_frame(self.socket)
+        return self.early.popleft() if self.early else await self.socket.recv()
 
 
 class BinanceSession:

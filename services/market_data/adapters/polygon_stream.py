@@ -6,13 +6,12 @@ from contextlib import asynccontextmanager
 
 import msgspec
 from pydantic import SecretStr
-from websockets.asyncio.client import ClientConnection
 
 from services.market_data.adapters.polygon_columns import columns_for
 from services.market_data.adapters.polygon_messages import Frame, Message, StatusMessage, decode
 from services.market_data.adapters.polygon_rest import stream_name
 from services.market_data.adapters.tick_columns import TickColumns
-from services.market_data.adapters.venue_socket import StreamLimits, UnreadableFrame, login, next_frame, open_socket
+from services.market_data.adapters.venue_socket import StreamLimits, UnreadableFrame, VenueSocket, login, open_socket
 from services.market_data.domain.feed import CHANNELS, FeedLost, FeedRefused
 from services.market_data.domain.ticks import Ticks
 from trading.clock import Clock
@@ -49,7 +48,7 @@ class PolygonFeed:
         finally:
             await socket.close()
 
-    async def _enter(self, socket: ClientConnection, topics: Sequence[str]) -> deque[Frame]:
+    async def _enter(self, socket: VenueSocket, topics: Sequence[str]) -> deque[Frame]:
         greeting = _Greeting(socket)
         async with login(self._limits.open_timeout_s):
             await greeting.expect("connected", 1)
@@ -64,12 +63,12 @@ class PolygonFeed:
 class PolygonSession:
     """A subscribed connection whose ticks pile up as columns."""
 
-    def __init__(self, socket: ClientConnection, early: deque[Frame], columns: TickColumns, clock: Clock) -> None:
+    def __init__(self, socket: VenueSocket, early: deque[Frame], columns: TickColumns, clock: Clock) -> None:
         self._socket, self._early, self._columns, self._clock = socket, early, columns, clock
 
     async def read(self) -> int:
         """Take in the next frame; how many ticks wait. Suspends only when no frame has arrived."""
-        frame = self._early.popleft() if self._early else await next_frame(self._socket)
+        frame = self._early.popleft() if self._early else await self._socket.recv()
         received_ns = self._clock.now_ns()
         try:
             messages, refused = decode(frame)
@@ -90,7 +89,7 @@ class PolygonSession:
 class _Greeting:
     """The exchange of words before ticks flow; frames with ticks that come meanwhile are kept."""
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: VenueSocket) -> None:
         self._socket = socket
         self.early: deque[Frame] = deque()
 

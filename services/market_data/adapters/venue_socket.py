@@ -1,19 +1,37 @@
-"""A WebSocket to a venue, with the same bounds for all: no proxy, no compression, a pulse, and named failures."""
+"""A WebSocket to a venue, with the same bounds for all: no proxy, no compression, a pulse, and named failures.
+
+Frames are read by picows, in C: of a tick that comes alone, the pure Python of `websockets` took 80 µs.
+"""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus, InvalidURI, WebSocketException
+from picows import (
+    WSAutoPingStrategy,
+    WSCloseCode,
+    WSError,
+    WSFrame,
+    WSInvalidStatusError,
+    WSInvalidURL,
+    WSListener,
+    WSMsgType,
+    WSTransport,
+    ws_connect,
+)
 
 from services.market_data.domain.feed import FeedLost, FeedRefused
 
 Frame = bytes | str
 _FINAL_STATUSES = frozenset((400, 401, 402, 403, 404))
-_PINGS_PER_PATIENCE = 4
 _CLOSE_S = 0.5
+_PULSES_PER_PATIENCE = 3
+
+
+class SocketEnded(FeedLost):
+    """The connection is no more."""
 
 
 class UnreadableFrame(ValueError):
@@ -32,32 +50,146 @@ class StreamLimits:
     frames_ahead: int = 16
 
 
-async def open_socket(url: str, limits: StreamLimits, headers: Mapping[str, str] | None = None) -> ClientConnection:
+class VenueSocket(WSListener):
+    """The frames that have come and wait to be read, up to a bound; beyond it the venue is held back."""
+
+    def __init__(self, limits: StreamLimits) -> None:
+        self._limits = limits
+        self._frames: deque[Frame] = deque()
+        self._parts: list[bytes] = []
+        self._parts_are_text = False
+        self._came: asyncio.Future[None] | None = None
+        self._paused = False
+        self._end: str | None = None
+        self._transport: WSTransport
+
+    @property
+    def has_frames(self) -> bool:
+        """A frame has come that was not read yet."""
+        return bool(self._frames)
+
+    async def recv(self) -> Frame:
+        """The next frame; suspends only when none has arrived. Raises FeedLost."""
+        while not self._frames:
+            if self._end is not None:
+                raise SocketEnded(f"The connection ended: {self._end}.")
+            self._came = asyncio.get_running_loop().create_future()
+            await self._came
+        frame = self._frames.popleft()
+        if self._paused and len(self._frames) <= self._limits.frames_ahead // 2:
+            self._paused = False
+            self._transport.underlying_transport.resume_reading()
+        return frame
+
+    async def send(self, message: Frame) -> None:
+        """Send a message; raises FeedLost."""
+        if self._end is not None:
+            raise SocketEnded(f"The connection ended: {self._end}.")
+        if isinstance(message, str):
+            self._transport.send(WSMsgType.TEXT, message.encode())
+        else:
+            self._transport.send(WSMsgType.BINARY, message)
+
+    async def close(self) -> None:
+        """Say goodbye, wait a little for the venue's own, and leave."""
+        if self._end is None:
+            self._transport.send_close(WSCloseCode.OK)
+        with suppress(TimeoutError, WSError):
+            async with asyncio.timeout(_CLOSE_S):
+                await self._transport.wait_disconnected()
+        self._transport.disconnect(False)
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self._transport = transport
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        kind = frame.msg_type
+        if frame.payload_size > self._limits.frame_bytes_most:  # picows complains, and then hands it over all the same
+            self._leave(f"{WSCloseCode.MESSAGE_TOO_BIG:d}, the venue sent a frame of {frame.payload_size} bytes")
+        elif kind == WSMsgType.BINARY and frame.fin:
+            self._add(frame.get_payload_as_bytes())
+        elif kind == WSMsgType.TEXT and frame.fin:
+            self._add_text(frame.get_payload_as_bytes())
+        elif kind == WSMsgType.CLOSE:
+            self._hear_goodbye(transport, frame)
+        elif kind in (WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION):
+            self._add_part(frame)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        told = transport.close_handshake
+        sent = told.sent if told else None
+        self._ended(f"we closed it with {sent.code:d} {sent.reason}" if sent else "the venue left without a word")
+
+    def _add(self, frame: Frame) -> None:
+        self._frames.append(frame)
+        if self._came is not None and not self._came.done():
+            self._came.set_result(None)
+        if len(self._frames) > self._limits.frames_ahead and not self._paused:
+            self._paused = True
+            self._transport.underlying_transport.pause_reading()
+
+    def _add_text(self, frame: bytes) -> None:
+        try:
+            self._add(frame.decode())
+        except UnicodeDecodeError:
+            self._leave("the venue sent a text that is no UTF-8")
+
+    def _add_part(self, frame: WSFrame) -> None:
+        """A message in several frames is bounded like one in one."""
+        if frame.msg_type != WSMsgType.CONTINUATION:
+            self._parts_are_text = frame.msg_type == WSMsgType.TEXT
+        self._parts.append(frame.get_payload_as_bytes())
+        if sum(map(len, self._parts)) > self._limits.frame_bytes_most:
+            self._leave(f"the venue sent a message of more than {self._limits.frame_bytes_most} bytes")
+        elif frame.fin:
+            whole, self._parts = b"".join(self._parts), []
+            self._add_text(whole) if self._parts_are_text else self._add(whole)
+
+    def _hear_goodbye(self, transport: WSTransport, frame: WSFrame) -> None:
+        code, words = frame.get_close_code(), frame.get_close_reason()
+        self._ended(f"the venue closed it with {code}{f' {words}' if words else ''}")
+        transport.send_close(WSCloseCode.OK if code is None else code)
+        transport.disconnect()
+
+    def _leave(self, reason: str) -> None:
+        self._ended(reason)
+        self._transport.disconnect(False)
+
+    def _ended(self, reason: str) -> None:
+        self._end = self._end or reason
+        if self._came is not None and not self._came.done():
+            self._came.set_result(None)
+
+
+async def open_socket(url: str, limits: StreamLimits, headers: Mapping[str, str] | None = None) -> VenueSocket:
     """Connect; raises FeedLost, or FeedRefused where trying again would not help.
 
-    A peer that answers no ping is found within `mute_s`: one goes out every quarter of it, and may take the rest.
+    A peer that answers no ping is found within `mute_s`: at worst it goes mute right after an answer, for which
+    picows waits a third of that in any case; a third later it is asked again, and has a third to answer.
     """
     try:
-        return await connect(
-            url,
-            additional_headers=headers,
-            proxy=None,
-            compression=None,
-            open_timeout=limits.open_timeout_s,
-            ping_interval=limits.mute_s / _PINGS_PER_PATIENCE,
-            ping_timeout=limits.mute_s * (1 - 1 / _PINGS_PER_PATIENCE),
-            close_timeout=_CLOSE_S,
-            max_size=limits.frame_bytes_most,
-            max_queue=limits.frames_ahead,
-        )
-    except InvalidURI as error:
+        async with asyncio.timeout(limits.open_timeout_s):
+            _, socket = await ws_connect(
+                lambda: VenueSocket(limits),
+                url,
+                extra_headers=headers,
+                enable_auto_ping=True,
+                auto_ping_strategy=WSAutoPingStrategy.PING_PERIODICALLY,
+                auto_ping_idle_timeout=limits.mute_s / _PULSES_PER_PATIENCE,
+                auto_ping_reply_timeout=limits.mute_s / _PULSES_PER_PATIENCE,
+                max_frame_size=limits.frame_bytes_most,
+                max_redirects=0,
+            )
+    except WSInvalidURL as error:
         raise FeedRefused(f"{url!r} is no WebSocket address.", url=url) from error
-    except InvalidStatus as error:
-        status = error.response.status_code
+    except WSInvalidStatusError as error:
+        status = int(error.response.status) if error.response else 0
         failure = FeedRefused if status in _FINAL_STATUSES else FeedLost
         raise failure(f"The venue answered the upgrade with HTTP {status}.", status=status) from error
-    except (OSError, TimeoutError, WebSocketException) as error:
+    except (OSError, TimeoutError, WSError) as error:
         raise FeedLost(f"Cannot connect: {error or 'no answer in time'}.", url=url) from error
+    assert isinstance(socket, VenueSocket)
+    return socket
 
 
 @asynccontextmanager
@@ -68,24 +200,7 @@ async def login(patience_s: float) -> AsyncIterator[None]:
             yield
     except TimeoutError as error:
         raise FeedLost("The venue did not finish the login in time.") from error
-    except ConnectionClosed as error:
-        raise FeedLost(f"The venue closed the connection during the login: {error}.") from error
+    except SocketEnded as error:
+        raise FeedLost(f"The venue closed the connection during the login. {error.message}") from error
     except UnreadableFrame as error:
         raise FeedLost(f"The venue's greeting could not be read: {error}.") from error
-
-
-async def next_frame(socket: ClientConnection) -> Frame:
-    """The next frame; suspends only when none has arrived. Raises FeedLost."""
-    try:
-        frame: Frame = await socket.recv()
-    except ConnectionClosed as error:
-        raise FeedLost(f"The connection ended: {error}.") from error
-    return frame
-
-
-async def say(socket: ClientConnection, text: str) -> None:
-    """Send a message; raises FeedLost."""
-    try:
-        await socket.send(text)
-    except ConnectionClosed as error:
-        raise FeedLost(f"The connection ended: {error}.") from error
