@@ -48,9 +48,17 @@ def to_quote(message: pb.Quote) -> Quote:
 
 def quotes_message(block: QuoteBlock, first_sequence: int, feed_id: str) -> pb.QuoteBlock:
     """The protobuf form of a block of quotes."""
-    columns = {name: _to_bytes(getattr(block, name)) for name in _QUOTE_COLUMNS}
     return pb.QuoteBlock(
-        venue=block.venue, symbol=block.symbol, first_sequence=first_sequence, feed_id=feed_id, **columns
+        venue=block.venue,
+        symbol=block.symbol,
+        first_sequence=first_sequence,
+        feed_id=feed_id,
+        event_time_ns=_to_bytes(block.event_time_ns),
+        receive_time_ns=_to_bytes(block.receive_time_ns),
+        bid_nanos=_to_bytes(block.bid_nanos),
+        bid_size_nanos=_to_bytes(block.bid_size_nanos),
+        ask_nanos=_to_bytes(block.ask_nanos),
+        ask_size_nanos=_to_bytes(block.ask_size_nanos),
     )
 
 
@@ -95,7 +103,7 @@ def decode_trades(payload: bytes) -> SequencedTrades:
 
 
 def _to_bytes(column: Int64Column) -> bytes:
-    return np.ascontiguousarray(column, _LITTLE_ENDIAN).tobytes()
+    return column.tobytes() if column.dtype is _LITTLE_ENDIAN else column.astype(_LITTLE_ENDIAN).tobytes()
 
 
 def _parse(message: pb.QuoteBlock | pb.TradeBlock, payload: bytes) -> None:

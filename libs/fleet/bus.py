@@ -59,9 +59,14 @@ class Bus:
         """The durable side itself, for those who read the past of a stream."""
         return self._jetstream
 
+    @property
+    def is_connected(self) -> bool:
+        """Both connections stand."""
+        return self._core.is_connected and bool(self._client.is_connected)
+
     async def check(self) -> None:
-        """Raise Unavailable while the connection is down."""
-        if not (self._client.is_connected and self._core.is_connected):
+        """Raise Unavailable while a connection is down."""
+        if not self.is_connected:
             raise Unavailable("NATS is not connected.")
 
     async def publish(self, subject: str, payload: bytes) -> bool:

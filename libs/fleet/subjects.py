@@ -1,6 +1,7 @@
 """The one place where NATS subjects are spelt."""
 
 import re
+from functools import lru_cache
 from urllib.parse import unquote
 
 ORDER_STREAM = "EXECUTION"
@@ -18,9 +19,11 @@ PREDICTIONS_ALL = "inference.v1.prediction.>"
 SIGNALS_ALL = "inference.v1.signal.>"
 DEAD_LETTERS = "dead_letter"
 
+TOKENS_KEPT = 65_536
 _UNSAFE = re.compile(r"[%.*>\s\x00-\x20\x7f]")  # what has a meaning in a subject, or ends it
 
 
+@lru_cache(TOKENS_KEPT)
 def escape(token: str) -> str:
     """Make any text one token of a subject, by percent signs; `unescape` gives it back."""
     return _UNSAFE.sub(lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), token)

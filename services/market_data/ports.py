@@ -23,11 +23,12 @@ class FeedSession(Protocol):
     """One subscribed connection. Ticks pile up in it between two drains."""
 
     async def read(self) -> int:
-        """Wait for the venue's next frame; how many ticks wait to be drained. Raises FeedLost or FeedRefused.
+        """Wait for the venue's next frame; how many ticks wait to be drained. Raises FeedLost or FeedRefused."""
+        ...
 
-        It suspends only when no frame is at hand, so who runs while it is suspended knows that the reader
-        has caught up.
-        """
+    @property
+    def has_more(self) -> bool:
+        """A frame is at hand, so that the next read does not wait."""
         ...
 
     def drain(self) -> Ticks:

@@ -17,6 +17,7 @@ from fleet import subjects
 from fleet.blocks import decode_quotes
 from fleet.bus import Message, connect
 from fleet.metrics import Metrics
+from fleet.service import run_loop
 from tests import servers
 from tests.bench.fleet import tcp_echo_us
 from tests.bench.market_data_flood import Frames, flood_venue, symbols
@@ -61,7 +62,7 @@ class Consumer:
 
 def ingest() -> Iterator[Result]:
     """10 symbols, beside a peer's engine in one process; and 10,000."""
-    result = asyncio.run(_ingest("market_data.ingest", 10, TICKS))
+    result = run_loop(_ingest("market_data.ingest", 10, TICKS))
     try:
         peer = NAUTILUS.measure(_PEER, str(TICKS // 10))
         yield beside(
@@ -70,12 +71,12 @@ def ingest() -> Iterator[Result]:
     except PeerMissing as reason:
         print(f"    without nautilus_trader: {reason}")
         yield result
-    yield asyncio.run(_ingest("market_data.ingest_10000", 10_000, TICKS_OF_MANY))
+    yield run_loop(_ingest("market_data.ingest_10000", 10_000, TICKS_OF_MANY))
 
 
 def latency() -> Iterator[Result]:
     """Ticks that come one at a time, from the venue's send to the consumer's columns, in one process's clock."""
-    samples, cpu_us = asyncio.run(_latency())
+    samples, cpu_us = run_loop(_latency())  # as the services of the fleet run
     extra = {"cpu_us_per_tick_of_market_data": cpu_us}
     result = of_samples("market_data.tick_latency", "µs", samples, extra=extra)
     yield beside(result, "TCP echo, 100 bytes", "asyncio-free floor", tcp_echo_us(), ratio_of="ours/floor")
@@ -119,7 +120,7 @@ async def _latency() -> tuple[list[float], float]:
         for at in range(LATENCY_SAMPLES + 100):
             frame, wanted = frames.frame(at, time.time_ns()), consumer.ticks + 1
             began_ns = time.perf_counter_ns()
-            await venue.say(frame)
+            venue.say_at_once(frame)
             await consumer.wait_for(wanted)
             samples.append((consumer.newest_ns - began_ns) / 1e3)
             await asyncio.sleep(LATENCY_PAUSE_S)

@@ -53,6 +53,10 @@ class FakeSession:
         self._waiting.append(frame)
         return sum(ticks.count for ticks in self._waiting)
 
+    @property
+    def has_more(self) -> bool:
+        return not self._frames.empty()
+
     def drain(self) -> Ticks:
         waiting, self._waiting = self._waiting, []
         return Ticks(

@@ -101,6 +101,11 @@ class AlpacaSession:
             self._news += [news for message in messages if (news := read_news(message, self._symbols)) is not None]
         return len(self._ticks) + len(self._news)
 
+    @property
+    def has_more(self) -> bool:
+        """A frame is at hand."""
+        return self._socket.has_frames
+
     def drain(self) -> Ticks:
         """Everything since the last drain."""
         ticks = self._ticks.drain()

@@ -25,7 +25,7 @@ _SECONDS_MASK = (1 << _SECONDS_BITS) - 1
 def times_ns(raw: Sequence[msgspec.Raw]) -> Int64Column:
     """Times of many ticks; UNREADABLE where there is none. The usual forms are read all at once."""
     if len(raw) <= _FEW:
-        return np.array([_time_ns(bytes(time)) for time in raw], np.int64)
+        return np.array([time_ns(bytes(time)) for time in raw], np.int64)
     joined = b"".join(raw)
     if len(joined) == _TIMESTAMP_64_BYTES * len(raw):
         rows = np.frombuffer(joined, np.uint8).reshape(-1, _TIMESTAMP_64_BYTES)
@@ -35,7 +35,7 @@ def times_ns(raw: Sequence[msgspec.Raw]) -> Int64Column:
             return (seconds * np.uint64(ONE) + nanos).astype(np.int64)  # the year 2262 turns negative: unreadable
     if (times := _utc_texts(raw)) is not None:
         return times
-    return np.fromiter((_time_ns(bytes(time)) for time in raw), np.int64, len(raw))
+    return np.fromiter((time_ns(bytes(time)) for time in raw), np.int64, len(raw))
 
 
 def rfc3339_ns(text: str) -> int:
@@ -65,12 +65,13 @@ def _utc_texts(raw: Sequence[msgspec.Raw]) -> Int64Column | None:
         return None
 
 
-def _time_ns(raw: bytes) -> int:
+def time_ns(raw: bytes) -> int:
+    """One time; UNREADABLE when it is none."""
     try:
-        time_ns = _read(raw)
+        found = _read(raw)
     except (ValueError, OverflowError):  # msgspec's errors are ValueErrors too
         return UNREADABLE
-    return time_ns if 0 <= time_ns <= MAX_NANOS else UNREADABLE
+    return found if 0 <= found <= MAX_NANOS else UNREADABLE
 
 
 def _read(raw: bytes) -> int:

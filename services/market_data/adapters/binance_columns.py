@@ -24,6 +24,11 @@ class BinanceColumns(TickColumns):
         super().__init__(venue, symbols)
         self._offset_ns = offset_ns
 
+    def _quote_alone(self, message: TickerEvent, received_ns: int) -> tuple[str, int, Sequence[str]]:
+        spelling, _, *amounts, time = msgspec.structs.astuple(message)
+        told = _time_ns(time) if time else UNREADABLE
+        return spelling, told if told > 0 else received_ns + self._offset_ns, amounts
+
     def _quote_fields(self, messages: Sequence[TickerEvent], received: Int64Column) -> QuoteFields:
         spellings, _, *amounts, times = zip(*map(msgspec.structs.astuple, messages), strict=True)
         stamps = received + self._offset_ns

@@ -143,6 +143,11 @@ class Line:
             elif event.id == number:
                 return
 
+    @property
+    def has_frames(self) -> bool:
+        """A frame is at hand."""
+        return bool(self.early) or self.socket.has_frames
+
     async def next(self) -> Frame:
         """The next frame; raises FeedLost."""
         return self.early.popleft() if self.early else await self.socket.recv()
@@ -174,6 +179,11 @@ class BinanceSession:
         elif self._is_new(event):
             self._columns.add((event,), received_ns)
         return len(self._columns)
+
+    @property
+    def has_more(self) -> bool:
+        """A frame is at hand."""
+        return self._line.has_frames
 
     def drain(self) -> Ticks:
         """Everything since the last drain."""

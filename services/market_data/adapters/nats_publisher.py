@@ -44,10 +44,14 @@ class NatsPublisher:
         await self._send(subjects.venue_status(status.state.name.lower(), status.venue), message)
 
     async def _send(self, subject: str, payload: bytes) -> None:
-        while not await self._is_there():  # noqa: ASYNC110  the client offers no event to wait for
-            await asyncio.sleep(_LOOK_AGAIN_S)
+        if not self._bus.is_connected or self._away_since_ns is not None:
+            await self._wait_for_nats()
         if not await self._bus.publish(subject, payload):
             raise Unavailable("NATS did not take the message.", subject=subject)
+
+    async def _wait_for_nats(self) -> None:
+        while not await self._is_there():  # noqa: ASYNC110  the client offers no event to wait for
+            await asyncio.sleep(_LOOK_AGAIN_S)
 
     async def _is_there(self) -> bool:
         """Whether NATS is connected; raises Unavailable when it has been away for longer than our patience."""

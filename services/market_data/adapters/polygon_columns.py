@@ -22,6 +22,10 @@ class StockColumns(TickColumns):
 
     quote_type, trade_type = StockQuote, StockTrade
 
+    def _quote_alone(self, message: StockQuote, received_ns: int) -> tuple[str, int, Sequence[Number]]:
+        spelling, time_ms, bid, bid_lots, ask, ask_lots = msgspec.structs.astuple(message)
+        return spelling, _time_ns(time_ms), (bid, bid_lots * _ROUND_LOT, ask, ask_lots * _ROUND_LOT)
+
     def _quote_fields(self, messages: Sequence[StockQuote], received: Int64Column) -> QuoteFields:
         spellings, times, bids, bid_lots, asks, ask_lots = zip(*map(msgspec.structs.astuple, messages), strict=True)
         return QuoteFields(spellings, times_ns(times), (bids, _shares(bid_lots), asks, _shares(ask_lots)))
@@ -37,6 +41,10 @@ class CoinColumns(TickColumns):
     """Collects ticks of pairs."""
 
     quote_type, trade_type = CoinQuote, CoinTrade
+
+    def _quote_alone(self, message: CoinQuote, received_ns: int) -> tuple[str, int, Sequence[Number]]:
+        spelling, time_ms, *amounts = msgspec.structs.astuple(message)
+        return spelling, _time_ns(time_ms), amounts
 
     def _quote_fields(self, messages: Sequence[CoinQuote], received: Int64Column) -> QuoteFields:
         spellings, times, *amounts = zip(*map(msgspec.structs.astuple, messages), strict=True)
@@ -54,7 +62,11 @@ def columns_for(asset_class: AssetClass, venue: str, symbols: Mapping[str, str])
 
 def times_ns(times: Sequence[int]) -> Int64Column:
     """ns UTC of times in ms; UNREADABLE where there is none."""
-    return np.fromiter((time * _MS if 0 <= time <= MAX_NANOS // _MS else UNREADABLE for time in times), np.int64)
+    return np.fromiter(map(_time_ns, times), np.int64, len(times))
+
+
+def _time_ns(time_ms: int) -> int:
+    return time_ms * _MS if 0 <= time_ms <= MAX_NANOS // _MS else UNREADABLE
 
 
 def sign(conditions: Sequence[int]) -> int:

@@ -81,6 +81,11 @@ class PolygonSession:
             self._columns.add(messages, received_ns, refused)
         return len(self._columns)
 
+    @property
+    def has_more(self) -> bool:
+        """A frame is at hand."""
+        return bool(self._early) or self._socket.has_frames
+
     def drain(self) -> Ticks:
         """Everything since the last drain."""
         return self._columns.drain()

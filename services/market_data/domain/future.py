@@ -3,6 +3,7 @@
 import numpy as np
 
 from services.market_data.domain.blocks import BlockT, picked
+from services.market_data.domain.open_bar import latest
 
 
 class FutureGuard:
@@ -19,7 +20,7 @@ class FutureGuard:
 
     def credible(self, block: BlockT) -> tuple[BlockT, int]:
         """The ticks that may be believed, and how many may not."""
-        latest_ns = int(block.event_time_ns.max())
+        latest_ns = latest(block.event_time_ns)
         newest_ns = self._newest_ns.get(block.symbol, 0)
         limit_ns = max(newest_ns, int(block.receive_time_ns[0])) + self._tolerance_ns
         if latest_ns > limit_ns:

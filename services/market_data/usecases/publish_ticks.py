@@ -64,10 +64,6 @@ class PublishTicks:
 
     async def __call__(self, ticks: Ticks) -> None:
         """Take in one drain of a session."""
-        self._meter.read(ticks)
-        if ticks.refused:
-            self._log.warning("unreadable ticks refused", ticks=ticks.refused)
-            self._meter.dropped(ticks.refused)
         for quotes in ticks.quotes:
             await self._quotes(self._credible(quotes))
         for trades in ticks.trades:
@@ -75,6 +71,10 @@ class PublishTicks:
                 await self.trades(trades.symbol, self._lines.take(credible))
         for news in ticks.news:
             await self._hear(news)
+        self._meter.read(ticks)
+        if ticks.refused:
+            self._log.warning("unreadable ticks refused", ticks=ticks.refused)
+            self._meter.dropped(ticks.refused)
 
     async def _hear(self, news: News) -> None:
         if not isinstance(news, TradeCorrection):

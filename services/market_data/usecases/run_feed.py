@@ -97,13 +97,13 @@ class RunFeed:
         fill = FillHoles(self._lines, self._source, pass_on, self._clock, self._policy.fill)
 
         async def publish(ticks: Ticks) -> None:
+            async with turn:
+                await self._publish(ticks)
             if ticks.count:
                 back_off.reset()  # only real data proves that the connection is worth an immediate retry
                 if not patience.expired():
                     patience.reschedule(self._silence_ends(feed))
                 await self._report.heard(feed.channel)
-            async with turn:
-                await self._publish(ticks)
             if self._lines.any_open:
                 fill.wake()
 

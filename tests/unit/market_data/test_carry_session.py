@@ -88,10 +88,10 @@ async def test_a_slow_publisher_holds_the_reader_back_and_nothing_is_lost() -> N
     sink.gate.clear()
     carrying = asyncio.create_task(a_carry(session, sink, full_ticks=2)())
 
-    await eventually(lambda: session.reads >= 4)
+    await eventually(lambda: session.reads >= 2)
     for _ in range(50):
         await asyncio.sleep(0)
-    assert session.reads == 4  # one lot is on its way, one more was read, and then the socket waits
+    assert session.reads == 2  # one lot is on its way, and until it has left the socket waits
 
     sink.gate.set()
     await carrying
@@ -112,7 +112,5 @@ async def test_a_publisher_that_breaks_ends_the_session_loudly() -> None:
 
     session = FakeSession().say(a_frame(1))
 
-    with pytest.raises(ExceptionGroup) as group:
+    with pytest.raises(RuntimeError, match="a defect"):
         await CarrySession(session, fail, ManualClock(), full_ticks=1, flush_ns=0)()
-
-    assert group.group_contains(RuntimeError, match="a defect")
