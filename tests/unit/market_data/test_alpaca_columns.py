@@ -1,6 +1,7 @@
 """Ticks leave the adapter as exact columns, one block per symbol and kind, in the venue's order."""
 
 import json
+from dataclasses import fields
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from services.market_data.adapters.alpaca_columns import AlpacaColumns
 from services.market_data.adapters.alpaca_messages import decode
 from services.market_data.adapters.tick_columns import FEW, LARGEST, TickColumns, to_nanos
+from trading.market import QuoteBlock
 from trading.money import ONE
 
 SYMBOLS = {"AAPL": "AAPL", "BTC/USD": "BTC-USDT"}
@@ -163,3 +165,23 @@ def test_few_amounts_are_read_as_many_are(amounts: list[float]) -> None:
     many = amounts * (FEW // len(amounts) + 1)
 
     assert to_nanos(np.array(amounts)).tolist() == to_nanos(np.array(many)).tolist()[: len(amounts)]
+
+
+@given(
+    amounts=st.lists(st.floats(0, 1e12) | st.decimals(0, 2**22, places=9).map(float), min_size=4, max_size=4),
+    stamp=st.sampled_from(["2026-02-03T15:04:05.000000001Z", "1960-01-01T00:00:00Z", "soon", ""]),
+    symbol=st.sampled_from(["AAPL", "BTC/USD", "STRANGER"]),
+)
+def test_a_quote_alone_is_read_as_one_among_many_is(amounts: list[float], stamp: str, symbol: str) -> None:
+    bid, bid_size, ask, ask_size = amounts
+    quote = a_quote(symbol, bp=bid, bs=bid_size, ap=ask, t=stamp) | {"as": ask_size}
+
+    alone, among = columns_of([quote]).drain(), columns_of([quote], [quote] * FEW).drain()
+
+    assert alone.refused == among.refused / (FEW + 1)
+    assert [_first(block) for block in alone.quotes] == [_first(block) for block in among.quotes]
+
+
+def _first(block: QuoteBlock) -> list[object]:
+    values = (getattr(block, field.name) for field in fields(block))
+    return [value if isinstance(value, str) else int(value[0]) for value in values]
