@@ -53,11 +53,15 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """One transaction of the log: new events, what was published meanwhile, and timings that became known."""
+    """One transaction of the log: new events, what was published meanwhile, and timings that became known.
+
+    It is only written while `epoch` is the newest of the lease; None is for whoever is alone by other means.
+    """
 
     entries: Sequence[Entry] = ()
     published_through: int | None = None
     timings: Mapping[OrderId, Timings] = field(default_factory=dict)
+    epoch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,8 @@ class OrderStore(Protocol):
     def append(self, append: Append) -> Awaitable[None]:
         """Write it all or nothing, durably; one that needs no task of its own has begun when this returns.
 
-        Raises Unavailable when nothing was written or nobody knows, AnotherWriter when the place is taken.
+        Raises Unavailable when nothing was written or nobody knows, AnotherWriter when the place is taken or the
+        lease is another's.
         """
         ...
 

@@ -1,6 +1,7 @@
 """Alpaca's trading REST API and order stream as a broker; the local exchange speaks it too."""
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -73,6 +74,8 @@ class AlpacaBroker:
 
     async def find(self, order: Order) -> VenueOrder | None:
         """Ask for our order, and for each that took its place, by the ids we gave them."""
+        if order.terms.external:
+            return await self._strangers(order)
         found = []
         for replacement in range(order.replacements_possible + 1):
             query = {"client_order_id": venue_client_order_id(order.order_id, replacement)}
@@ -81,6 +84,14 @@ class AlpacaBroker:
                 _expect_answer(answer)
                 found.append(_order(_json(answer)))
         return whole_view(found)
+
+    async def _strangers(self, order: Order) -> VenueOrder | None:
+        """An order that another program named, or nobody: only the venue's own id finds it."""
+        answer = await self._client.request("GET", f"/v2/orders/{order.venue_order_id}")
+        if answer.status == _NOT_FOUND:
+            return None
+        _expect_answer(answer)
+        return replace(_order(_json(answer)), order_id=order.order_id)
 
     async def open_orders(self) -> Sequence[VenueOrder]:
         """Every open order, page by page."""

@@ -28,6 +28,7 @@ _UPSERT = (
     "ON CONFLICT (order_id) DO UPDATE SET status = excluded.status, version = excluded.version, state = excluded.state"
 )
 _TAKEN = "Another writer has taken this place in the order log."
+_FENCED = "Another writer holds the lease on the order log."
 _TIMED = ("total_latency_ns", "validation_time_ns", "execution_time_ns")
 
 
@@ -91,9 +92,10 @@ class SqliteAppender:
             connection = self._open()
             connection.execute("BEGIN IMMEDIATE")
             try:
+                _check_lease(connection, append)
                 self._write(connection, append)
                 connection.execute("COMMIT")
-            except sqlite3.Error:
+            except (sqlite3.Error, AnotherWriter):
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
@@ -127,6 +129,14 @@ class SqliteAppender:
         return self._connection
 
 
+def _check_lease(connection: sqlite3.Connection, append: Append) -> None:
+    if append.epoch is None:
+        return
+    found = connection.execute("SELECT epoch FROM leases").fetchone()
+    if found != (append.epoch,):
+        raise AnotherWriter(_FENCED, ours=append.epoch, newest=found and found[0])
+
+
 def _tell(done: "asyncio.Future[None]", failure: Exception | None) -> None:
     if done.done():  # nobody waits any more
         return
@@ -137,7 +147,7 @@ def _tell(done: "asyncio.Future[None]", failure: Exception | None) -> None:
 
 
 class PostgresAppender:
-    """One statement writes events, orders, fills and outbox: one round trip, one commit."""
+    """One statement checks the lease and writes events, orders, fills and outbox: one round trip, one commit."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -169,7 +179,8 @@ class PostgresAppender:
             columns = zip(*((name, *timing_values(value)) for name, value in late.items()), strict=True)
             await driver.execute(_POSTGRES_TIMINGS, *map(list, columns))
         if append.entries:
-            await driver.execute(_POSTGRES_APPEND, *_arguments(append))
+            if not await driver.fetchval(_POSTGRES_APPEND, *_arguments(append)):
+                raise AnotherWriter(_FENCED, ours=append.epoch)
         elif append.published_through is not None:
             await driver.execute("DELETE FROM outbox WHERE log_sequence <= $1", append.published_through)
 
@@ -186,7 +197,7 @@ def _arguments(append: Append) -> list[Any]:
         (schema.outbox, outbox_rows(append.entries)),
     )
     columns = [[row[at] for row in rows] for table, rows in tables for at in range(len(table.columns))]
-    return [*columns, append.published_through or 0]
+    return [*columns, append.published_through or 0, append.epoch]
 
 
 _ARRAYS = {"VARCHAR": "text[]", "TEXT": "text[]", "BIGINT": "bigint[]", "BOOLEAN": "boolean[]", "BLOB": "bytea[]"}
@@ -197,17 +208,25 @@ def _unnest(table: Table, first: int) -> str:
         f"${first + place}::{_ARRAYS[str(column.type).partition('(')[0]]}" for place, column in enumerate(table.columns)
     ]
     names = ", ".join(column.name for column in table.columns)
-    return f"INSERT INTO {table.name} ({names}) SELECT * FROM unnest({', '.join(arrays)})"  # noqa: S608 - our own names
+    rows = f"SELECT u.* FROM unnest({', '.join(arrays)}) AS u, fence"
+    return f"INSERT INTO {table.name} ({names}) {rows}"
 
 
 def _postgres_append() -> str:
-    parts = []
+    """Everything hangs on `fence`, a row that there is only under our lease, and that stays locked until the commit."""
+    last = 2 + sum(len(table.columns) for table in (schema.orders, schema.order_events, schema.fills, schema.outbox))
+    lease = f"SELECT epoch FROM leases WHERE epoch = ${last}::bigint FOR SHARE"
+    parts = [
+        f"lease AS ({lease})",
+        f"fence AS (SELECT 1 WHERE ${last}::bigint IS NULL OR EXISTS (SELECT 1 FROM lease))",
+    ]
     first = 1
     for table in (schema.orders, schema.order_events, schema.fills, schema.outbox):
         conflict = f" {_UPSERT}, {_POSTGRES_TIMED}" if table is schema.orders else ""
         parts.append(f"w_{table.name} AS ({_unnest(table, first)}{conflict})")
         first += len(table.columns)
-    return f"WITH {', '.join(parts)} DELETE FROM outbox WHERE log_sequence <= ${first}"  # noqa: S608 - our own names
+    parts.append(f"told AS (DELETE FROM outbox WHERE log_sequence <= ${first} AND EXISTS (SELECT 1 FROM fence))")
+    return f"WITH {', '.join(parts)} SELECT EXISTS (SELECT 1 FROM fence)"
 
 
 # An order that moved without new timings keeps those it has.
@@ -229,7 +248,7 @@ _GONE = (
 
 def _sqlite_insert(table: Table) -> str:
     names = ", ".join(column.name for column in table.columns)
-    return f"INSERT INTO {table.name} ({names}) VALUES ({', '.join('?' * len(table.columns))})"  # noqa: S608 - our own names
+    return f"INSERT INTO {table.name} ({names}) VALUES ({', '.join('?' * len(table.columns))})"
 
 
 _SQLITE_ORDERS = f"{_sqlite_insert(schema.orders)} {_UPSERT}"

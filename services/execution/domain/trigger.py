@@ -41,9 +41,12 @@ def stop_of(terms: OrderTerms) -> int:
     return (terms.price_nanos if terms.role is OrderRole.TAKE_PROFIT else terms.stop_price_nanos) or 0
 
 
-def sent_terms(order: Order) -> OrderTerms:
-    """What the venue is asked for: an order whose trigger we watched has become a market or a limit order."""
-    terms = order.terms
+def sent_terms(order: Order, terms: OrderTerms | None = None) -> OrderTerms:
+    """What the venue is asked for: an order whose trigger we watched has become a market or a limit order.
+
+    `terms` are the order's own, or those that a change wishes for.
+    """
+    terms = terms or order.terms
     if not order.released:
         return terms
     kind = _AFTER_TRIGGER.get(terms.order_type, terms.order_type)

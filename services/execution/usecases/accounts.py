@@ -87,7 +87,6 @@ class Accounts:
         self._clock = clock
         self._accounts: dict[AccountId, Account] = {}
         self._refreshed_ns: int | None = None
-        self._is_loaded = False
         self._one_at_a_time = asyncio.Lock()
 
     @property
@@ -102,7 +101,6 @@ class Accounts:
             if record.id in self.names:
                 given = limits.get(record.id) or replace(self._defaults, account=record.id)
                 self._accounts[record.id] = Account(record, given)
-        self._is_loaded = True
 
     async def refresh(self, broker: Broker) -> None:
         """Take in the venue's newest word; an account that was never seen before opens with it."""
@@ -111,8 +109,8 @@ class Accounts:
 
     async def refresh_if_older(self, broker: Broker, age_ns: int) -> None:
         """Ask the venue again when its word is older than `age_ns`; its silence leaves the older word standing."""
-        if not self._is_loaded:
-            return  # what is remembered comes first: another replica may have opened them
+        if not self.is_open:
+            return  # it opens when the first reconciliation has found what it held and traded before
         if self._refreshed_ns is None or self._clock.monotonic_ns() - self._refreshed_ns > age_ns:
             try:
                 await self.refresh(broker)

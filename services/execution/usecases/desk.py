@@ -211,6 +211,7 @@ class Desk:
 
     async def start(self) -> None:
         """Recall everything from the log and the controls; orders are taken after the first reconciliation."""
+        self.journal.epoch = self.lease.epoch
         await recall(self._store, self.blotter, self.journal)
         await self.accounts.load()
         await self.signals.load()

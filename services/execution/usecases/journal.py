@@ -84,6 +84,8 @@ class Journal:
         self._done_groups = 0
         self._head = 0
         self._failing = False
+        self.epoch: int | None = None
+        """The lease that everything is written under."""
         self.on_append: Callable[[int], None] = _ignore_duration
         self.on_commit: Callable[[Sequence[Entry]], None] = _ignore_entries
         self.on_abandoned: Callable[[LiveOrder], None] = _ignore_order
@@ -190,7 +192,7 @@ class Journal:
         self._begin(self._without_abandoned(waiting), published, timings)
 
     def _begin(self, groups: list[_Group], published: int | None, timings: Mapping[OrderId, Timings]) -> None:
-        append = Append(self._number(groups), published, timings)
+        append = Append(self._number(groups), published, timings, self.epoch)
         self._writing = _Writing(groups, append, self._clock.monotonic_ns())
         outcome = asyncio.ensure_future(self._store.append(append))
         outcome.add_done_callback(partial(self._ended, self._writing))

@@ -5,6 +5,7 @@ from typing import Any
 from services.execution.domain.change import Change, changed
 from services.execution.domain.news import differences, news_of
 from services.execution.domain.order import Denial, Fact, Order, OrderTerms
+from services.execution.domain.trigger import sent_terms
 from services.execution.domain.venue import VenueOrder, VenueUpdate
 from services.execution.ports import Broker, VenueRefused
 from services.execution.usecases.accounts import Accounts
@@ -91,7 +92,7 @@ class Modify:
     async def _ask(self, live: LiveOrder, before: Order, wished: OrderTerms) -> VenueRefused | None:
         """Ask the venue; its refusal is an answer, its silence leaves the order to reconciliation."""
         try:
-            found = await self._broker.modify(before, wished)
+            found = await self._broker.modify(before, sent_terms(before, wished))
         except VenueRefused as refusal:
             if live.order.status is OrderStatus.PENDING_UPDATE:
                 self._record.record(live, self._refused(refusal.message))
