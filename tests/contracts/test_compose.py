@@ -23,13 +23,21 @@ PROCESSES = (*SERVICES, "paper_venue")
 CONTAINERS = (*PROCESSES, "keys", "nats", "postgres", "redis")
 USER = "10001:10001"
 VENUE = {
-    "key": "",
-    "secret": "",
-    "rest": "http://paper_venue:8090",
-    "data_rest": "http://paper_venue:8090",
-    "stream": "ws://paper_venue:8090/v2/iex",
-    "crypto_stream": "ws://paper_venue:8090/v1beta3/crypto/us",
-    "trading_stream": "ws://paper_venue:8090/stream",
+    "alpaca": {
+        "key": "",
+        "secret": "",
+        "rest": "http://paper_venue:8090",
+        "data_rest": "http://paper_venue:8090",
+        "stream": "ws://paper_venue:8090/v2/iex",
+        "crypto_stream": "ws://paper_venue:8090/v1beta3/crypto/us",
+        "trading_stream": "ws://paper_venue:8090/stream",
+    },
+    "binance": {
+        "key": "",
+        "secret": "",
+        "rest": "http://paper_venue:8090/binance",
+        "ws_api": "ws://paper_venue:8090/binance/ws-api/v3",
+    },
 }
 """What `python -m services.paper_venue --json` says of itself where its host is called paper_venue."""
 
@@ -87,7 +95,7 @@ def test_a_container_is_told_only_what_its_process_reads(name: str) -> None:
 def test_a_container_is_told_all_that_the_local_process_is(name: str, plan: Plan) -> None:
     """What both are told differs in the host alone; a key comes from a file."""
     image = set(re.findall(r"\b(NT_\w+)=", DOCKERFILE))
-    local = plan.service(name, {"alpaca": VENUE}, ()).env
+    local = plan.service(name, VENUE, ()).env
     read = {variable for variable in local if variable in variables_of(name)}
     told = {variable.removesuffix("_FILE") for variable in environment(name)} | image
     assert {variable.removesuffix("_FILE") for variable in read} - told - {"NT_GATEWAY_PORT"} == set()
@@ -96,11 +104,11 @@ def test_a_container_is_told_all_that_the_local_process_is(name: str, plan: Plan
 @pytest.mark.parametrize("name", ["market_data", "execution"])
 def test_a_container_finds_the_local_exchange_where_it_listens(name: str, plan: Plan) -> None:
     """The paths of its streams are those that the supervisor passes on."""
-    wanted = plan.service(name, {"alpaca": VENUE}, ()).env
+    wanted = plan.service(name, VENUE, ()).env
     said = environment(name)
-    urls = {variable for variable in said if variable.startswith("ALPACA_") and variable.endswith("_URL")}
+    urls = {variable for variable in said if re.fullmatch("(ALPACA|BINANCE)_.*_URL", variable)}
     assert {variable: said[variable] for variable in urls} == {variable: wanted[variable] for variable in urls}
-    assert len(urls) == 5
+    assert len(urls) == {"execution": 7, "market_data": 5}[name]
     assert said["NT_VENUE"] == wanted["NT_VENUE"]
     assert environment("paper_venue")["NT_PAPER_PORT"] == str(ports.PAPER_VENUE)
 
