@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from e2e.conftest import Fleet
+from servers import wait_until
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(180)]
 COMMAND_TIMEOUT_S = 40
@@ -59,6 +60,22 @@ def test_buy_orders_events_halt_resume(fleet: Fleet, tmp_path: Path) -> None:
     rows = list(csv.DictReader(file.read_text().splitlines()))
     assert bought["order_id"] in {row["order_id"] for row in rows if row["record"] == "trade"}
     assert "AAPL" in {row["symbol"] for row in rows if row["record"] == "position"}
+
+
+def test_a_resting_order_is_changed_and_canceled_with_all_others(fleet: Fleet) -> None:
+    bid = fleet.client.get("/v1/market-data/quotes/MSFT").raise_for_status().json()["bid"]
+    price, higher = f"{bid * 0.95:.2f}", f"{bid * 0.96:.2f}"
+    resting = document(fleet, "order", "buy", "MSFT", "5", "--price", price, "--tif", "gtc")
+    assert resting["status"] == "ACCEPTED"
+    changed = document(fleet, "modify", resting["order_id"], "--price", higher, "--quantity", "6")
+    assert float(changed["price"]) == float(higher)
+    assert changed["quantity"] == "6"
+    assert document(fleet, "cancel", "--all", "--symbol", "MSFT") == {"cancels_requested": 1}
+    path = f"/v1/orders/{resting['order_id']}"
+    wait_until(lambda: fleet.client.get(path).json()["status"] == "CANCELED", "the cancel")
+    refused = ntrader(fleet, "modify", resting["order_id"], "--quantity", "7")
+    assert refused.returncode == 1
+    assert "ORDER_CLOSED" in refused.stderr
 
 
 def test_limits_and_the_venues_word(fleet: Fleet) -> None:
