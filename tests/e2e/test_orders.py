@@ -2,19 +2,24 @@
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Any
 
 import grpc
 import httpx
 import pytest
+import structlog
 import websockets
+from builders.gateway import until
 from e2e.conftest import Fleet
 from servers import wait_until
 
-from fleet.channels import call_metadata
+from fleet.channels import call_metadata, connect
 from neuraltrader.execution.v1 import execution_pb2, execution_service_pb2
 from neuraltrader.execution.v1.execution_service_pb2_grpc import ExecutionServiceStub
+from services.gateway.order_stream import OrderStream
+from trading.errors import TradingError
 
 pytestmark = [pytest.mark.fleet, pytest.mark.timeout(180)]
 ONE = 1_000_000_000
@@ -139,6 +144,44 @@ async def test_an_order_by_grpc_on_the_stream_and_unary(fleet: Fleet) -> None:
         assert again.duplicate
         assert again.order.order_id == answer.submitted.order.order_id
         stream.cancel()
+
+
+async def test_a_refusal_is_the_same_on_the_stream_and_unary(fleet: Fleet) -> None:
+    closed = fleet.buy(client_order_id="both-ways-1").json()["order_id"]
+    one_apple = execution_service_pb2.SubmitOrderRequest(
+        symbol="AAPL",
+        side=execution_pb2.SIDE_BUY,
+        order_type=execution_pb2.ORDER_TYPE_MARKET,
+        quantity_nanos=ONE,
+        client_order_id="both-ways-1",
+    )
+    unknown = execution_service_pb2.SubmitOrderRequest(symbol="NOSUCH", side=1, order_type=1, quantity_nanos=ONE)
+    commands: dict[str, Callable[[OrderStream], Awaitable[Any]]] = {
+        "IDEMPOTENCY_CONFLICT": lambda orders: orders.submit(one_apple),
+        "UNKNOWN_SYMBOL": lambda orders: orders.submit(unknown),
+        "UNKNOWN_ORDER": lambda orders: orders.cancel("none"),
+        "ORDER_CLOSED": lambda orders: orders.cancel(closed),
+        "INVALID_ARGUMENT": lambda orders: orders.modify(execution_service_pb2.ModifyOrderRequest(price_nanos=1)),
+    }
+    key = fleet.description["api_key"]
+    async with connect(fleet.description["grpc"]["execution"], token=key, client="test") as channel:
+        orders = OrderStream(
+            ExecutionServiceStub(channel), lambda: call_metadata(key), pending_max=8, log=structlog.get_logger()
+        )
+        unary = {reason: await refusal(command(orders)) for reason, command in commands.items()}
+        stream = asyncio.create_task(orders.run())
+        await until(lambda: orders.is_up, 0.01)
+        assert {reason: await refusal(command(orders)) for reason, command in commands.items()} == unary
+        stream.cancel()
+    assert {reason: found[2] for reason, found in unary.items()} == {reason: reason for reason in commands}
+
+
+async def refusal(command: Awaitable[Any]) -> tuple[Any, ...]:
+    """Everything about the error of a command."""
+    with pytest.raises(TradingError) as refused:
+        await command
+    error = refused.value
+    return type(error), error.kind, error.reason, error.message, dict(error.metadata)
 
 
 async def test_grpc_without_a_key_is_refused(fleet: Fleet) -> None:
