@@ -27,6 +27,8 @@ from trading.order import OrderEventKind, OrderStatus, OrderType, Side, TimeInFo
 MAIN = AccountId("main")
 AAPL = equity("AAPL")
 NOW_NS = 1_750_000_000_000_000_000
+LIMIT: dict[str, Any] = {"order_type": OrderType.LIMIT, "price_nanos": 100 * ONE}
+"""Terms of an order that rests inside a market of 99/101."""
 
 
 def terms(**changes: Any) -> OrderTerms:
