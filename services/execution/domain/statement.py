@@ -1,5 +1,6 @@
 """An account's day: its trades, what it realised, and what it held and owned at the end, folded from the log."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -11,6 +12,7 @@ from trading.clock import DAY_NS, SECOND_NS
 from trading.errors import InvalidArgument
 
 _NANO = 1_000_000_000
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 @dataclass(slots=True)
@@ -35,6 +37,8 @@ class DayFold:
     def __init__(self, account: str, venue: str, currency: str, opening_cash_nanos: int, day: int) -> None:
         self._holdings = Holdings()
         self._first_cash = opening_cash_nanos
+        self._earlier_value = 0
+        self._realized_value = 0
         self._statement = Statement(account, venue, currency, day, opening_cash_nanos)
 
     def take(self, fills: Iterable[LoggedFill]) -> None:
@@ -46,25 +50,25 @@ class DayFold:
     def statement(self) -> Statement:
         """The day as far as it has been told."""
         found = self._statement
-        found.closing_cash_nanos = self._cash()
+        found.opening_cash_nanos = self._first_cash + self._earlier_value // _NANO
+        found.closing_cash_nanos = self._first_cash + self._holdings.cash_flow_value // _NANO
+        found.realized_nanos = self._realized_value // _NANO - found.fees_nanos
         found.positions = {name: held for name, held in sorted(self._holdings.positions.items()) if held.quantity_nanos}
         return found
 
     def _take(self, fill: LoggedFill) -> None:
-        found, before = self._statement, self._realized(fill.symbol)
-        self._holdings.fill(fill.symbol, fill.side, fill.execution, fill.event_time_ns)
+        found, holdings = self._statement, self._holdings
+        realized, flow = self._realized(fill.symbol), holdings.cash_flow_value
+        holdings.fill(fill.symbol, fill.side, fill.execution, fill.event_time_ns)
         if fill.event_time_ns // DAY_NS < found.day:
-            found.opening_cash_nanos = self._cash()
+            self._earlier_value += holdings.cash_flow_value - flow  # however late the log learnt of it
             return
         found.fills.append(fill)
         found.fees_nanos += fill.execution.fee_nanos
-        found.realized_nanos += (self._realized(fill.symbol) - before) // _NANO - fill.execution.fee_nanos
+        self._realized_value += self._realized(fill.symbol) - realized
 
     def _realized(self, symbol: str) -> int:
         return self._holdings.position(symbol).realized_value
-
-    def _cash(self) -> int:
-        return self._first_cash + self._holdings.cash_flow_value // _NANO
 
 
 def parse_day(text: str, now_ns: int) -> int:
@@ -72,6 +76,8 @@ def parse_day(text: str, now_ns: int) -> int:
     if not text:
         return now_ns // DAY_NS
     try:
+        if not _DAY.fullmatch(text):  # ISO 8601 has more forms than this one
+            raise ValueError(text)
         day = date.fromisoformat(text)
     except ValueError as error:
         raise InvalidArgument("Expected a day as YYYY-MM-DD.", field="day", value=text[:32]) from error
