@@ -42,12 +42,12 @@ def stop_of(terms: OrderTerms) -> int:
 
 
 def sent_terms(order: Order, terms: OrderTerms | None = None) -> OrderTerms:
-    """What the venue is asked for: an order whose trigger we watched has become a market or a limit order.
-
-    `terms` are the order's own, or those that a change wishes for.
-    """
+    """What the venue is asked for; `terms` are the order's own, or those that a change wishes for."""
     terms = terms or order.terms
-    if not order.released:
-        return terms
+    return triggered_terms(terms) if order.released else terms
+
+
+def triggered_terms(terms: OrderTerms) -> OrderTerms:
+    """What becomes of an order whose trigger we watched: a market or a limit order."""
     kind = _AFTER_TRIGGER.get(terms.order_type, terms.order_type)
     return replace(terms, order_type=kind, stop_price_nanos=None, trail_nanos=None, trail_bps=None)

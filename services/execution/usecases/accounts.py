@@ -51,7 +51,7 @@ class Account:
         intent = _intent_of(terms)
         self.intents[intent] = now_ns
         self.intents.move_to_end(intent)
-        while now_ns - next(iter(self.intents.values())) >= window:
+        while self.intents and now_ns - next(iter(self.intents.values())) >= window:
             self.intents.popitem(last=False)
 
 

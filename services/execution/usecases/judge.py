@@ -8,6 +8,7 @@ from services.execution.usecases.blotter import Blotter
 from services.execution.usecases.market import Market
 from trading.clock import Clock
 from trading.instruments import Instrument
+from trading.order import OrderStatus
 
 
 class Judge:
@@ -33,8 +34,13 @@ class Judge:
         account: Account,
         seen: SeenQuote | None,
         replaced: Order | None = None,
+        *,
+        is_release: bool = False,
     ) -> Denial | None:
-        """The first objection to an order, or to a change of the one that it replaces; a pass counts towards rates."""
+        """The first objection to an order, to a change of the one that it replaces, or to the release of a held one.
+
+        A pass counts towards the rates, unless the order counted before.
+        """
         now_ns = self._clock.monotonic_ns()
         intent = Intent(
             terms,
@@ -42,11 +48,13 @@ class Judge:
             seen and seen.quote,
             seen.age_ns if seen else 0,
             counted_nanos=replaced.terms.quantity_nanos if replaced else 0,
+            reweighed_nanos=replaced.remaining_nanos if replaced and _costs_more(terms, replaced.terms) else 0,
             is_change=replaced is not None,
+            is_release=is_release,
             session=self._market.catalogue.session(instrument.symbol),
         )
         objection = judge(intent, self._situation(terms, account, now_ns))
-        if objection is None:
+        if objection is None and not is_release:
             account.note(terms, now_ns, is_change=replaced is not None)
         return objection
 
@@ -73,4 +81,10 @@ class Judge:
     def _resting(self, terms: OrderTerms, account: Account) -> list[OrderTerms]:
         if not account.limits.refuse_self_trades:
             return []
-        return [live.order.terms for live in self._blotter.open_in(account.record.id, terms.symbol)]
+        open_orders = self._blotter.open_in(account.record.id, terms.symbol)
+        return [live.order.terms for live in open_orders if live.order.status is not OrderStatus.EMULATED]
+
+
+def _costs_more(terms: OrderTerms, before: OrderTerms) -> bool:
+    higher = (terms.price_nanos or 0) > (before.price_nanos or 0)
+    return higher or (terms.stop_price_nanos or 0) > (before.stop_price_nanos or 0)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from services.execution.domain.order import Fact, OrderTerms
-from services.execution.domain.trigger import is_reached, sent_terms, stop_of, touch_nanos, trailed_nanos
+from services.execution.domain.trigger import is_reached, stop_of, touch_nanos, trailed_nanos, triggered_terms
 from services.execution.usecases.accounts import Accounts
 from services.execution.usecases.background import Background
 from services.execution.usecases.blotter import Blotter, LiveOrder
@@ -73,9 +73,11 @@ class Release:
             live.stop_nanos = trailed_nanos(terms, live.stop_nanos, touch)
         if not is_reached(terms, live.stop_nanos or stop_of(terms), touch):
             return
+        if self._is_halted(live):
+            return
         if terms.role is not None:
             self._brackets.reached(live)
-        elif terms.order_id not in self._releasing and not self._is_halted(live):
+        elif terms.order_id not in self._releasing:
             self._releasing.add(terms.order_id)
             self._background.start(self._judged(live))
 
@@ -88,8 +90,9 @@ class Release:
             seen = await self._judge.quote(terms.symbol, account)
             if live.order.status is not OrderStatus.EMULATED:
                 return
+            # While it is held it counts as nothing: judged afterwards, it would count twice.
+            denial = self._judge(triggered_terms(terms), instrument, account, seen, is_release=True)
             self._release(live, None)
-            denial = self._judge(sent_terms(live.order), instrument, account, seen)
             if denial is None:
                 self._send(live)
             else:

@@ -4,10 +4,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from builders.orders import AAPL, NOW_NS, a_quote, a_situation, an_intent, an_order, execution, terms
+from builders.orders import AAPL, LIMIT, NOW_NS, a_quote, a_situation, an_intent, an_order, execution, terms
 
 from services.execution.domain.holdings import Holdings
-from services.execution.domain.order import Denial
+from services.execution.domain.order import Denial, OrderTerms
 from services.execution.domain.risk import Intent, daily_loss_nanos, judge, tick_at
 from trading.clock import DAY_NS
 from trading.instruments import CENT, crypto
@@ -16,7 +16,6 @@ from trading.money import ONE
 from trading.order import OrderEventKind, OrderType, Side, TradingState
 
 BTC = crypto("BTC")
-LIMIT = {"order_type": OrderType.LIMIT, "price_nanos": 100 * ONE}
 
 
 def holding(quantity: int, price: int = 100, symbol: str = "AAPL", time_ns: int = NOW_NS) -> Holdings:
@@ -317,3 +316,181 @@ def test_a_quote_of_the_wrong_side_is_not_used() -> None:
     """A sell is judged by the bid."""
     quote: Quote = a_quote(90, 110)
     assert an_intent(quote, side=Side.SELL).touch_nanos == 90 * ONE
+
+
+def limit_order(side: Side, price: int, **changes: Any) -> OrderTerms:
+    """A limit order for ten, in whole units."""
+    return terms(side=side, order_type=OrderType.LIMIT, price_nanos=price * ONE, **changes)
+
+
+def on_trial(asked: OrderTerms, **changes: Any) -> Intent:
+    """An order judged by a quote of 99/101, perhaps as a change or a release."""
+    return Intent(asked, AAPL, a_quote(), **changes)
+
+
+@pytest.mark.parametrize(
+    ("session", "side", "denied"),
+    [
+        ("HALTED", Side.BUY, "INSTRUMENT_HALTED"),
+        ("HALTED", Side.SELL, "INSTRUMENT_HALTED"),
+        ("LIMIT_UP", Side.BUY, "LIMIT_UP"),
+        ("LIMIT_UP", Side.SELL, None),
+        ("LIMIT_DOWN", Side.SELL, "LIMIT_DOWN"),
+        ("LIMIT_DOWN", Side.BUY, None),
+        ("OPEN", Side.BUY, None),
+        ("CLOSED", Side.BUY, None),
+        ("", Side.SELL, None),
+    ],
+)
+def test_a_market_that_does_not_trade_takes_no_order(session: str, side: Side, denied: str | None) -> None:
+    """A halt stops both sides, a price band the side that nobody trades against; a closed market lets orders wait."""
+    assert code(judge(on_trial(terms(side=side), session=session), a_situation())) == denied
+
+
+def test_changes_are_limited_by_the_second() -> None:
+    """The fifth passes where five are allowed, the sixth does not; submits are counted by themselves."""
+    change = on_trial(terms(), is_change=True, counted_nanos=10 * ONE)
+    assert judge(change, a_situation(max_modifies_per_second=5, modifies_last_second=4)) is None
+    denial = judge(change, a_situation(max_modifies_per_second=5, modifies_last_second=5))
+    assert denial == Denial("MODIFY_RATE", "Too many changes in a second.", {"limit": "5"})
+    assert judge(on_trial(terms()), a_situation(max_modifies_per_second=5, modifies_last_second=5)) is None
+    assert judge(change, a_situation(max_submits_per_second=1, submits_last_second=1)) is None
+
+
+def test_the_same_order_a_moment_ago_is_a_mistake() -> None:
+    """Within the window, not at its end."""
+    assert judge(an_intent(), a_situation(duplicate_window_ns=10, same_intent_age_ns=10)) is None
+    assert judge(an_intent(), a_situation(duplicate_window_ns=10)) is None
+    assert judge(an_intent(), a_situation(same_intent_age_ns=0)) is None
+    denial = judge(an_intent(), a_situation(duplicate_window_ns=10, same_intent_age_ns=9))
+    assert code(denial) == "DUPLICATE_INTENT"
+    assert denial
+    assert denial.limits == {"age_ns": "9", "window_ns": "10"}
+
+
+@pytest.mark.parametrize("kind", [{"is_change": True, "counted_nanos": 10 * ONE}, {"is_release": True}])
+def test_what_was_taken_in_before_is_no_new_order(kind: dict[str, Any]) -> None:
+    """A change and a release meet neither the rate of submits, nor the cap on orders, nor the search for duplicates."""
+    situation = a_situation(
+        working(Holdings(), Side.BUY, 10),
+        max_open_orders=1,
+        max_submits_per_second=1,
+        submits_last_second=1,
+        duplicate_window_ns=10,
+        same_intent_age_ns=0,
+    )
+    assert judge(on_trial(terms(), **kind), situation) is None
+    assert code(judge(on_trial(terms()), situation)) == "SUBMIT_RATE"
+
+
+@pytest.mark.parametrize(
+    ("asked", "denied"),
+    [
+        (limit_order(Side.BUY, 100), "SELF_TRADE"),
+        (limit_order(Side.BUY, 99), None),
+        (terms(), "SELF_TRADE"),
+        (terms(order_type=OrderType.STOP, stop_price_nanos=100 * ONE), None),
+        (limit_order(Side.SELL, 100), None),
+    ],
+)
+def test_an_account_does_not_trade_with_itself(asked: OrderTerms, denied: str | None) -> None:
+    """It sells at 100: a buy that takes 100 would meet it, one at 99, a sell, or a stop that only waits would not."""
+    own = limit_order(Side.SELL, 100)
+    situation = a_situation(resting=[own], refuse_self_trades=True)
+    denial = judge(on_trial(asked), situation)
+    assert code(denial) == denied
+    if denial:
+        assert denial.limits == {"price": "100", "order_id": own.order_id}
+    assert judge(on_trial(asked), a_situation(resting=[own], refuse_self_trades=False)) is None
+
+
+def test_a_buyer_meets_its_seller_too() -> None:
+    """A sell at 100 takes a buy that rests there; one at 101, or a change of that very order, does not."""
+    own = limit_order(Side.BUY, 100)
+    situation = a_situation(resting=[own, terms()], refuse_self_trades=True)
+    assert code(judge(on_trial(limit_order(Side.SELL, 100)), situation)) == "SELF_TRADE"
+    assert judge(on_trial(limit_order(Side.SELL, 101)), situation) is None
+    assert judge(on_trial(own, is_change=True, counted_nanos=10 * ONE), situation) is None
+
+
+@pytest.mark.parametrize(
+    ("held", "side", "denied"),
+    [
+        (10, Side.SELL, None),
+        (9, Side.SELL, "REDUCE_ONLY"),
+        (0, Side.SELL, "REDUCE_ONLY"),
+        (10, Side.BUY, "REDUCE_ONLY"),
+        (-10, Side.BUY, None),
+        (-9, Side.BUY, "REDUCE_ONLY"),
+    ],
+)
+def test_a_reduce_only_order_does_nothing_else(held: int, side: Side, denied: str | None) -> None:
+    """Ten close ten, and not nine."""
+    situation = a_situation(holding(held) if held else Holdings())
+    denial = judge(an_intent(side=side, reduce_only=True), situation)
+    assert code(denial) == denied
+    if denial:
+        assert denial.limits == {"quantity": "10", "position": str(held)}
+
+
+@pytest.mark.parametrize(
+    ("side", "price", "denied"),
+    [
+        (Side.BUY, 100, None),
+        (Side.BUY, 101, "POST_ONLY"),
+        (Side.BUY, 102, "POST_ONLY"),
+        (Side.SELL, 100, None),
+        (Side.SELL, 99, "POST_ONLY"),
+    ],
+)
+def test_a_post_only_order_rests(side: Side, price: int, denied: str | None) -> None:
+    """Inside 99/101 it does; at the other side it would trade."""
+    denial = judge(on_trial(limit_order(side, price, post_only=True)), a_situation())
+    assert code(denial) == denied
+    if denial:
+        assert denial.limits == {"price": str(price), "quote": "101" if side is Side.BUY else "99"}
+    assert judge(on_trial(limit_order(side, price)), a_situation()) is None
+
+
+def test_an_order_is_worth_something() -> None:
+    """Ten at the ask of 101; what closes a position may be worth less."""
+    assert judge(an_intent(), a_situation(min_order_notional_nanos=1010 * ONE)) is None
+    denial = judge(an_intent(), a_situation(min_order_notional_nanos=1011 * ONE))
+    assert denial == Denial("MIN_NOTIONAL", "The order is worth too little.", {"notional": "1010", "min": "1011"})
+    assert judge(an_intent(side=Side.SELL), a_situation(holding(10), min_order_notional_nanos=1011 * ONE)) is None
+
+
+@pytest.mark.parametrize("name", ["trail_nanos", "take_profit_nanos", "stop_loss_nanos"])
+def test_every_price_lies_on_the_grid(name: str) -> None:
+    """Distances and legs too."""
+    denial = judge(an_intent(**{name: 100 * ONE + 1}), a_situation())
+    assert code(denial) == "TICK_SIZE"
+    assert denial
+    assert denial.limits == {"price": "100.000000001", "tick": "0.01"}
+
+
+def test_a_change_is_judged_by_what_it_adds() -> None:
+    """Ten work already: twelve add two, eight give two back."""
+    situation = a_situation(working(Holdings(), Side.BUY, 10), max_position_nanos=12 * ONE)
+    for quantity, denied in ((8, None), (12, None), (13, "MAX_POSITION")):
+        change = on_trial(terms(quantity_nanos=quantity * ONE), is_change=True, counted_nanos=10 * ONE)
+        assert code(judge(change, situation)) == denied
+
+
+def test_a_change_to_a_higher_price_needs_buying_power() -> None:
+    """Ten work at 100: at 105 a thousand no longer suffice. A smaller quantity always passes."""
+    situation = a_situation(working(Holdings(), Side.BUY, 10), opening_cash_nanos=1_000 * ONE)
+    dearer = on_trial(limit_order(Side.BUY, 105), is_change=True, counted_nanos=10 * ONE, reweighed_nanos=10 * ONE)
+    denial = judge(dearer, situation)
+    assert code(denial) == "BUYING_POWER"
+    assert denial
+    assert denial.limits == {"cost": "1050", "available": "1000"}
+    assert judge(dearer, replace(situation, opening_cash_nanos=1_050 * ONE)) is None
+    smaller = on_trial(limit_order(Side.BUY, 100, quantity_nanos=ONE), is_change=True, counted_nanos=10 * ONE)
+    assert judge(smaller, replace(situation, opening_cash_nanos=0)) is None
+
+
+def test_a_loss_counts_what_the_market_has_done_to_open_positions() -> None:
+    """Bought ten at 110, marked at 100, nothing traded since."""
+    assert daily_loss_nanos(a_situation(holding(10, 110))) == 100 * ONE
+    assert daily_loss_nanos(a_situation(holding(-10, 110))) == -100 * ONE

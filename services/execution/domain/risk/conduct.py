@@ -21,7 +21,7 @@ def check_trading_state(intent: Intent, situation: Situation) -> Denial | None:
 def check_submit_rate(intent: Intent, situation: Situation) -> Denial | None:
     """Not too many submits in the last second."""
     limit = situation.limits.max_submits_per_second
-    if intent.is_change or limit is None or situation.submits_last_second < limit:
+    if not intent.is_new or limit is None or situation.submits_last_second < limit:
         return None
     return Denial("SUBMIT_RATE", "Too many submits in a second.", {"limit": str(limit)})
 
@@ -37,7 +37,7 @@ def check_modify_rate(intent: Intent, situation: Situation) -> Denial | None:
 def check_open_orders(intent: Intent, situation: Situation) -> Denial | None:
     """Not too many orders at work at once."""
     limit, count = situation.limits.max_open_orders, situation.holdings.open_orders
-    if intent.is_change or limit is None or count < limit:
+    if not intent.is_new or limit is None or count < limit:
         return None
     return Denial("OPEN_ORDERS", "Too many orders are open.", {"limit": str(limit), "open": str(count)})
 
@@ -45,7 +45,7 @@ def check_open_orders(intent: Intent, situation: Situation) -> Denial | None:
 def check_duplicate(intent: Intent, situation: Situation) -> Denial | None:
     """The same order was not submitted a moment ago under another id."""
     window, age = situation.limits.duplicate_window_ns, situation.same_intent_age_ns
-    if intent.is_change or window is None or age is None or age >= window:
+    if not intent.is_new or window is None or age is None or age >= window:
         return None
     ages = {"age_ns": str(age), "window_ns": str(window)}
     return Denial("DUPLICATE_INTENT", "The same order came a moment ago under another id.", ages)

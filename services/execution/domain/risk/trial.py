@@ -19,8 +19,9 @@ class Intent:
     """An order on trial, with the quote it is judged by; `quote_age_ns` is how long ago we learnt the quote.
 
     `counted_nanos` is what of it is counted already, as filled or working: all but the difference, for a change of an
-    order. `replaces` is that order. `session` is the market's state: OPEN, CLOSED, HALTED, LIMIT_UP, LIMIT_DOWN, or
-    empty when nobody says.
+    order; `reweighed_nanos` is what of that order still works and shall trade at a higher price than before. A release
+    sends an order that was taken in, and counted towards the rates, before. `session` is the market's state: OPEN,
+    CLOSED, HALTED, LIMIT_UP, LIMIT_DOWN, or empty when nobody says.
     """
 
     terms: OrderTerms
@@ -28,8 +29,15 @@ class Intent:
     quote: Quote | None
     quote_age_ns: int = 0
     counted_nanos: int = 0
+    reweighed_nanos: int = 0
     is_change: bool = False
+    is_release: bool = False
     session: str = ""
+
+    @property
+    def is_new(self) -> bool:
+        """It was not taken in before."""
+        return not (self.is_change or self.is_release)
 
     @property
     def added_nanos(self) -> int:
@@ -119,4 +127,8 @@ def reduces(intent: Intent, situation: Situation) -> bool:
 def grows(intent: Intent, situation: Situation) -> bool:
     """The position may become larger than the working orders could make it without this one."""
     longest, shortest = situation.holdings.reach(intent.instrument.symbol)
+    if intent.terms.side is Side.BUY:
+        longest -= intent.reweighed_nanos
+    else:
+        shortest += intent.reweighed_nanos
     return abs(farthest_nanos(intent, situation)) > max(abs(longest), abs(shortest))
