@@ -14,6 +14,7 @@ from trading.order import OrderStatus as S
 NOT_AT_VENUE = "NOT_AT_VENUE"
 _BEFORE_ANSWER = frozenset({S.INITIALIZED, S.SUBMITTED, S.UNRESOLVED})
 _REFUSALS = {S.PENDING_CANCEL: Kind.CANCEL_REJECTED, S.PENDING_UPDATE: Kind.MODIFY_REJECTED}
+_BESIDE_CHANGE = frozenset({S.ACCEPTED, S.TRIGGERED, S.PARTIALLY_FILLED})
 _CLOSING = {S.CANCELED: Kind.CANCELED, S.EXPIRED: Kind.EXPIRED, S.REJECTED: Kind.REJECTED}
 
 
@@ -22,7 +23,7 @@ def news_of(order: Order, update: VenueUpdate, known_executions: Container[str])
     if update.execution is not None:
         known = _is_known(order, update, update.execution, known_executions)
         return None if known else _fill(order, update, update.execution)
-    if update.order.replacement < order.replacements or not _follows(order, update.kind):
+    if update.order.replacement < order.replacements or not _follows(order, update):
         return None  # the end of an order that another took the place of is no end of ours
     return Fact(
         update.kind,
@@ -33,14 +34,19 @@ def news_of(order: Order, update: VenueUpdate, known_executions: Container[str])
     )
 
 
+def change_behind(order: Order, update: VenueUpdate) -> Fact | None:
+    """That a change took place, where the stream tells of the new order before it tells of the change."""
+    if update.kind is Kind.UPDATED or not _took_place(order, update.order):
+        return None
+    return replace(_found(order, update.order, Kind.UPDATED), terms=order.wished)
+
+
 def differences(order: Order, found: VenueOrder) -> list[Fact]:
     """The facts that bring our order to where the venue has it; none when they agree.
 
     Their ids are a function of the facts, so that finding them twice records them once.
     """
-    facts = []
-    if order.wished is not None and found.replacement > order.replacements:
-        facts.append(replace(_found(order, found, Kind.UPDATED), terms=order.wished))
+    facts = _of_change(order, found)
     if order.status in _BEFORE_ANSWER and found.status is not S.REJECTED:
         facts.append(_found(order, found, Kind.ACCEPTED))
     if found.filled_nanos > order.filled_nanos:
@@ -67,7 +73,28 @@ def not_at_venue(order: Order, now_ns: int) -> Fact:
     return Fact(kind, now_ns, reason=NOT_AT_VENUE, event_id=event_id, reconciliation=True)
 
 
-def _follows(order: Order, kind: Kind) -> bool:
+def _of_change(order: Order, found: VenueOrder) -> list[Fact]:
+    """A change that a fill or a refused cancel interrupted goes on; one that the venue has made is over."""
+    facts = []
+    interrupted = order.wished is not None and order.status in _BESIDE_CHANGE
+    if interrupted:
+        event_id = hashed_id("reconciliation", order.order_id, Kind.PENDING_UPDATE, order.version)
+        facts.append(
+            Fact(Kind.PENDING_UPDATE, found.event_time_ns, event_id=event_id, terms=order.wished, reconciliation=True)
+        )
+    if _took_place(order, found) or (interrupted and found.replacement > order.replacements):
+        facts.append(replace(_found(order, found, Kind.UPDATED), terms=order.wished))
+    return facts
+
+
+def _took_place(order: Order, found: VenueOrder) -> bool:
+    return order.status is S.PENDING_UPDATE and found.replacement > order.replacements
+
+
+def _follows(order: Order, update: VenueUpdate) -> bool:
+    kind = update.kind
+    if kind is Kind.UPDATED:
+        return _took_place(order, update.order)  # a change that was told before is not the one under way
     if kind in RESTORERS:
         return order.status is RESTORERS[kind]
     if kind is Kind.ACCEPTED:

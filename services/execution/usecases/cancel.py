@@ -90,8 +90,10 @@ class Cancel:
 
 
 def _is_cancelable(order: Order) -> bool:
+    """It is held, or the venue has named it: a change under way is about to give it another name."""
     held = order.status is OrderStatus.EMULATED
-    return held or order.venue_order_id is not None or order.status.is_closed
+    named = order.venue_order_id is not None and order.wished is None
+    return held or named or order.status.is_closed
 
 
 def check_open(order: Order) -> None:

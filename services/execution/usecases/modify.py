@@ -78,9 +78,8 @@ class Modify:
         if denial is not None:
             raise _denied(order_id, denial)
         before = live.order
-        asked = Fact(OrderEventKind.PENDING_UPDATE, self._clock.now_ns(), terms=wished)
-        durable = self._orders.journal.record(live, asked)
-        await durable
+        self._orders.journal.record(live, Fact(OrderEventKind.PENDING_UPDATE, self._clock.now_ns(), terms=wished))
+        await self._until_durable(live)
         refusal = await self._background.start(self._ask(live, before, wished))
         if refusal is not None:
             raise FailedPrecondition(
@@ -88,6 +87,15 @@ class Modify:
             )
         await live.until(lambda order: order.wished is None, self._wait_s)
         return live
+
+    async def _until_durable(self, live: LiveOrder) -> None:
+        """Without the order log nothing is asked for: the change is over before it began."""
+        try:
+            await self._orders.journal.flush()
+        except Unavailable as error:
+            if live.order.status is OrderStatus.PENDING_UPDATE:
+                self._record.record(live, self._refused(error.message))
+            raise
 
     async def _ask(self, live: LiveOrder, before: Order, wished: OrderTerms) -> VenueRefused | None:
         """Ask the venue; its refusal is an answer, its silence leaves the order to reconciliation."""

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.execution.domain.chain import seal
-from services.execution.domain.news import differences, news_of, not_at_venue, unheeded
+from services.execution.domain.news import change_behind, differences, news_of, not_at_venue, unheeded
 from services.execution.domain.order import Fact, Order, OrderEvent, apply
-from services.execution.domain.venue import VenueOrder
+from services.execution.domain.venue import VenueOrder, VenueUpdate, whole_view
+from trading.ids import VenueOrderId
 from trading.money import ONE
 from trading.order import OrderEventKind as Kind
 from trading.order import OrderStatus as S
@@ -28,6 +29,7 @@ def record(order: Order, fact: Fact) -> Order:
         reconciliation=fact.reconciliation,
         reason=fact.reason,
         venue_order_id=fact.venue_order_id,
+        terms=fact.terms,
         execution=fact.execution,
     )
     return apply(order, seal(step, order.hash))
@@ -172,6 +174,149 @@ def test_an_order_the_venue_does_not_have_ends(kinds: tuple[Kind, ...], ending: 
     assert record(order, fact).status.is_closed
 
 
+def changing(*before: Kind, quantity: int = 12) -> Order:
+    """An order of ten, a change of which to another quantity is under way."""
+    order = an_order(Kind.SUBMITTED, Kind.ACCEPTED, *before)
+    wished = replace(order.terms, quantity_nanos=quantity * ONE)
+    return apply(order, event(order, Kind.PENDING_UPDATE, terms=wished))
+
+
+def the_change(order: Order, number: int = 1, kind: Kind = Kind.UPDATED) -> VenueUpdate:
+    """The stream's word of the order that took the place of ours."""
+    new = venue_order(order.order_id, venue_order_id=VenueOrderId(f"v-{number + 1}"), replacement=number)
+    return VenueUpdate(new, kind, NOW_NS)
+
+
+def after(order: Order, update: VenueUpdate) -> Order:
+    """The order after an update that is news."""
+    fact = news_of(order, update, ())
+    assert fact is not None
+    return record(order, fact)
+
+
+def test_a_change_that_took_place_is_news_once() -> None:
+    """With the terms that were wished for and the venue's new name."""
+    order = changing()
+    changed = after(order, the_change(order))
+    assert (changed.status, changed.terms.quantity_nanos, changed.venue_order_id) == (S.ACCEPTED, 12 * ONE, "v-2")
+    assert (changed.wished, changed.replacements) == (None, 1)
+    assert news_of(changed, the_change(order), ()) is None
+
+
+def test_the_word_of_an_older_change_is_not_the_word_of_the_one_under_way() -> None:
+    """The first change was answered by the call; the stream tells of it while the second is under way."""
+    order = changing()
+    first = after(order, the_change(order))
+    second = apply(first, event(first, Kind.PENDING_UPDATE, terms=replace(first.terms, quantity_nanos=14 * ONE)))
+    assert news_of(second, the_change(order), ()) is None
+    assert after(second, the_change(order, 2)).terms.quantity_nanos == 14 * ONE
+
+
+def test_a_refused_change_is_news_only_while_one_is_under_way() -> None:
+    """The order stands as it was."""
+    order = changing()
+    refused = after(order, update(order.order_id, Kind.MODIFY_REJECTED))
+    assert (refused.status, refused.terms, refused.wished) == (S.ACCEPTED, order.terms, None)
+    assert news_of(refused, update(order.order_id, Kind.MODIFY_REJECTED), ()) is None
+
+
+@pytest.mark.parametrize("kind", [Kind.CANCELED, Kind.EXPIRED])
+def test_the_end_of_an_order_that_was_replaced_is_no_end_of_ours(kind: Kind) -> None:
+    """It is told late; the end of the new one counts."""
+    order = changing()
+    changed = after(order, the_change(order))
+    assert news_of(changed, update(order.order_id, kind), ()) is None
+    assert after(changed, the_change(order, 1, kind)).status.is_closed
+
+
+def test_a_late_fill_of_a_replaced_order_counts_once() -> None:
+    """Three of the old one are told after the change; the new one then trades on from three."""
+    order = changing()
+    changed = after(order, the_change(order))
+    late = fill_update(order.order_id, 3, 3, execution_id="late")
+    changed = after(changed, late)
+    assert (changed.filled_nanos, changed.replaced_nanos, changed.venue_order_id) == (3 * ONE, 3 * ONE, "v-2")
+    assert news_of(changed, late, {"late"}) is None
+    assert changed.remaining_nanos == 9 * ONE
+
+
+def test_a_late_fill_that_reconciliation_vouched_for_does_not_count_again() -> None:
+    """The comparison saw old and new together."""
+    order = changing()
+    changed = after(order, the_change(order))
+    seen = venue_order(order.order_id, S.PARTIALLY_FILLED, filled_nanos=3 * ONE, avg_price_nanos=ONE, replacement=1)
+    (fact,) = differences(changed, seen)
+    changed = record(changed, fact)
+    assert news_of(changed, fill_update(order.order_id, 3, 3), ()) is None
+
+
+def test_the_new_orders_own_fills_are_counted_from_nothing() -> None:
+    """Four of the old one traded; the new one tells of two of its own, and tells it once."""
+    order = changing()
+    order = after(order, fill_update(order.order_id, 4, 4))
+    resumed = apply(order, event(order, Kind.PENDING_UPDATE, terms=order.wished))
+    changed = after(resumed, the_change(order))
+    assert (changed.status, changed.replaced_nanos) == (S.PARTIALLY_FILLED, 4 * ONE)
+    traded = replace(the_change(order), kind=Kind.FILL, execution=execution(2, cumulative_nanos=2 * ONE))
+    assert after(changed, traded).filled_nanos == 6 * ONE
+
+
+def test_a_fill_of_the_new_order_tells_that_the_change_took_place() -> None:
+    """Ten of twelve traded are not all of ten: the word of the change is on its way, or lost."""
+    order = changing()
+    traded = replace(the_change(order), kind=Kind.FILL, execution=execution(10, cumulative_nanos=10 * ONE))
+    behind = change_behind(order, traded)
+    assert behind is not None
+    changed = after(record(order, behind), traded)
+    assert (changed.status, changed.remaining_nanos) == (S.PARTIALLY_FILLED, 2 * ONE)
+    assert change_behind(changed, traded) is None
+    assert change_behind(order, the_change(order)) is None
+    assert change_behind(order, fill_update(order.order_id, 1, 1)) is None
+
+
+def test_a_lost_answer_to_a_change_is_found_either_way() -> None:
+    """The venue works the new order, or still the old one."""
+    order = changing()
+    (made,) = differences(order, the_change(order).order)
+    assert (made.kind, record(order, made).terms.quantity_nanos) == (Kind.UPDATED, 12 * ONE)
+    assert differences(order, venue_order(order.order_id)) == []
+    refusal = unheeded(order, venue_order(order.order_id), NOW_NS)
+    assert refusal is not None
+    assert record(order, refusal).terms == order.terms
+
+
+def test_a_venue_that_is_about_to_change_an_order_has_not_refused() -> None:
+    """It says so."""
+    assert unheeded(changing(), venue_order(None, S.PENDING_UPDATE), NOW_NS) is None
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_change_that_a_crash_cut_off_behind_a_fill_goes_on(number: int) -> None:
+    """The log ends with the fill that interrupted it: it is under way again, and over where the venue has made it."""
+    order = changing()
+    order = after(order, fill_update(order.order_id, 1, 1))
+    assert (order.status, order.wished is not None) == (S.PARTIALLY_FILLED, True)
+    found = replace(the_change(order, number).order, filled_nanos=ONE, avg_price_nanos=100 * ONE)
+    for fact in differences(order, found):
+        order = record(order, fact)
+    assert (order.status, order.replacements) == ((S.PARTIALLY_FILLED, 1) if number else (S.PENDING_UPDATE, 0))
+    assert differences(order, found) == []
+
+
+def test_a_change_behind_a_pending_cancel_is_settled_after_it() -> None:
+    """The cancel went to the order that is gone: it is refused, and then the change comes in."""
+    order = changing()
+    order = apply(order, event(order, Kind.PENDING_CANCEL))
+    found = the_change(order).order
+    assert differences(order, found) == []
+    refusal = unheeded(order, found, NOW_NS)
+    assert refusal is not None
+    order = record(order, refusal)
+    for fact in differences(order, found):
+        order = record(order, fact)
+    assert (order.status, order.replacements, order.wished) == (S.ACCEPTED, 1, None)
+
+
 statuses = st.sampled_from([S.ACCEPTED, S.PARTIALLY_FILLED, S.FILLED, S.CANCELED, S.EXPIRED, S.REJECTED])
 starts = st.sampled_from([(), (Kind.ACCEPTED,), (Kind.UNRESOLVED,), (Kind.FILL,), (Kind.CANCELED,)])
 
@@ -185,6 +330,25 @@ def test_one_pass_converges_and_the_second_finds_nothing(kinds: tuple[Kind, ...]
         order = record(order, fact)
     assert differences(order, found) == []
     assert order.filled_nanos >= found.filled_nanos
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**12), st.integers(1, 10**12)), min_size=1, max_size=5))
+def test_replacements_are_seen_as_one_order(parts: list[tuple[int, int]]) -> None:
+    """All their fills at their exact average, where the newest stands."""
+    seen = [
+        venue_order(None, filled_nanos=filled, avg_price_nanos=price, replacement=number)
+        for number, (filled, price) in enumerate(parts)
+    ]
+    whole = whole_view(seen)
+    assert whole is not None
+    assert (whole.filled_nanos, whole.replacement) == (sum(filled for filled, _ in parts), len(parts) - 1)
+    value = sum(filled * price for filled, price in parts)
+    assert abs(whole.avg_price_nanos * whole.filled_nanos - value) <= whole.filled_nanos // 2 + 1
+
+
+def test_nothing_seen_is_no_order() -> None:
+    """Not one of nothing."""
+    assert whole_view([]) is None
 
 
 def _possible(found: VenueOrder, filled: int) -> VenueOrder:

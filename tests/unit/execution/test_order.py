@@ -12,7 +12,7 @@ from trading.errors import InvalidStateTransition
 from trading.ids import VenueOrderId
 from trading.money import ONE, divide_half_even
 from trading.order import OrderEventKind as Kind
-from trading.order import OrderStatus
+from trading.order import OrderStatus, Side
 
 
 def test_an_order_begins_with_its_creation() -> None:
@@ -126,6 +126,68 @@ def test_a_stream_fill_vouches_for_nothing() -> None:
     order = an_order(Kind.SUBMITTED)
     order = apply(order, event(order, Kind.FILL, execution=execution(4, 100, cumulative_nanos=4 * ONE)))
     assert order.reconciled_nanos == 0
+
+
+def changing(quantity: int, *before: Kind, status: Kind = Kind.PENDING_UPDATE) -> Order:
+    """An order of ten, a change of which to another quantity is under way."""
+    order = an_order(Kind.SUBMITTED, Kind.ACCEPTED, *before)
+    return apply(order, event(order, status, terms=replace(order.terms, quantity_nanos=quantity * ONE)))
+
+
+@pytest.mark.parametrize(("quantity", "left"), [(12, 12), (8, 10)])
+def test_the_larger_quantity_may_trade_while_a_change_is_under_way(quantity: int, left: int) -> None:
+    """Whichever of the two stands at the venue."""
+    order = changing(quantity)
+    assert (order.terms.quantity_nanos, order.remaining_nanos, order.working_nanos) == (
+        10 * ONE,
+        left * ONE,
+        left * ONE,
+    )
+
+
+@pytest.mark.parametrize(("end", "quantity"), [(Kind.UPDATED, 8), (Kind.MODIFY_REJECTED, 10)])
+def test_a_change_ends_one_way_or_the_other(end: Kind, quantity: int) -> None:
+    """With the terms that were wished for, or as before; what waits for the next change is nothing."""
+    order = changing(8)
+    order = apply(order, event(order, end, terms=order.wished if end is Kind.UPDATED else None))
+    assert (order.status, order.wished) == (OrderStatus.ACCEPTED, None)
+    assert (order.terms.quantity_nanos, order.remaining_nanos) == (quantity * ONE, quantity * ONE)
+
+
+def test_a_fill_during_a_change_leaves_the_wish_standing() -> None:
+    """So that the change can go on."""
+    order = _filled(changing(12), 3, 100)
+    assert (order.status, order.wished is not None) == (OrderStatus.PARTIALLY_FILLED, True)
+    assert order.remaining_nanos == 9 * ONE
+
+
+def test_new_terms_leave_the_fills_standing() -> None:
+    """Three have traded: three may be all there is, two may not; and they are terms of this very order."""
+    order = _filled(changing(12), 3, 100)
+    order = apply(order, event(order, Kind.PENDING_UPDATE, terms=order.wished))
+    for wished in (replace(order.terms, quantity_nanos=2 * ONE), terms(quantity_nanos=12 * ONE)):
+        with pytest.raises(InvalidStateTransition):
+            apply(order, event(order, Kind.UPDATED, terms=wished))
+    least = apply(order, event(order, Kind.UPDATED, terms=replace(order.terms, quantity_nanos=3 * ONE)))
+    assert least.remaining_nanos == 0
+
+
+def test_a_held_order_works_nothing_until_it_is_released() -> None:
+    """What it asks for stands; as a leg it may be released for less."""
+    held = an_order(Kind.EMULATED)
+    assert (held.remaining_nanos, held.working_nanos, held.released) == (10 * ONE, 0, False)
+    freed = apply(held, event(held, Kind.RELEASED, terms=replace(held.terms, quantity_nanos=4 * ONE)))
+    assert (freed.working_nanos, freed.terms.quantity_nanos, freed.released) == (4 * ONE, 4 * ONE, True)
+
+
+@pytest.mark.parametrize(("side", "arrival", "slippage"), [(Side.BUY, 99, 1), (Side.SELL, 99, -1), (Side.BUY, 0, None)])
+def test_slippage_is_what_an_order_traded_worse_than_its_arrival(
+    side: Side, arrival: int, slippage: int | None
+) -> None:
+    """At 100; unknown where the arrival is, and before it trades."""
+    order = an_order(Kind.SUBMITTED, side=side, arrival_price_nanos=arrival * ONE)
+    assert order.slippage_nanos is None
+    assert _filled(order, 1, 100).slippage_nanos == (None if slippage is None else slippage * ONE)
 
 
 fills = st.lists(st.tuples(st.integers(1, 10**12), st.integers(1, 10**14)), min_size=1, max_size=8)
