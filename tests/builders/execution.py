@@ -177,5 +177,5 @@ async def until(condition: Callable[[], bool], timeout_s: float = 2.0) -> None:
 def after_crash(desk: Desk, rhythm: Rhythm = RHYTHM) -> Desk:
     """The next process after a kill -9: the log, the controls and the venue are all that is left."""
     store = FakeOrderStore(list(desk.store.entries), dict(desk.store.timings), list(desk.store.waiting))
-    broker = FakeBroker(dict(desk.broker.book), dict(desk.broker.terms))
+    broker = FakeBroker(dict(desk.broker.book), dict(desk.broker.terms), unworked=desk.broker.unworked)
     return assemble(store, desk.controls, broker, rhythm=rhythm)

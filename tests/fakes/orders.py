@@ -1,15 +1,25 @@
 """The ports of execution in memory."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
+from builders import orders
 from builders.orders import venue_order
 
+from services.execution.domain.adoption import adopted_id
 from services.execution.domain.fill import LoggedFill
 from services.execution.domain.limits import RiskLimits, SignalTrading
 from services.execution.domain.order import Execution, Order, OrderTerms
-from services.execution.domain.venue import StreamOpened, VenueAccount, VenueOrder, VenuePosition, VenueUpdate
+from services.execution.domain.venue import (
+    StreamOpened,
+    VenueAccount,
+    VenueOrder,
+    VenuePosition,
+    VenueTerms,
+    VenueUpdate,
+)
 from services.execution.ports import (
     NO_TIMINGS,
     AccountRecord,
@@ -31,7 +41,7 @@ from trading.errors import Unavailable
 from trading.ids import AccountId, ClientOrderId, EventId, OrderId, VenueOrderId, hashed_id
 from trading.instruments import Instrument, Instruments
 from trading.money import ONE
-from trading.order import OrderEventKind, OrderStatus, OrderType, TradingState
+from trading.order import OrderEventKind, OrderStatus, OrderType, Side, TimeInForce, TradingState
 
 
 @dataclass
@@ -163,40 +173,55 @@ class FakeControlStore:
     known: dict[AccountId, AccountRecord] = field(default_factory=dict)
     given: dict[AccountId, RiskLimits] = field(default_factory=dict)
     switch: SignalTrading | None = None
-    trail: list[Audit] = field(default_factory=list)
+    trail: list[AuditEntry] = field(default_factory=list)
+    down: bool = False
 
     async def accounts(self) -> Sequence[AccountRecord]:
         return list(self.known.values())
 
     async def add_account(self, account: AccountRecord) -> None:
+        self._check()
         assert account.id not in self.known
         self.known[account.id] = account
 
     async def set_trading_state(self, account: AccountId, state: TradingState, audit: Audit) -> None:
+        self._check()
         self.known[account] = replace(self.known[account], trading_state=state)
-        self.trail.append(audit)
+        self._note("trading_state", account, {"state": state.value}, audit)
 
     async def limits(self) -> Sequence[RiskLimits]:
         return list(self.given.values())
 
     async def set_limits(self, limits: RiskLimits, audit: Audit) -> None:
+        self._check()
         self.given[limits.account] = limits
-        self.trail.append(audit)
+        self._note("risk_limits", limits.account, asdict(limits), audit)
 
     async def signal_trading(self) -> SignalTrading | None:
         return self.switch
 
     async def set_signal_trading(self, switch: SignalTrading, audit: Audit) -> None:
+        self._check()
         self.switch = switch
-        self.trail.append(audit)
+        self._note("signal_trading", switch.account, asdict(switch), audit)
 
     async def audit(self, query: AuditQuery) -> Sequence[AuditEntry]:
-        numbered = [
-            AuditEntry(place, "trading_state", "main", "{}", audit.actor, audit.reason, audit.time_ns)
-            for place, audit in enumerate(self.trail, 1)
+        wanted = [
+            each
+            for each in reversed(self.trail)
+            if query.account in (None, each.account)
+            and query.subject in (None, each.subject)
+            and (query.before is None or each.id < query.before)
         ]
-        wanted = [each for each in reversed(numbered) if query.before is None or each.id < query.before]
         return wanted[: query.limit]
+
+    def _note(self, subject: str, account: str, value: Mapping[str, object], audit: Audit) -> None:
+        entry = (subject, account, json.dumps(value), audit.actor, audit.reason, audit.time_ns)
+        self.trail.append(AuditEntry(len(self.trail) + 1, *entry))
+
+    def _check(self) -> None:
+        if self.down:
+            raise Unavailable("The store is down.")
 
 
 @dataclass
@@ -332,6 +357,19 @@ class FakeBroker:
         venue_order_id = VenueOrderId(hashed_id("venue", terms.order_id))
         self.terms[terms.order_id] = terms
         self.book[terms.order_id] = venue_order(terms.order_id, venue_order_id=venue_order_id)
+
+    def strange(self, name: str = "theirs", *, filled: int = 0, tell: bool = False, **asked: object) -> OrderId:
+        """Another program sends an order to buy ten AAPL; returns the id that we would adopt it under."""
+        words = VenueTerms("AAPL", Side.BUY, OrderType.LIMIT, TimeInForce.DAY, 10 * ONE, 100 * ONE)
+        words = replace(words, **asked)  # type: ignore[arg-type]
+        found = venue_order(None, venue_order_id=VenueOrderId(name), terms=words)
+        order_id = adopted_id(found)
+        self.book[order_id], self.terms[order_id] = found, orders.terms(order_id=order_id)
+        if filled:
+            self.fill(order_id, filled, tell=False)
+        if tell:
+            self._happen(order_id, VenueUpdate(self.book[order_id], OrderEventKind.ACCEPTED, found.event_time_ns), tell)
+        return order_id
 
     def fill(self, order_id: OrderId, quantity: int, price: int = 100, *, tell: bool = True) -> VenueUpdate:
         """The order trades, in whole units, told by the stream or not."""

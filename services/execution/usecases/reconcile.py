@@ -78,7 +78,8 @@ class Reconcile:
         changes = sum([self._compare(live, found[live.order.order_id]) for live in plain])
         strangers = [order for order_id, order in found.items() if order_id not in ours]
         changes += sum([await self._record.adopt(order) for order in strangers])
-        return changes + await self._ask_each([live for live in self._at_venue() if live not in plain])
+        others = {live.order.order_id: live for live in (*ours.values(), *self._at_venue()) if live not in plain}
+        return changes + await self._ask_each(others.values())
 
     async def opening_positions(self) -> int:
         """Take in what the venue account held before we were; returns how many positions. Once, at the very start."""
@@ -86,6 +87,7 @@ class Reconcile:
         taken = 0
         for found in await self._broker.positions():
             taken += await self._record.adopt_position(found, sum_of(held.values()))
+        await self._orders.journal.flush()  # before the account opens, which says that it was done
         return taken
 
     async def positions(self) -> int:

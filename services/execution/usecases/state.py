@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from services.execution.domain.adoption import adopted_id
 from services.execution.domain.comparison import Comparison
 from services.execution.domain.holdings import Holdings, sum_of
 from services.execution.domain.lifecycle import HELD
@@ -58,15 +59,14 @@ class State:
     def _orders_beside(self, account: Account, found: Iterable[VenueOrder]) -> list[Comparison]:
         open_orders = self._orders.blotter.open_orders(account.record.id)
         ours = {live.order.order_id: live.order for live in open_orders if live.order.status not in HELD}
-        theirs = {order.order_id: order for order in found if order.order_id is not None}
-        foreign = [each for each in found if each.order_id is None]
+        theirs = {order.order_id or adopted_id(order): order for order in found}
         rows = []
         for name in sorted(ours.keys() | theirs.keys()):
             mine, his = ours.get(name), theirs.get(name)
             if mine is None and his is not None and self._orders.blotter.get(name) is not None:
                 continue  # of another account of ours, or closed this moment
             rows.append(Comparison("order", name, _filled(mine), _filled(his)))
-        return rows + [Comparison("order", each.venue_order_id, "", _filled(each)) for each in foreign]
+        return rows
 
     async def _positions_beside(self, positions: Iterable[VenuePosition]) -> list[Comparison]:
         ours = sum_of(self._orders.blotter.holdings.values())

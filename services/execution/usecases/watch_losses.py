@@ -7,6 +7,7 @@ from services.execution.domain.risk import daily_loss_nanos
 from services.execution.usecases.accounts import Account, Accounts
 from services.execution.usecases.cancel import Cancel
 from services.execution.usecases.judge import Judge
+from trading.errors import Unavailable
 from trading.money import format_nanos
 from trading.order import TradingState
 
@@ -38,5 +39,8 @@ class WatchLosses:
             return
         reason = f"The day has lost {format_nanos(loss)}, its limit is {format_nanos(limit)}."
         self._log.error("daily_loss.halt", account=account.record.id, loss=format_nanos(loss))
-        await self._accounts.set_trading_state(account, TradingState.HALTED, "daily-loss", reason)
         self._cancel.cancel_all(account.record.id)
+        try:
+            await self._accounts.set_trading_state(account, TradingState.HALTED, "daily-loss", reason)
+        except Unavailable as error:  # it holds all the same, and after a restart the loss is found again
+            self._log.error("daily_loss.not_written", account=account.record.id, error=error.message)
