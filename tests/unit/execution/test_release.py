@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from builders.execution import RHYTHM, Desk, a_desk, after_crash, at_work, until
-from builders.orders import LIMIT, MAIN, a_quote
+from builders.orders import LIMIT, MAIN, fact
 from fakes.orders import FakeBroker
 
 from services.execution.domain.change import Change
@@ -13,7 +13,7 @@ from services.execution.domain.limits import RiskLimits
 from services.execution.usecases.blotter import LiveOrder
 from trading.errors import Unavailable
 from trading.money import ONE
-from trading.order import OrderStatus, OrderType, Side, TradingState
+from trading.order import OrderEventKind, OrderStatus, OrderType, Side, TradingState
 
 NEVER = replace(RHYTHM, in_flight_every_s=3600.0)
 STOPS = frozenset({OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP})
@@ -239,14 +239,11 @@ async def test_a_held_order_waits_while_nobody_knows_its_instrument() -> None:
 
 
 async def test_an_order_canceled_while_it_is_judged_is_not_sent() -> None:
-    """The cancel came while market_data was asked for a younger quote."""
+    """The quote came first, the cancel before anybody had judged."""
     async with a_desk_of_stops() as desk:
         live = await held(desk)
-        await desk.control.set_limits(RiskLimits(MAIN, max_quote_age_ns=0), "me")
-        stale = desk.quotes.seen["AAPL"]._replace(quote=a_quote(105, 106), age_ns=1)
-        desk.quotes.seen["AAPL"] = stale
-        desk.release.quoted("AAPL")
-        await desk.cancel(live.order.order_id)
+        desk.quote(105, 106)
+        desk.journal.record(live, fact(OrderEventKind.CANCELED))
         await desk.background.drain(1)
         assert (live.order.status, desk.broker.submitted) == (OrderStatus.CANCELED, [])
 
