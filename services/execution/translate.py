@@ -173,6 +173,8 @@ def order(found: Order, timings: Timings | None = None) -> pb.Order:
         slippage_nanos=found.slippage_nanos,
         fee_nanos=found.fee_nanos,
         replacements=found.replacements,
+        take_profit_nanos=terms.take_profit_nanos,
+        stop_loss_nanos=terms.stop_loss_nanos,
     )
 
 

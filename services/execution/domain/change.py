@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from services.execution.domain.order import Order, OrderTerms
 from trading.errors import InvalidArgument
-from trading.money import MAX_NANOS
+from trading.money import MAX_NANOS, format_nanos
 from trading.order import OrderType
 
 _PRICED = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})
@@ -38,8 +38,8 @@ def changed(order: Order, change: Change) -> OrderTerms:
         raise InvalidArgument(
             "Expected a quantity above what has traded; cancel the order instead.",
             field="quantity",
-            value=wished.quantity_nanos,
-            filled=order.filled_nanos,
+            value=format_nanos(wished.quantity_nanos),
+            filled=format_nanos(order.filled_nanos),
         )
     return wished
 
@@ -48,6 +48,6 @@ def _check(name: str, value: int | None, *, allowed: bool, of: OrderTerms) -> No
     if value is None:
         return
     if not allowed:
-        raise InvalidArgument(f"A {of.order_type} order has no {name}.", field=name, value=value)
+        raise InvalidArgument(f"A {of.order_type} order has no {name}.", field=name, value=format_nanos(value))
     if not 0 < value <= MAX_NANOS:
-        raise InvalidArgument(f"Expected a {name} above 0.", field=name, value=value)
+        raise InvalidArgument(f"Expected a {name} above 0.", field=name, value=format_nanos(value))

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from trading.errors import InvalidArgument
 from trading.ids import AccountId, ClientOrderId, OrderId, parse_client_order_id
 from trading.instruments import Instrument
-from trading.money import MAX_NANOS
+from trading.money import MAX_NANOS, format_nanos
 from trading.order import OrderRole, OrderType, Side, TimeInForce
 
 MAIN = AccountId("main")
@@ -89,7 +89,9 @@ def fingerprint(request: OrderRequest, instrument: Instrument) -> str:
 
 def _check_amounts(request: OrderRequest) -> None:
     if not 0 < request.quantity_nanos <= MAX_NANOS:
-        raise InvalidArgument("Expected a quantity above 0.", field="quantity", value=request.quantity_nanos)
+        raise InvalidArgument(
+            "Expected a quantity above 0.", field="quantity", value=format_nanos(request.quantity_nanos)
+        )
     prices = {
         "price": request.price_nanos,
         "stop_price": request.stop_price_nanos,
@@ -99,7 +101,7 @@ def _check_amounts(request: OrderRequest) -> None:
     }
     for name, price in prices.items():
         if price is not None and not 0 < price <= MAX_NANOS:
-            raise InvalidArgument("Expected a price above 0.", field=name, value=price)
+            raise InvalidArgument("Expected a price above 0.", field=name, value=format_nanos(price))
 
 
 def _with_trigger(request: OrderRequest) -> OrderRequest:
@@ -115,7 +117,7 @@ def _expect_price(name: str, price: int | None, *, wanted: bool, of: OrderReques
     if wanted and price is None:
         raise InvalidArgument(f"A {of.order_type} order needs a {name}.", field=name)
     if not wanted and price is not None:
-        raise InvalidArgument(f"A {of.order_type} order takes no {name}.", field=name, value=price)
+        raise InvalidArgument(f"A {of.order_type} order takes no {name}.", field=name, value=format_nanos(price))
 
 
 def _check_trail(request: OrderRequest) -> None:
@@ -153,10 +155,14 @@ def _check_bracket(request: OrderRequest) -> None:
         raise InvalidArgument("A bracket opens a position: it cannot be reduce-only.", field="reduce_only")
     if take is not None and stop is not None and sign * (take - stop) <= 0:
         raise InvalidArgument(
-            "The profit must lie beyond the loss, as the order's side sees it.", field="take_profit", value=take
+            "The profit must lie beyond the loss, as the order's side sees it.",
+            field="take_profit",
+            value=format_nanos(take),
         )
     entry = request.price_nanos
     if entry is not None and take is not None and sign * (take - entry) <= 0:
-        raise InvalidArgument("The profit must lie beyond the entry price.", field="take_profit", value=take)
+        raise InvalidArgument(
+            "The profit must lie beyond the entry price.", field="take_profit", value=format_nanos(take)
+        )
     if entry is not None and stop is not None and sign * (entry - stop) <= 0:
-        raise InvalidArgument("The loss must lie before the entry price.", field="stop_loss", value=stop)
+        raise InvalidArgument("The loss must lie before the entry price.", field="stop_loss", value=format_nanos(stop))

@@ -105,6 +105,10 @@ class Order(TypedDict):
     slippage: Annotated[str | None, Field(description="How much worse than that it traded, per unit.")]
     fee: Annotated[DecimalText, Field(description="Fees of its trades; positive is a cost.")]
     replacements: Annotated[int, Field(description="How often the venue has replaced it.")]
+    take_profit: Annotated[
+        str | None, Field(description="Of a bracket: the price at which a held order takes its profit.")
+    ]
+    stop_loss: Annotated[str | None, Field(description="Of a bracket: the price at which a held order stops its loss.")]
 
 
 class OrderPage(TypedDict):
@@ -219,6 +223,8 @@ def order_view(order: pb.Order) -> Order:
         "slippage": text_or_none(_present(order, "slippage_nanos")),
         "fee": format_nanos(order.fee_nanos),
         "replacements": order.replacements,
+        "take_profit": text_or_none(_present(order, "take_profit_nanos")),
+        "stop_loss": text_or_none(_present(order, "stop_loss_nanos")),
     }
 
 

@@ -103,6 +103,8 @@ TERMS = {
     "slippage": None,
     "fee": "0",
     "replacements": 0,
+    "take_profit": None,
+    "stop_loss": None,
 }
 
 
@@ -125,6 +127,8 @@ def test_an_order_shows_all_its_terms_and_what_they_cost() -> None:
         slippage_nanos=-ONE // 100,
         fee_nanos=ONE,
         replacements=2,
+        take_profit_nanos=200 * ONE,
+        stop_loss_nanos=90 * ONE,
     )
     view = order_shapes.order_view(order)
     assert TypeAdapter(order_shapes.Order).validate_python(view) == view
@@ -141,6 +145,8 @@ def test_an_order_shows_all_its_terms_and_what_they_cost() -> None:
         "slippage": "-0.01",
         "fee": "1",
         "replacements": 2,
+        "take_profit": "200",
+        "stop_loss": "90",
     }
 
 

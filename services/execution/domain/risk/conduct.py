@@ -60,7 +60,7 @@ def check_self_trade(intent: Intent, situation: Situation) -> Denial | None:
     for other in situation.resting:
         if _rests_opposite(other, intent.terms) and sign * (limit - (other.price_nanos or 0)) >= 0:
             found = denial("SELF_TRADE", "It would trade with the account's own order.", price=other.price_nanos or 0)
-            return Denial(found.code, found.message, {**found.limits, "order_id": other.order_id})
+            return Denial(found.code, found.message, {**found.limits, "resting_order_id": other.order_id})
     return None
 
 

@@ -473,6 +473,8 @@ class Order(_message.Message):
     SLIPPAGE_NANOS_FIELD_NUMBER: _builtins.int
     FEE_NANOS_FIELD_NUMBER: _builtins.int
     REPLACEMENTS_FIELD_NUMBER: _builtins.int
+    TAKE_PROFIT_NANOS_FIELD_NUMBER: _builtins.int
+    STOP_LOSS_NANOS_FIELD_NUMBER: _builtins.int
     order_id: _builtins.str
     """Ours, a UUIDv7."""
     client_order_id: _builtins.str
@@ -543,6 +545,10 @@ class Order(_message.Message):
     """Fees of its trades in 10⁻⁹ of the order's currency; positive is a cost."""
     replacements: _builtins.int
     """How often the venue has replaced it."""
+    take_profit_nanos: _builtins.int
+    """Bracket: limit price in 10⁻⁹ at which a held order takes its profit; absent when it has none."""
+    stop_loss_nanos: _builtins.int
+    """Bracket: stop price in 10⁻⁹ at which a held order stops its loss; absent when it has none."""
     @_builtins.property
     def denial(self) -> Global___Denial:
         """Why it was denied; absent otherwise."""
@@ -586,10 +592,12 @@ class Order(_message.Message):
         slippage_nanos: _builtins.int | None = ...,
         fee_nanos: _builtins.int = ...,
         replacements: _builtins.int = ...,
+        take_profit_nanos: _builtins.int | None = ...,
+        stop_loss_nanos: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_arrival_price_nanos", b"_arrival_price_nanos", "_client_timestamp_ns", b"_client_timestamp_ns", "_expire_time_ns", b"_expire_time_ns", "_price_nanos", b"_price_nanos", "_slippage_nanos", b"_slippage_nanos", "_stop_price_nanos", b"_stop_price_nanos", "_trail_bps", b"_trail_bps", "_trail_nanos", b"_trail_nanos", "arrival_price_nanos", b"arrival_price_nanos", "client_timestamp_ns", b"client_timestamp_ns", "denial", b"denial", "expire_time_ns", b"expire_time_ns", "price_nanos", b"price_nanos", "slippage_nanos", b"slippage_nanos", "stop_price_nanos", b"stop_price_nanos", "trail_bps", b"trail_bps", "trail_nanos", b"trail_nanos"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_arrival_price_nanos", b"_arrival_price_nanos", "_client_timestamp_ns", b"_client_timestamp_ns", "_expire_time_ns", b"_expire_time_ns", "_price_nanos", b"_price_nanos", "_slippage_nanos", b"_slippage_nanos", "_stop_loss_nanos", b"_stop_loss_nanos", "_stop_price_nanos", b"_stop_price_nanos", "_take_profit_nanos", b"_take_profit_nanos", "_trail_bps", b"_trail_bps", "_trail_nanos", b"_trail_nanos", "arrival_price_nanos", b"arrival_price_nanos", "client_timestamp_ns", b"client_timestamp_ns", "denial", b"denial", "expire_time_ns", b"expire_time_ns", "price_nanos", b"price_nanos", "slippage_nanos", b"slippage_nanos", "stop_loss_nanos", b"stop_loss_nanos", "stop_price_nanos", b"stop_price_nanos", "take_profit_nanos", b"take_profit_nanos", "trail_bps", b"trail_bps", "trail_nanos", b"trail_nanos"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_arrival_price_nanos", b"_arrival_price_nanos", "_client_timestamp_ns", b"_client_timestamp_ns", "_expire_time_ns", b"_expire_time_ns", "_price_nanos", b"_price_nanos", "_slippage_nanos", b"_slippage_nanos", "_stop_price_nanos", b"_stop_price_nanos", "_trail_bps", b"_trail_bps", "_trail_nanos", b"_trail_nanos", "account", b"account", "arrival_price_nanos", b"arrival_price_nanos", "avg_price_nanos", b"avg_price_nanos", "client_order_id", b"client_order_id", "client_timestamp_ns", b"client_timestamp_ns", "created_time_ns", b"created_time_ns", "denial", b"denial", "execution_time_ns", b"execution_time_ns", "expire_time_ns", b"expire_time_ns", "external", b"external", "fee_nanos", b"fee_nanos", "filled_quantity_nanos", b"filled_quantity_nanos", "order_id", b"order_id", "order_type", b"order_type", "parent_order_id", b"parent_order_id", "post_only", b"post_only", "price_nanos", b"price_nanos", "quantity_nanos", b"quantity_nanos", "reason", b"reason", "reduce_only", b"reduce_only", "replacements", b"replacements", "role", b"role", "side", b"side", "slippage_nanos", b"slippage_nanos", "status", b"status", "stop_price_nanos", b"stop_price_nanos", "symbol", b"symbol", "time_in_force", b"time_in_force", "total_latency_ns", b"total_latency_ns", "trail_bps", b"trail_bps", "trail_nanos", b"trail_nanos", "updated_time_ns", b"updated_time_ns", "validation_time_ns", b"validation_time_ns", "venue", b"venue", "venue_order_id", b"venue_order_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_arrival_price_nanos", b"_arrival_price_nanos", "_client_timestamp_ns", b"_client_timestamp_ns", "_expire_time_ns", b"_expire_time_ns", "_price_nanos", b"_price_nanos", "_slippage_nanos", b"_slippage_nanos", "_stop_loss_nanos", b"_stop_loss_nanos", "_stop_price_nanos", b"_stop_price_nanos", "_take_profit_nanos", b"_take_profit_nanos", "_trail_bps", b"_trail_bps", "_trail_nanos", b"_trail_nanos", "account", b"account", "arrival_price_nanos", b"arrival_price_nanos", "avg_price_nanos", b"avg_price_nanos", "client_order_id", b"client_order_id", "client_timestamp_ns", b"client_timestamp_ns", "created_time_ns", b"created_time_ns", "denial", b"denial", "execution_time_ns", b"execution_time_ns", "expire_time_ns", b"expire_time_ns", "external", b"external", "fee_nanos", b"fee_nanos", "filled_quantity_nanos", b"filled_quantity_nanos", "order_id", b"order_id", "order_type", b"order_type", "parent_order_id", b"parent_order_id", "post_only", b"post_only", "price_nanos", b"price_nanos", "quantity_nanos", b"quantity_nanos", "reason", b"reason", "reduce_only", b"reduce_only", "replacements", b"replacements", "role", b"role", "side", b"side", "slippage_nanos", b"slippage_nanos", "status", b"status", "stop_loss_nanos", b"stop_loss_nanos", "stop_price_nanos", b"stop_price_nanos", "symbol", b"symbol", "take_profit_nanos", b"take_profit_nanos", "time_in_force", b"time_in_force", "total_latency_ns", b"total_latency_ns", "trail_bps", b"trail_bps", "trail_nanos", b"trail_nanos", "updated_time_ns", b"updated_time_ns", "validation_time_ns", b"validation_time_ns", "venue", b"venue", "venue_order_id", b"venue_order_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__arrival_price_nanos: _TypeAlias = _typing.Literal["arrival_price_nanos"]  # noqa: Y015
     _WhichOneofArgType__arrival_price_nanos: _TypeAlias = _typing.Literal["_arrival_price_nanos", b"_arrival_price_nanos"]  # noqa: Y015
@@ -601,8 +609,12 @@ class Order(_message.Message):
     _WhichOneofArgType__price_nanos: _TypeAlias = _typing.Literal["_price_nanos", b"_price_nanos"]  # noqa: Y015
     _WhichOneofReturnType__slippage_nanos: _TypeAlias = _typing.Literal["slippage_nanos"]  # noqa: Y015
     _WhichOneofArgType__slippage_nanos: _TypeAlias = _typing.Literal["_slippage_nanos", b"_slippage_nanos"]  # noqa: Y015
+    _WhichOneofReturnType__stop_loss_nanos: _TypeAlias = _typing.Literal["stop_loss_nanos"]  # noqa: Y015
+    _WhichOneofArgType__stop_loss_nanos: _TypeAlias = _typing.Literal["_stop_loss_nanos", b"_stop_loss_nanos"]  # noqa: Y015
     _WhichOneofReturnType__stop_price_nanos: _TypeAlias = _typing.Literal["stop_price_nanos"]  # noqa: Y015
     _WhichOneofArgType__stop_price_nanos: _TypeAlias = _typing.Literal["_stop_price_nanos", b"_stop_price_nanos"]  # noqa: Y015
+    _WhichOneofReturnType__take_profit_nanos: _TypeAlias = _typing.Literal["take_profit_nanos"]  # noqa: Y015
+    _WhichOneofArgType__take_profit_nanos: _TypeAlias = _typing.Literal["_take_profit_nanos", b"_take_profit_nanos"]  # noqa: Y015
     _WhichOneofReturnType__trail_bps: _TypeAlias = _typing.Literal["trail_bps"]  # noqa: Y015
     _WhichOneofArgType__trail_bps: _TypeAlias = _typing.Literal["_trail_bps", b"_trail_bps"]  # noqa: Y015
     _WhichOneofReturnType__trail_nanos: _TypeAlias = _typing.Literal["trail_nanos"]  # noqa: Y015
@@ -618,7 +630,11 @@ class Order(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__slippage_nanos) -> _WhichOneofReturnType__slippage_nanos | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__stop_loss_nanos) -> _WhichOneofReturnType__stop_loss_nanos | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__stop_price_nanos) -> _WhichOneofReturnType__stop_price_nanos | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__take_profit_nanos) -> _WhichOneofReturnType__take_profit_nanos | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__trail_bps) -> _WhichOneofReturnType__trail_bps | None: ...
     @_typing.overload
