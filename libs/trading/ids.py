@@ -52,7 +52,10 @@ def venue_client_order_id(order_id: OrderId, replacement: int = 0) -> str:
 def order_id_of_venue(client_order_id: str) -> OrderId | None:
     """Our order id behind a venue's client order id, or None when the order is not ours."""
     found = _VENUE_CLIENT_ORDER_ID.fullmatch(client_order_id.lower())
-    return OrderId(str(uuid.UUID(found[1]))) if found else None
+    if found is None:
+        return None
+    digits = found[1]
+    return OrderId(f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}")
 
 
 def replacement_of_venue(client_order_id: str) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import cache
 from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError
@@ -415,6 +416,7 @@ def _word(words: Mapping[Any, WordT], value: int, field: str) -> WordT:
     return found
 
 
+@cache
 def _value(enum: Any, prefix: str, word: str) -> Any:
     return enum.Value(f"{prefix}_{word}")
 

@@ -25,7 +25,7 @@ def run() -> Iterator[Result]:
     """One demo on a simulated market; both figures come from the services' own windows of exact samples."""
     facts = _demo()
     orders = sum(facts["orders"].values())
-    extra = {"fdatasync_us_p50": _fdatasync_us(), "ready_s": facts["ready_s"], "rss_mb": facts["rss_mb"]}
+    extra = {"fdatasync_us_p50": fdatasync_us(), "ready_s": facts["ready_s"], "rss_mb": facts["rss_mb"]}
     reply = facts["latency_us"]["tick_to_order_reply"]
     yield Result("fleet.tick_to_order_reply", "µs", reply["p50"], orders, reply["p50"], reply["p99"], extra=extra)
     signal = facts["latency_us"]["tick_to_signal"]
@@ -42,7 +42,8 @@ def _demo() -> dict[str, Any]:
         return facts
 
 
-def _fdatasync_us() -> float:
+def fdatasync_us() -> float:
+    """Median time to make 512 more bytes of a file durable: no log is faster."""
     with tempfile.NamedTemporaryFile(dir=".") as file:
         samples = []
         for _ in range(SYNCS):

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from services.execution.domain.order import Execution, OrderTerms
@@ -175,7 +176,13 @@ def parse_time(text: str) -> int:
     if match is None:
         raise ValueError(f"Expected RFC 3339, was {text[:40]!r}.")
     whole, fraction, zone = match.groups()
-    return int(datetime.fromisoformat(whole + zone).timestamp()) * SECOND_NS + int((fraction or "").ljust(9, "0"))
+    return _second_ns(whole + zone) + int((fraction or "").ljust(9, "0"))
+
+
+@lru_cache(maxsize=64)
+def _second_ns(text: str) -> int:
+    """News comes many to a second."""
+    return int(datetime.fromisoformat(text).timestamp()) * SECOND_NS
 
 
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)

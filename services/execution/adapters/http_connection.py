@@ -42,6 +42,11 @@ class HttpConnection(asyncio.Protocol):
         self._retry_after_s = 0
 
     @property
+    def is_up(self) -> bool:
+        """Neither side has ended the connection, as far as we were told."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    @property
     def is_open(self) -> bool:
         """The connection is up and may carry another request.
 

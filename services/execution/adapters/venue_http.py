@@ -72,7 +72,7 @@ class VenueHttp:
         except BaseException:  # a cancel or a timeout too leaves an answer on its way that nobody waits for
             connection.close()
             raise
-        if connection.is_open:
+        if connection.is_up:
             self._idle.append(connection)
         return answer
 

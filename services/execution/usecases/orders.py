@@ -19,7 +19,7 @@ class Orders:
 
     async def find(self, order_id: OrderId) -> LiveOrder | None:
         """An order by our id; None when there is none."""
-        return (await self.find_each([order_id])).get(order_id)
+        return self.blotter.get(order_id) or (await self.find_each([order_id])).get(order_id)
 
     async def find_each(self, order_ids: Sequence[OrderId]) -> dict[OrderId, LiveOrder]:
         """Those of the orders that there are; the store is asked once for all that memory lacks."""
