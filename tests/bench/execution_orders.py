@@ -13,7 +13,7 @@ WARM_UP = 500
 SAMPLES = 1_500
 ORDERS = 6_000
 IN_FLIGHT = 64
-PEER_ORDERS = 20_000
+PEER_ORDERS = 10_000
 _PEER = Path(__file__).with_name("execution_nautilus.py")
 
 
