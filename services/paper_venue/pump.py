@@ -7,13 +7,11 @@ from enum import StrEnum
 
 import numpy as np
 
+from services.paper_venue.domain.day_ends import DayEnds
 from services.paper_venue.domain.market import Market
-from services.paper_venue.domain.sessions import SessionRule, Sessions
 from services.paper_venue.domain.ticks import Ticks
 from services.paper_venue.feed import Feed
 from trading.clock import Clock
-from trading.instruments import AssetClass
-from trading.order import TimeInForce
 
 _LONGEST_SLEEP_S = 0.25
 _LONGEST_WAIT_S = 60.0
@@ -52,10 +50,20 @@ class Progress:
 
 
 class Pump:
-    """Says chunk after chunk; after the last one it repeats `last_quotes` so that orders still fill."""
+    """Says chunk after chunk; after the last one it repeats `last_quotes` so that orders still fill.
+
+    The `days` of a recording end by its own clock: what is said after a close is said after the orders have expired.
+    """
 
     def __init__(
-        self, market: Market, feed: Feed, chunks: Iterator[Ticks], last_quotes: Ticks, rules: PumpRules, clock: Clock
+        self,
+        market: Market,
+        feed: Feed,
+        chunks: Iterator[Ticks],
+        last_quotes: Ticks,
+        rules: PumpRules,
+        clock: Clock,
+        days: DayEnds | None = None,
     ) -> None:
         self._market = market
         self._feed = feed
@@ -63,6 +71,7 @@ class Pump:
         self._last_quotes = last_quotes
         self._rules = rules
         self._clock = clock
+        self._days = days
         self._anchor: tuple[int, int] | None = None
         self.progress = Progress()
 
@@ -81,6 +90,7 @@ class Pump:
             await self._audience()
             end = self._due(chunk, start)
             if end > start:
+                end = self._before_close(chunk, start, end)
                 batch = self._market.say(chunk[start:end], self._clock.now_ns())
                 await self._feed.publish(batch, self._rules.patient)
                 self.progress.position += end - start
@@ -94,6 +104,13 @@ class Pump:
             self._anchor = None
             await self._feed.audience()
         self.progress.state = State.RUNNING
+
+    def _before_close(self, chunk: Ticks, start: int, end: int) -> int:
+        """End the days that are over at the row at `start`; the end of the rows before the next close."""
+        if self._days is None:
+            return end
+        self._days.pass_to(int(chunk.time_ns[start]), self._clock.now_ns())
+        return start + int(np.searchsorted(chunk.time_ns[start:end], self._days.next_ns, "left"))
 
     def _due(self, chunk: Ticks, start: int) -> int:
         """The end of the rows from `start` that may be said now."""
@@ -123,15 +140,10 @@ class Pump:
                 await self._feed.publish(batch, self._rules.patient)
 
 
-async def keep_sessions(market: Market, sessions: Sessions, clock: Clock) -> None:
-    """Whenever the trading day ends, end DAY orders and, where the market closes then, its quotes; until cancelled."""
-    closes_ns = sessions.next_close_ns(clock.now_ns())
+async def keep_days(days: DayEnds, clock: Clock) -> None:
+    """End each trading day by the wall clock; until cancelled."""
     while True:
-        left_s = (closes_ns - clock.now_ns()) / 1e9
+        days.pass_to(clock.now_ns(), clock.now_ns())
+        left_s = (days.next_ns - clock.now_ns()) / 1e9
         # Short sleeps, so that a host whose clock is set still ends the day at its time.
         await asyncio.sleep(min(max(left_s, 0.0), _LONGEST_WAIT_S))
-        if clock.now_ns() >= closes_ns:
-            market.exchange.expire(TimeInForce.DAY, clock.now_ns())
-            if sessions.rule is SessionRule.NYSE:
-                market.exchange.clear_quotes(AssetClass.EQUITY)
-            closes_ns = sessions.next_close_ns(clock.now_ns())

@@ -12,7 +12,6 @@ import structlog
 import uvicorn
 from starlette.applications import Starlette
 
-from services.paper_venue.pump import keep_sessions
 from services.paper_venue.wiring import Venue
 
 log = structlog.get_logger()
@@ -65,7 +64,7 @@ async def serve(venue: Venue, listener: socket.socket, on_started: Callable[[], 
             loop.add_signal_handler(number, _stop, server)
     async with asyncio.TaskGroup() as tasks:
         market = tasks.create_task(venue.pump.run())
-        days = tasks.create_task(keep_sessions(venue.market, venue.sessions, venue.clock))
+        days = tasks.create_task(venue.keep_days())
         await server.serve(sockets=[listener])
         market.cancel()
         days.cancel()

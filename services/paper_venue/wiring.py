@@ -22,6 +22,7 @@ from services.paper_venue.counts import SentCounts
 from services.paper_venue.domain.account import AccountRules
 from services.paper_venue.domain.bursts import BurstRules
 from services.paper_venue.domain.charts import Charts
+from services.paper_venue.domain.day_ends import DayEnds
 from services.paper_venue.domain.exchange import Exchange, ExchangeRules
 from services.paper_venue.domain.fees import FeeRules
 from services.paper_venue.domain.history import History
@@ -42,7 +43,7 @@ from services.paper_venue.feed import Feed
 from services.paper_venue.polygon.auth import ApiKey
 from services.paper_venue.polygon.routes import routes as polygon_routes
 from services.paper_venue.polygon.stream import StreamRules as PolygonRules
-from services.paper_venue.pump import Pump, PumpRules
+from services.paper_venue.pump import Pump, PumpRules, keep_days
 from services.paper_venue.rate_limit import RateLimit
 from services.paper_venue.settings import Settings
 from services.paper_venue.stats import StatsPage
@@ -75,9 +76,14 @@ class Venue:
     admin: Admin | None
     wires: Wires
     market: Market
-    sessions: Sessions
     pump: Pump
+    days: DayEnds | None
     clock: Clock
+
+    async def keep_days(self) -> None:
+        """End each trading day by the wall clock; a recording ends them by its own."""
+        if self.days is not None:
+            await keep_days(self.days, self.clock)
 
 
 def wire(settings: Settings) -> Venue:
@@ -87,7 +93,9 @@ def wire(settings: Settings) -> Venue:
     market = _market(settings, source)
     feed = Feed()
     sessions = Sessions(settings.sessions)
-    pump = Pump(market, feed, source.chunks, source.last_quotes, _pump_rules(settings), clock)
+    days = DayEnds(market.exchange, sessions, source.opens_ns)
+    replayed, live = (days, None) if settings.files else (None, days)
+    pump = Pump(market, feed, source.chunks, source.last_quotes, _pump_rules(settings), clock, replayed)
     pump.progress.total = source.total
     credentials = _credentials(settings)
     counts = SentCounts(market.exchange.symbols)
@@ -104,7 +112,7 @@ def wire(settings: Settings) -> Venue:
         *stats.routes(),
         *(admin.routes() if admin else []),
     ]
-    return Venue(credentials, keys, api_key, routes, admin, wires, market, sessions, pump, clock)
+    return Venue(credentials, keys, api_key, routes, admin, wires, market, pump, live, clock)
 
 
 def recorded(settings: Settings) -> Source:
@@ -158,7 +166,7 @@ def _market(settings: Settings, source: Source) -> Market:
     exchange = Exchange(source.instruments, rules, new_id)
     tape = Tape(max(settings.tape_rows, source.total or 0))
     history = History(source.instruments, source.opening_prices, settings.seed, source.opens_ns)
-    return Market(exchange, tape, Charts(source.instruments, history, settings.bars_kept))
+    return Market(exchange, tape, Charts(source.instruments, history, settings.bars_kept), source.opens_ns)
 
 
 def _pump_rules(settings: Settings) -> PumpRules:
@@ -201,7 +209,8 @@ def _alpaca_routes(
     exchange = market.exchange
     listing = Listing(tuple(exchange.instruments))
     limit = RateLimit(settings.rate_limit)
-    trading = TradingApi(exchange, listing, sessions, clock, new_id())
+    market_clock = (lambda: market.time_ns) if settings.files else clock.now_ns
+    trading = TradingApi(exchange, listing, sessions, clock, market_clock, new_id())
     updates = TradingStream(listing, credentials, settings.outbox_updates, settings.auth_timeout_s)
     exchange.listen(updates.tell)
     rules = StreamRules(settings.auth_timeout_s, settings.outbox_frames, settings.connections)

@@ -1,6 +1,6 @@
 """Alpaca's trading API: orders, positions, account, activities, clock, calendar, assets."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -36,13 +36,22 @@ _CALENDAR_DAYS = 366
 
 
 class TradingApi:
-    """The handlers of the trading API for one account."""
+    """The handlers of the trading API for one account; `market_clock` is the time of a market that is replayed."""
 
-    def __init__(self, exchange: Exchange, listing: Listing, sessions: Sessions, clock: Clock, account_id: str) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        listing: Listing,
+        sessions: Sessions,
+        clock: Clock,
+        market_clock: Callable[[], int],
+        account_id: str,
+    ) -> None:
         self._exchange = exchange
         self._listing = listing
         self._sessions = sessions
         self._clock = clock
+        self._market_clock = market_clock
         self._account_id = account_id
         self._created_ns = clock.now_ns()
 
@@ -128,7 +137,7 @@ class TradingApi:
         return Answer(account_payload(self._exchange.account, self._account_id, self._created_ns))
 
     def clock(self, call: Call) -> Answer:
-        now_ns = self._clock.now_ns()
+        now_ns = self._market_clock()
         return Answer(
             {
                 "timestamp": rfc3339(now_ns),
@@ -139,7 +148,7 @@ class TradingApi:
         )
 
     def calendar(self, call: Call) -> Answer:
-        today = new_york_date(self._clock.now_ns())
+        today = new_york_date(self._market_clock())
         start = _date(call, "start", today)
         end = min(
             _date(call, "end", start + timedelta(days=_CALENDAR_DAYS)), start + timedelta(days=10 * _CALENDAR_DAYS)

@@ -35,19 +35,22 @@ class Batch:
 class Market:
     """Says ticks: the exchange matches against them, the tape remembers them, bars grow by them."""
 
-    def __init__(self, exchange: Exchange, tape: Tape, charts: Charts) -> None:
+    def __init__(self, exchange: Exchange, tape: Tape, charts: Charts, opens_ns: int = 0) -> None:
         self.exchange = exchange
         self.tape = tape
         self.charts = charts
         self._minutes = [RunningBars(symbol) for symbol in exchange.symbols]
         self._days: dict[str, Bar] = {}
         self._repeated = 0
+        self.time_ns = opens_ns
+        """The market's own clock: the time of the newest row that was said."""
         self.said = np.zeros((len(Kind), len(exchange.symbols)), np.int64)
         """How many rows of each kind and instrument have been said, repetitions excluded."""
 
     def say(self, ticks: Ticks, now_ns: int) -> Batch:
         """Let the next rows of the tape's newest chunk happen at `now_ns`."""
         self.exchange.apply(ticks, now_ns)
+        self.time_ns = int(ticks.time_ns[-1]) if len(ticks) else self.time_ns
         first = self.tape.advance(len(ticks))
         self.said += ticks.counted(len(self.exchange.symbols))
         return self._with_bars(ticks, [bar for each in self._by_instrument(ticks) for bar in each], first)

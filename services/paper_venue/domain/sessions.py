@@ -5,6 +5,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from trading.instruments import ALWAYS_OPEN
+
 NEW_YORK = ZoneInfo("America/New_York")
 OPENS, CLOSES = time(9, 30), time(16, 0)
 SESSION_MINUTES = 390
@@ -37,10 +39,15 @@ class Sessions:
         return self._next(now_ns, OPENS)
 
     def next_close_ns(self, now_ns: int) -> int:
-        """When the trading day ends next, after now; DAY orders expire then."""
+        """When the trading day of shares ends next, after now."""
         if self.rule is SessionRule.ALWAYS:
             return at_new_york(_new_york(now_ns).date() + timedelta(days=1), time(0))
         return self._next(now_ns, CLOSES)
+
+    def day_ends_ns(self, now_ns: int, trading_hours: str) -> int:
+        """When DAY orders expire next, after now: at the close, or at midnight where nothing closes."""
+        rule = SessionRule.ALWAYS if trading_hours == ALWAYS_OPEN else self.rule
+        return Sessions(rule).next_close_ns(now_ns)
 
     @staticmethod
     def _next(now_ns: int, moment: time) -> int:

@@ -258,6 +258,10 @@ def test_ids_and_times_of_fills_do_not_change(market: Any) -> None:
     assert first == second != []
 
 
+def test_a_replay_keeps_its_own_time(market: Any) -> None:
+    assert market.get("/v2/clock")["timestamp"] == "2023-11-14T22:13:20Z"
+
+
 def test_what_another_program_places_is_an_order_like_any_other(market: Any) -> None:
     """The other program speaks another protocol, with the same key."""
     keys = market.line["binance"]

@@ -8,6 +8,7 @@ import pytest
 from builders.paper_venue import INSTRUMENTS, ExchangeDriver, a_quote, a_request, a_trade, quotes_at, until
 
 from services.paper_venue.domain.charts import Charts
+from services.paper_venue.domain.day_ends import DayEnds
 from services.paper_venue.domain.exchange import Exchange, ExchangeRules
 from services.paper_venue.domain.history import History
 from services.paper_venue.domain.market import Batch, Market
@@ -17,7 +18,7 @@ from services.paper_venue.domain.sessions import SessionRule, Sessions
 from services.paper_venue.domain.tape import Tape
 from services.paper_venue.domain.ticks import Kind, Ticks
 from services.paper_venue.feed import Feed, Outbox
-from services.paper_venue.pump import Pump, PumpRules, State, keep_sessions
+from services.paper_venue.pump import Pump, PumpRules, State, keep_days
 from services.paper_venue.settings import Settings
 from services.paper_venue.wiring import simulated
 from trading.clock import DAY_NS, MINUTE_NS, ManualClock, SystemClock
@@ -206,7 +207,7 @@ async def test_day_orders_end_with_the_trading_day() -> None:
     market.exchange = driver.exchange
     sessions, clock = Sessions(SessionRule.ALWAYS), ManualClock(0)
     clock.advance(sessions.next_close_ns(0) - 1_000_000)
-    task = asyncio.create_task(keep_sessions(market, sessions, clock))
+    task = asyncio.create_task(keep_days(DayEnds(driver.exchange, sessions, clock.now_ns()), clock))
     await asyncio.sleep(0)
     assert driver.order(order).status is Status.NEW
     clock.advance(1_000_000)
@@ -216,6 +217,34 @@ async def test_day_orders_end_with_the_trading_day() -> None:
     assert driver.order(order).expired_ns == clock.now_ns()
 
 
+async def test_a_replay_ends_its_days_by_its_own_clock() -> None:
+    """What is said from the close on finds no DAY order of a share any more; a coin's waits for midnight."""
+    sessions, market, feed, ear = Sessions(SessionRule.NYSE), a_market(), Feed(), Ear()
+    closes_ns = sessions.next_close_ns(0)
+    feed.join(ear)
+    feed.subscriptions_changed()
+    ticks = Ticks.concat([quotes_at([closes_ns - 2, closes_ns - 1, closes_ns])])
+    pump = Pump(
+        market,
+        feed,
+        Recording(INSTRUMENTS, ticks).chunks(loop=False),
+        Ticks.empty(),
+        PumpRules(None, waits=True, patient=True),
+        SystemClock(),
+        DayEnds(market.exchange, sessions, closes_ns - 2),
+    )
+    terms = {"quantity": 10, "limit": 5.0, "time_in_force": TimeInForce.DAY}
+    share, coin = (market.exchange.submit(a_request(**terms, symbol=s), 1) for s in ("AAPL", "BTC-USDT"))
+    told: list[tuple[int, str]] = []
+    market.exchange.listen(lambda event: told.append((ear.ticks, event.order.symbol)))
+
+    await run_until(pump, lambda: pump.progress.state is State.FINISHED)
+    assert told == [(2, "AAPL")]
+    assert market.exchange.order(share.order_id).status is Status.EXPIRED
+    assert market.exchange.order(coin.order_id).status is Status.NEW
+    assert market.time_ns == closes_ns
+
+
 async def test_where_the_market_closes_orders_wait_for_its_next_quotes() -> None:
     driver = ExchangeDriver().quote(99.99, 300, 100.01, 200).quote(9, 1, 10, 1, symbol="BTC-USDT")
     market = a_market()
@@ -223,7 +252,7 @@ async def test_where_the_market_closes_orders_wait_for_its_next_quotes() -> None
     sessions, clock = Sessions(SessionRule.NYSE), ManualClock(0)
     clock.advance(sessions.next_close_ns(0))
     clock.advance(-1)
-    task = asyncio.create_task(keep_sessions(market, sessions, clock))
+    task = asyncio.create_task(keep_days(DayEnds(driver.exchange, sessions, clock.now_ns()), clock))
     await asyncio.sleep(0)
     clock.advance(1)
     await until(lambda: driver.exchange.touch("AAPL").ask == 0, "the close")
