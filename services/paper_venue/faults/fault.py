@@ -79,7 +79,9 @@ MEANINGS: dict[Kind, dict[Transport, str]] = {
     },
     Kind.LATE: {Transport.STREAM: "the message is sent after `delay_s`; others overtake it"},
     Kind.DUPLICATE: {Transport.STREAM: "the message is sent twice"},
-    Kind.REORDER: {Transport.STREAM: "the message is sent after the next one, or after `delay_s` when none comes"},
+    Kind.REORDER: {
+        Transport.STREAM: "the message is sent after the next one (of `channel`), or after `delay_s` when none comes"
+    },
 }
 """How each kind looks; a kind that a transport lacks never strikes there."""
 
@@ -89,6 +91,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
     `path` is a prefix. `method` is for HTTP, `channel` and `event` are for messages of streams; the event "fill"
     means partial fills too. `count` bounds how often it strikes, `duration_s` how long; with neither it stays.
+    A STATUS is answered with the venue's usual code and words for it, or with `error_code` and `message`.
     """
 
     kind: Kind
@@ -103,6 +106,8 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     duration_s: _Seconds | None = None
     delay_s: _Seconds = 1.0
     status: Annotated[int, msgspec.Meta(ge=400, le=599)] = 503
+    error_code: int | None = None
+    message: str = ""
     retry_after_s: Annotated[int, msgspec.Meta(ge=0)] | None = None
     code: Annotated[int, msgspec.Meta(ge=1000, le=4999)] | None = None
 

@@ -18,7 +18,7 @@ _POLYGON = {
 }  # fmt: skip
 _BINANCE = {
     "trade": Channel.TRADES, "aggTrade": Channel.TRADES, "bookTicker": Channel.QUOTES, "kline": Channel.BARS,
-    "depthUpdate": Channel.BOOKS, "executionReport": Channel.ORDERS,
+    "depthUpdate": Channel.BOOKS, "executionReport": Channel.ORDERS, "listStatus": Channel.ORDERS,
 }  # fmt: skip
 _BINANCE_EVENTS = {"TRADE": "fill", "NEW": "new", "CANCELED": "canceled", "REPLACED": "replaced", "EXPIRED": "expired"}
 

@@ -17,15 +17,19 @@ Send = Callable[[Event], Awaitable[None]]
 App = Callable[[Any, Receive, Send], Awaitable[None]]
 _LONGEST_SILENCE_S = 3_600.0
 _SYMBOL_NAMES = ("symbol", "symbols", "ticker", "tickers")
-_BODIES: dict[Protocol, Callable[[int], dict[str, object]]] = {
-    Protocol.ALPACA: lambda status: {"code": status * 100_000 + 10_000, "message": _words(status)},
-    Protocol.POLYGON: lambda status: {"status": "ERROR", "request_id": "0" * 32, "error": _words(status)},
-    Protocol.BINANCE: lambda status: {"code": -1003 if status in (418, 429) else -1001, "msg": _words(status)},
+_WORDS = {
+    403: "forbidden.",
+    418: "too many requests.",
+    422: "unprocessable request.",
+    429: "too many requests.",
+    504: "timeout waiting for response from backend server; execution status unknown.",
 }
-
-
-def _words(status: int) -> str:
-    return "too many requests." if status in (418, 429) else "internal error occurred."
+_BINANCE_CODES = {401: -1002, 403: -1002, 418: -1003, 422: -1000, 429: -1003, 504: -1007}
+_BODIES: dict[Protocol, Callable[[int, int, str], dict[str, object]]] = {
+    Protocol.ALPACA: lambda status, code, words: {"code": code or status * 100_000 + 10_000, "message": words},
+    Protocol.POLYGON: lambda status, code, words: {"status": "ERROR", "request_id": "0" * 32, "error": words},
+    Protocol.BINANCE: lambda status, code, words: {"code": code or _BINANCE_CODES.get(status, -1001), "msg": words},
+}
 
 
 class FaultyRequest:
@@ -85,7 +89,8 @@ async def answer(fault: Fault, protocol: Protocol, kind: str, send: Send) -> Non
     headers = [(b"content-type", b"application/json")]
     if fault.retry_after_s is not None:
         headers.append((b"retry-after", str(fault.retry_after_s).encode()))
-    body = msgspec.json.encode(_BODIES[protocol](fault.status))
+    words = fault.message or _WORDS.get(fault.status, "internal error occurred.")
+    body = msgspec.json.encode(_BODIES[protocol](fault.status, fault.error_code or 0, words))
     headers.append((b"content-length", str(len(body)).encode()))
     await send({"type": f"{kind}.start", "status": fault.status, "headers": headers})
     await send({"type": f"{kind}.body", "body": body})

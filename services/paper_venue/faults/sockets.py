@@ -2,15 +2,25 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from services.paper_venue.faults.fault import Armed, Board, Fault, Kind, Message, Place
+from services.paper_venue.faults.fault import Armed, Board, Channel, Fault, Kind, Message, Place
 from services.paper_venue.faults.messages import Frame, Reader
 
 Event = Any  # an ASGI event: Starlette's own type is a mutable mapping of anything
 Send = Callable[[Event], Awaitable[None]]
 _LONGEST_LINE = 100_000
 _HANDSHAKE = (Kind.REFUSE, Kind.STATUS)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Held:
+    """A message that another one is to overtake: the next of `channel`, or the next of all."""
+
+    frame: Frame
+    message: bytes
+    channel: Channel | None
 
 
 class FaultySocket:
@@ -26,7 +36,7 @@ class FaultySocket:
         self._line: asyncio.Queue[tuple[float, Event]] = asyncio.Queue(_LONGEST_LINE)
         self._waiting = 0
         self._sending = asyncio.Lock()
-        self._held: list[tuple[Frame, bytes]] = []
+        self._held: list[_Held] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = False
 
@@ -93,19 +103,19 @@ class FaultySocket:
             self._after(fault.delay_s, lambda: self._pass_on(frame, [message]))
             return []
         if fault is not None and fault.kind is Kind.REORDER:
-            held = (frame, message)
+            held = _Held(frame, message, fault.channel)
             self._held.append(held)
             self._after(fault.delay_s, lambda: self._release(held))
             return []
         copies = 2 if fault is not None and fault.kind is Kind.DUPLICATE else 1
-        overtaken = [each for _, each in self._held] if self._held and self._like(frame) else []
-        if overtaken:
-            self._held.clear()
-        return [message] * copies + overtaken
+        return [message] * copies + (self._overtaken_by(frame, message) if self._held else [])
 
-    def _like(self, frame: Frame) -> bool:
-        """What is held back can go out in this frame."""
-        return all((held.is_packed, held.is_listed) == (frame.is_packed, frame.is_listed) for held, _ in self._held)
+    def _overtaken_by(self, frame: Frame, message: bytes) -> list[bytes]:
+        """What was held back for such a message, and can go out in its frame."""
+        channel = self._reader.read(self.place.protocol, frame.values(message)).channel
+        found = [held for held in self._held if held.channel in (None, channel) and _alike(held.frame, frame)]
+        self._held = [held for held in self._held if held not in found]
+        return [held.message for held in found]
 
     async def _pass_on(self, frame: Frame, messages: list[bytes], delay_s: float = 0.0) -> None:
         for event in frame.events(messages):
@@ -144,11 +154,16 @@ class FaultySocket:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _release(self, held: tuple[Frame, bytes]) -> None:
+    async def _release(self, held: _Held) -> None:
         """No message came to overtake it."""
         if held in self._held:
             self._held.remove(held)
-            await self._pass_on(held[0], [held[1]])
+            await self._pass_on(held.frame, [held.message])
+
+
+def _alike(frame: Frame, other: Frame) -> bool:
+    """One can carry the other's messages."""
+    return (frame.is_packed, frame.is_listed) == (other.is_packed, other.is_listed)
 
 
 async def _send_after(delay_s: float, send: Callable[[], Awaitable[None]]) -> None:

@@ -1,33 +1,32 @@
-"""What orders suffer: events twice, late, in another order, and answers that never come."""
+"""What orders suffer on each protocol: lost answers, refusals, events twice, late or out of order, resets."""
 
 import json
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
+import httpx
 import pytest
-from builders.fault_script import (
-    ORDER,
-    PATIENCE_S,
-    SHORT_S,
-    Script,
-    client_of,
-)
-from websockets.sync.client import ClientConnection, connect
+from builders.fault_script import LOST, PATIENCE_S, SHORT_S, Script
+from builders.order_customers import CUSTOMERS, FAR_BELOW, BinanceCustomer, Customer, heard
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+NAMES = count(1)
 
 
-@contextmanager
-def updates(running: Any) -> Iterator[ClientConnection]:
-    """A trading stream that listens."""
-    with connect(running.alpaca["trading_stream"], proxy=None, additional_headers=running.headers) as socket:
-        socket.send(json.dumps({"action": "listen", "data": {"streams": ["trade_updates"]}}))
-        assert json.loads(socket.recv(timeout=PATIENCE_S))["stream"] == "listening"
-        yield socket
+@pytest.fixture(params=list(CUSTOMERS))
+def customer(request: pytest.FixtureRequest, floor: Any) -> Iterator[Customer]:
+    """A customer of either protocol."""
+    found: Customer = CUSTOMERS[request.param](floor)
+    with found.client:
+        yield found
 
 
-def events(socket: ClientConnection, count: int) -> list[str]:
-    return [json.loads(socket.recv(timeout=PATIENCE_S))["data"]["event"] for _ in range(count)]
+@pytest.fixture
+def name() -> str:
+    """A name that no order has yet."""
+    return f"fault-{next(NAMES)}"
 
 
 @pytest.mark.parametrize(
@@ -41,70 +40,111 @@ def events(socket: ClientConnection, count: int) -> list[str]:
     ],
 )
 def test_order_events_come_twice_late_or_in_another_order(
-    floor: Any, script: Script, kind: str, event: str, told: list[str]
+    customer: Customer, script: Script, name: str, kind: str, event: str, told: list[str]
 ) -> None:
-    script.arm(kind, channel="orders", event=event, symbols=["AAPL"], count=1, delay_s=SHORT_S)
-    with updates(floor) as socket, client_of(floor, "alpaca") as client:
-        assert client.post("/v2/orders", json=ORDER).status_code == 200
-        assert events(socket, len(told)) == told
+    fault = {"channel": "orders", "event": event, "symbols": ["BTC-USDT"], "count": 1, "delay_s": SHORT_S}
+    script.arm(kind, protocol=customer.protocol, **fault)
+    with customer.updates() as socket:
+        assert customer.place(name).status_code == 200
+        assert heard(customer, socket, len(told)) == [(each, name) for each in told]
 
 
-def test_a_late_fill_comes_after_what_happened_since(floor: Any, script: Script) -> None:
-    script.arm("late", channel="orders", event="fill", symbols=["AAPL"], count=1, delay_s=SHORT_S)
-    with updates(floor) as socket, client_of(floor, "alpaca") as client:
-        for symbol in ("AAPL", "MSFT"):
-            client.post("/v2/orders", json=ORDER | {"symbol": symbol})
-        heard = [json.loads(socket.recv(timeout=PATIENCE_S))["data"] for _ in range(4)]
+def test_a_late_fill_comes_after_what_happened_since(customer: Customer, script: Script, name: str) -> None:
+    """The venue has booked it before the cancellation of another order, and tells it afterwards."""
+    script.arm("late", protocol=customer.protocol, channel="orders", event="fill", count=1, delay_s=SHORT_S)
+    with customer.updates() as socket:
+        resting = customer.place(f"{name}-rests", limit=FAR_BELOW)
+        customer.place(name)
+        assert customer.cancel(resting).status_code in (200, 204)
+        found = customer.find(name).json()
+        told = heard(customer, socket, 4)
 
-    assert [(each["order"]["symbol"], each["event"]) for each in heard] == [
-        ("AAPL", "new"),
-        ("MSFT", "new"),
-        ("MSFT", "fill"),
-        ("AAPL", "fill"),
-    ]
-
-
-def test_what_nothing_overtakes_is_told_after_a_while(floor: Any, script: Script) -> None:
-    script.arm("reorder", channel="orders", event="fill", count=1, delay_s=SHORT_S)
-    with updates(floor) as socket, client_of(floor, "alpaca") as client:
-        client.post("/v2/orders", json=ORDER)
-        assert events(socket, 2) == ["new", "fill"]
+    assert found["status"].lower() == "filled"
+    assert told == [("new", f"{name}-rests"), ("new", name), ("canceled", f"{name}-rests"), ("fill", name)]
 
 
-def test_execution_reports_of_binance_are_doubled(floor: Any, script: Script) -> None:
-    script.arm("duplicate", protocol="binance", channel="orders", event="fill", count=1)
-    keys = floor.line["binance"]
-    with connect(keys["ws_api"], proxy=None) as socket:
-        socket.send(json.dumps({"id": 1, "method": "userDataStream.subscribe.signature", "params": _signed(keys)}))
-        assert json.loads(socket.recv(timeout=PATIENCE_S))["status"] == 200
-        order = _signed(keys, symbol="BTCUSDT", side="BUY", type="MARKET", quantity="0.01")
-        socket.send(json.dumps({"id": 2, "method": "order.place", "params": order}))
-        heard = [json.loads(socket.recv(timeout=PATIENCE_S)) for _ in range(6)]
-
-    assert [each["event"]["x"] for each in heard if each.get("event", {}).get("e") == "executionReport"] == [
-        "NEW",
-        "TRADE",
-        "TRADE",
-    ]
+def test_what_nothing_overtakes_is_told_after_a_while(customer: Customer, script: Script, name: str) -> None:
+    script.arm("reorder", protocol=customer.protocol, channel="orders", event="fill", count=1, delay_s=SHORT_S)
+    with customer.updates() as socket:
+        customer.place(name)
+        assert heard(customer, socket, 2) == [("new", name), ("fill", name)]
 
 
-def test_the_answer_to_an_order_over_a_socket_can_be_lost(floor: Any, script: Script) -> None:
-    keys = floor.line["binance"]
-    with connect(keys["ws_api"], proxy=None) as socket:
+def test_the_stream_is_reset_in_place_of_a_fill_which_stays_booked(
+    customer: Customer, script: Script, name: str
+) -> None:
+    script.arm("disconnect", protocol=customer.protocol, channel="orders", event="fill", count=1)
+    with customer.updates() as socket:
+        customer.place(name)
+        with pytest.raises(ConnectionClosed):
+            heard(customer, socket, 3)
+
+    assert customer.find(name).json()["status"].lower() == "filled"
+    with customer.updates() as socket:
+        customer.place(f"{name}-again")
+        assert heard(customer, socket, 1) == [("new", f"{name}-again")]
+
+
+def test_a_doubled_fill_has_the_same_execution_id(customer: Customer, script: Script, name: str) -> None:
+    script.arm("duplicate", protocol=customer.protocol, channel="orders", event="fill", count=1)
+    frames: list[str | bytes] = []
+    with customer.updates() as socket:
+        customer.place(name)
+        while len(frames) < 3:
+            frame = socket.recv(timeout=PATIENCE_S)
+            frames += [] if customer.event(frame) is None else [frame]
+
+    assert frames[0] != frames[1] == frames[2]
+
+
+@pytest.mark.parametrize(("kind", "placed"), [("mute", True), ("disconnect", True), ("drop", False), ("refuse", False)])
+def test_an_order_without_an_answer_may_have_been_accepted(
+    customer: Customer, script: Script, name: str, kind: str, placed: bool
+) -> None:
+    script.arm(kind, protocol=customer.protocol, path=customer.orders_path, method="POST", count=1)
+    with pytest.raises((httpx.ReadTimeout, *LOST)):
+        customer.place(name, timeout=0.5)
+
+    assert (customer.find(name).status_code == 200) is placed
+
+
+@pytest.mark.parametrize("status", [403, 422, 429, 500, 503, 504])
+def test_a_refused_order_is_not_placed(customer: Customer, script: Script, name: str, status: int) -> None:
+    script.arm(
+        "status",
+        protocol=customer.protocol,
+        path=customer.orders_path,
+        method="POST",
+        status=status,
+        retry_after_s=3,
+        count=1,
+    )
+    refused = customer.place(name)
+    absent = customer.find(name)
+    placed = customer.place(name)
+
+    assert (refused.status_code, refused.headers["Retry-After"]) == (status, "3")
+    assert isinstance(refused.json()["code"], int)
+    assert absent.status_code in (400, 404)
+    assert placed.status_code == 200
+
+
+def test_a_refusal_says_what_the_script_says(customer: Customer, script: Script, name: str) -> None:
+    words = {"error_code": -2010, "message": "Account has insufficient balance for requested action."}
+    script.arm("status", protocol=customer.protocol, path=customer.orders_path, status=400, count=1, **words)
+
+    assert list(customer.place(name).json().values()) == list(words.values())
+
+
+def test_the_answer_to_an_order_over_a_socket_can_be_lost(floor: Any, script: Script, name: str) -> None:
+    keys, customer = floor.line["binance"], BinanceCustomer(floor)
+    with customer.client, connect(keys["ws_api"], proxy=None) as socket:
         script.arm("drop", protocol="binance", channel="control", count=1)
-        order = _signed(keys, symbol="BTCUSDT", side="BUY", type="MARKET", quantity="0.01", newClientOrderId="lost")
-        status = _signed(keys, symbol="BTCUSDT", origClientOrderId="lost")
+        own = {"apiKey": keys["key"], "symbol": "BTCUSDT"}
+        order = customer.signed(**own, side="BUY", type="MARKET", quantity="0.01", newClientOrderId=name)
+        status = customer.signed(**own, origClientOrderId=name)
         socket.send(json.dumps({"id": 1, "method": "order.place", "params": order}))
         socket.send(json.dumps({"id": 2, "method": "order.status", "params": status}))
-        heard = json.loads(socket.recv(timeout=PATIENCE_S))
+        heard_back = json.loads(socket.recv(timeout=PATIENCE_S))
 
-    assert (heard["id"], heard["result"]["status"]) == (2, "FILLED")
-
-
-def _signed(keys: dict[str, str], **values: Any) -> dict[str, Any]:
-    import hashlib
-    import hmac
-
-    params = {"apiKey": keys["key"], "timestamp": round(time.time() * 1000), **values}
-    text = "&".join(f"{name}={params[name]}" for name in sorted(params))
-    return params | {"signature": hmac.new(keys["secret"].encode(), text.encode(), hashlib.sha256).hexdigest()}
+    assert (heard_back["id"], heard_back["result"]["status"]) == (2, "FILLED")

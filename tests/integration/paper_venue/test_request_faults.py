@@ -3,9 +3,8 @@
 import time
 from typing import Any
 
-import httpx
 import pytest
-from builders.fault_script import LOST, ORDER, PROTOCOLS, READS, SHORT_S, Script, client_of
+from builders.fault_script import LOST, PROTOCOLS, READS, SHORT_S, Script, client_of
 
 
 @pytest.mark.parametrize(
@@ -48,20 +47,6 @@ def test_an_answer_comes_late(coin: Any, script: Script, protocol: str) -> None:
         assert client.get(READS[protocol]).status_code == 200
 
     assert time.monotonic() - began >= SHORT_S
-
-
-@pytest.mark.parametrize(("kind", "placed"), [("mute", True), ("disconnect", True), ("drop", False), ("refuse", False)])
-def test_an_order_without_an_answer_may_have_been_accepted(floor: Any, script: Script, kind: str, placed: bool) -> None:
-    name = f"unanswered-{kind}"
-    script.arm(kind, protocol="alpaca", path="/v2/orders", method="post", symbols=["AAPL"], count=1)
-    with client_of(floor, "alpaca") as client:
-        other = client.post("/v2/orders", json=ORDER | {"symbol": "MSFT"})
-        with pytest.raises((httpx.ReadTimeout, *LOST)):
-            client.post("/v2/orders", json=ORDER | {"client_order_id": name}, timeout=0.5)
-        found = client.get("/v2/orders:by_client_order_id", params={"client_order_id": name})
-
-    assert other.status_code == 200
-    assert (found.status_code == 200) is placed
 
 
 def test_a_form_names_its_symbol_too(floor: Any, script: Script) -> None:
