@@ -114,7 +114,7 @@ class TradingApi:
             chosen.reverse()
         if call.query.get("nested", "").lower() != "true":
             return Answer([order_payload(order, self._listing) for order in chosen[:limit]])
-        heads = [order for order in chosen if self._exchange.head_of(order).order_id == order.order_id]
+        heads = [order for order in chosen if not self._exchange.is_leg(order)]
         return Answer([self._whole(order) for order in heads[:limit]])
 
     def positions(self, call: Call) -> Answer:

@@ -3,27 +3,20 @@
 It speaks no venue's protocol: each protocol translates its own words into these calls, and listens to the events.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from services.paper_venue.domain.account import Account, AccountRules
 from services.paper_venue.domain.admission import Admission
 from services.paper_venue.domain.fees import fee_of
-from services.paper_venue.domain.groups import Group, GroupRequest, Groups, Step, StepKind
+from services.paper_venue.domain.group_desk import GroupDesk
+from services.paper_venue.domain.groups import Group, GroupRequest
 from services.paper_venue.domain.matching import MatchingEngine
-from services.paper_venue.domain.orders import (
-    EventKind,
-    Membership,
-    Order,
-    OrderEvent,
-    OrderRequest,
-    Status,
-    Trail,
-)
+from services.paper_venue.domain.orders import EventKind, Order, OrderEvent, OrderRequest, Status, Trail
+from services.paper_venue.domain.register import Register
 from services.paper_venue.domain.ticks import Kind, Row, Ticks
 from services.paper_venue.domain.touch import Slippage, Touch
-from trading.errors import AlreadyExists, FailedPrecondition, InvalidArgument, UnknownOrder
+from trading.errors import FailedPrecondition, InvalidArgument
 from trading.instruments import AssetClass, Instrument, Instruments
 from trading.money import ONE
 from trading.order import TimeInForce
@@ -64,15 +57,10 @@ class Exchange:
             self._engine.list_instrument(instrument.symbol, instrument.tick_nanos)
         self.account = Account(rules.account, lambda symbol: self._engine.touch(symbol).mark())
         self._admission = Admission(self._engine, self.account)
-        self._groups = Groups(rules.orders_kept)
-        self._rules = rules
-        self._new_id = new_id
-        self._orders: dict[str, Order] = {}
-        self._ids: dict[str, str] = {}
-        self._closed: deque[str] = deque()
-        self._fills: deque[OrderEvent] = deque(maxlen=rules.orders_kept)
+        self._register = Register(rules.orders_kept, new_id)
+        self._desk = GroupDesk(self._engine, self.account, self._admission, self._register, self.instruments)
+        self._fees = rules.account.fees
         self._listeners: list[Listener] = []
-        self._sequence = 0
         self._quoted = [False] * len(listed)
 
     def listen(self, listener: Listener) -> None:
@@ -85,21 +73,15 @@ class Exchange:
 
     def order(self, order_id: str) -> Order:
         """An order as it stands; raises UnknownOrder."""
-        order = self._orders.get(order_id)
-        if order is None:
-            raise UnknownOrder(f"order not found for {order_id}", order_id=order_id)
-        return order
+        return self._register.order(order_id)
 
     def order_by_client_id(self, client_order_id: str) -> Order:
         """The order that a customer named so; raises UnknownOrder."""
-        order_id = self._ids.get(client_order_id)
-        if order_id is None:
-            raise UnknownOrder(f"order not found for {client_order_id}", client_order_id=client_order_id)
-        return self.order(order_id)
+        return self._register.named(client_order_id)
 
     def orders(self) -> Iterator[Order]:
         """Every order that is remembered, oldest first."""
-        return iter(self._orders.values())
+        return iter(self._register)
 
     def open_orders(self) -> list[Order]:
         """Orders that may still trade, oldest first."""
@@ -107,29 +89,29 @@ class Exchange:
 
     def fills(self) -> Iterator[OrderEvent]:
         """Every fill that is remembered, oldest first."""
-        return iter(self._fills)
+        return iter(self._register.fills)
 
     def groups(self) -> Iterator[Group]:
         """Every group of orders that is remembered, oldest first."""
-        return iter(self._groups)
+        return iter(self._register.groups)
 
     def group_of(self, order: Order) -> Group | None:
         """The group that an order belongs to."""
-        return self._groups.of(order)
-
-    def head_of(self, order: Order) -> Order:
-        """The order that stands for its group: the entry, or the first of a pair; of no group, the order itself."""
-        group = self.group_of(order)
-        return order if group is None else self._orders.get(group.order_ids[0], order)
-
-    def legs(self, order: Order) -> list[Order]:
-        """The other orders of the group that an order stands for."""
-        group = None if order.group is None else self._groups.of(order)
-        return [] if group is None or group.order_ids[0] != order.order_id else self.members(group)[1:]
+        return self._register.groups.of(order)
 
     def members(self, group: Group) -> list[Order]:
         """The orders of a group as they stand, the entry first; without those that are forgotten."""
-        return [self._orders[order_id] for order_id in group.order_ids if order_id in self._orders]
+        return self._register.members(group)
+
+    def legs(self, order: Order) -> list[Order]:
+        """The other orders of the group that an order stands for: as its entry, or as the first of a pair."""
+        group = self.group_of(order)
+        return self.members(group)[1:] if group is not None and group.order_ids[0] == order.order_id else []
+
+    def is_leg(self, order: Order) -> bool:
+        """Another order stands for its group."""
+        group = self.group_of(order)
+        return group is not None and group.order_ids[0] != order.order_id
 
     def submit(self, request: OrderRequest, now_ns: int) -> Order:
         """Check and take in an order, then match it; returns it as it was accepted, before any fill.
@@ -138,13 +120,13 @@ class Exchange:
         """
         instrument = self.instruments.get(request.symbol)
         request = replace(request, symbol=instrument.symbol)
-        self._check_client_order_id(request.client_order_id)
+        self._register.check_name(request.client_order_id)
         self._admission.check_words(request, instrument)
         quantity = self._admission.quantity_of(request, instrument)
         price = self._admission.price_of(request, quantity)
         self._admission.check_wash_trade(request, price)
         self._admission.check_means(request, quantity, price, instrument)
-        order = self._register(request, quantity, now_ns)
+        order = self._register.enter(request, quantity, now_ns)
         self.account.hold(order, price)
         self._tell(self._engine.submit(order, now_ns))
         return order
@@ -152,45 +134,36 @@ class Exchange:
     def submit_group(self, request: GroupRequest, now_ns: int) -> list[Order]:
         """Check and take in orders that release and end each other; the first one stands for the means of all.
 
-        Returns them as they were accepted, before any fill.
-
-        Raises like `submit`; on a refusal of one none is taken in.
+        Returns them as they were accepted, before any fill. Raises like `submit`; on a refusal of one none is taken in.
         """
         instrument = self.instruments.get(request.orders[0].symbol)
-        orders = tuple(replace(order, symbol=instrument.symbol) for order in request.orders)
-        for order in orders:
-            self._check_client_order_id(order.client_order_id)
-            self._admission.check_words(order, instrument)
-        names = [order.client_order_id for order in orders if order.client_order_id]
-        if len(set(names)) < len(names):
-            raise AlreadyExists("client_order_id must be unique", client_order_id=names[0])
-        first, quantity = orders[0], orders[0].quantity_nanos
-        price = max(self._admission.price_of(order, quantity) for order in orders if order.side is first.side)
-        self._admission.check_wash_trade(first, price)
-        self._admission.check_means(first, quantity, price, instrument)
-        group = self._groups.open(self._new_id(), replace(request, orders=orders), now_ns)
-        return self._begin(group, orders, price, now_ns)
+        request = replace(request, orders=tuple(replace(each, symbol=instrument.symbol) for each in request.orders))
+        price = self._desk.check(request, instrument)
+        orders = self._desk.enter(request, now_ns)
+        for events in self._desk.begin(orders, price, now_ns):
+            self._tell(events)
+        first, *others = orders
+        return [first, *(replace(order, status=Status.HELD) for order in others)]
 
     def amend(self, order_id: str, quantity_nanos: int, client_order_id: str, now_ns: int) -> Order:
         """Make an open order smaller where it stands in the queue, under a new name or its own.
 
         Raises like `submit` and `cancel`.
         """
-        order = self._open(order_id)
+        order = self._register.open_order(order_id)
         if not order.filled_nanos < quantity_nanos < order.quantity_nanos:
             raise InvalidArgument("qty must be > filled_qty and < qty", field="qty")
         if client_order_id != order.client_order_id:
-            self._check_client_order_id(client_order_id)
-            self._ids[client_order_id] = order_id
+            self._register.check_name(client_order_id)
         request = replace(order.request, client_order_id=client_order_id)
         self._tell(self._engine.amend(replace(order, request=request, quantity_nanos=quantity_nanos), now_ns))
-        return self._orders[order_id]
+        return self.order(order_id)
 
     def cancel(self, order_id: str, now_ns: int) -> Order:
         """Cancel an open order; raises UnknownOrder, or FailedPrecondition when it is closed."""
-        self._open(order_id)
+        self._register.open_order(order_id)
         self._tell(self._engine.cancel(order_id, now_ns))
-        return self._orders[order_id]
+        return self.order(order_id)
 
     def cancel_all(self, now_ns: int, symbol: str | None = None) -> list[Order]:
         """Cancel every open order, or those of one symbol; returns them as they stand then."""
@@ -198,7 +171,7 @@ class Exchange:
         for order in found:
             if order.order_id in self._engine.open_orders:  # else its group has ended with another
                 self._tell(self._engine.cancel(order.order_id, now_ns))
-        return [self._orders[order.order_id] for order in found]
+        return [self.order(order.order_id) for order in found]
 
     def replace(self, order_id: str, changes: Changes, now_ns: int) -> Order:
         """Put a new order in the place of an open one; returns the new one as it was accepted.
@@ -206,7 +179,7 @@ class Exchange:
         The new order stands for what the old one has not filled yet: its quantity is the new total less those fills.
         Raises like `submit` and `cancel`; on any refusal the old order stays as it was.
         """
-        old = self._open(order_id)
+        old = self._register.open_order(order_id)
         total = old.quantity_nanos if changes.quantity_nanos is None else changes.quantity_nanos
         if total <= old.filled_nanos:
             raise InvalidArgument("qty must be > filled_qty", field="qty")
@@ -218,7 +191,7 @@ class Exchange:
             stop_nanos=old.request.stop_nanos if changes.stop_nanos is None else changes.stop_nanos,
             trail=changes.trail or old.request.trail,
             time_in_force=changes.time_in_force or old.time_in_force,
-            client_order_id=changes.client_order_id or self._new_id(),
+            client_order_id=changes.client_order_id or self._register.new_id(),
         )
         try:
             return self._swap(old, request, now_ns)
@@ -274,137 +247,45 @@ class Exchange:
         """Withdraw `old`, submit its successor; put `old` back untouched when the successor is refused."""
         instrument = self.instruments.get(request.symbol)
         quantity = request.quantity_nanos
-        self._check_client_order_id(request.client_order_id)
+        self._register.check_name(request.client_order_id)
         self._admission.check_words(request, instrument)
         price = self._admission.price_of(request, quantity)
         self._admission.check_wash_trade(request, price)
-        held = old.status is Status.HELD
+        holds = self.account.holds(old.order_id)  # else another order of its group does, or will
         self.account.release(old.order_id)
         try:
-            if not held:
+            if holds:
                 self._admission.check_means(request, quantity, price, instrument)
         except FailedPrecondition:
             self.account.hold(old, self._admission.price_of(old.request, old.quantity_nanos))
             raise
-        new = self._register(request, quantity, now_ns, replaces=old.order_id, group=old.group)
+        new = self._register.enter(request, quantity, now_ns, replaces=old.order_id, group=old.group)
         self._tell(self._engine.retire(old.order_id, new.order_id, now_ns))
-        if held:
-            self._tell(self._engine.hold(new, now_ns))
-        else:
+        if holds:
             self.account.hold(new, price)
-            self._tell(self._engine.submit(new, now_ns))
+        submit = self._engine.hold if old.status is Status.HELD else self._engine.submit
+        self._tell(submit(new, now_ns))
         return new
-
-    def _begin(self, group: Group, requests: tuple[OrderRequest, ...], price: int, now_ns: int) -> list[Order]:
-        """Let the first order of a group work; the others are held until it is filled, or work beside it (OCO)."""
-        orders = []
-        for number, request in enumerate(requests):
-            member = Membership(group.group_id, group.kind, is_entry=group.has_entry and number == 0)
-            orders.append(self._register(request, request.quantity_nanos, now_ns, group=member))
-            group.order_ids.append(orders[-1].order_id)
-        first, *others = orders
-        # All are known to the engine, in their order, before the first one works.
-        _, *waits = [event for order in orders for event in self._engine.hold(order, now_ns)]
-        self.account.hold(first, price)
-        accepted, *rest = self._engine.submit(first, now_ns)
-        self._tell([accepted, *waits, *rest] if group.has_entry else [accepted, *rest])
-        for order in others:
-            if not group.has_entry and order.order_id in self._engine.open_orders:
-                self._tell(self._engine.release(order.order_id, now_ns))
-        return [first, *(event.order for event in waits)]
-
-    def _open(self, order_id: str) -> Order:
-        order = self.order(order_id)
-        if not order.status.is_open:
-            raise FailedPrecondition(
-                f'order is already in "{order.status.value.lower()}" state', reason="ORDER_CLOSED", order_id=order_id
-            )
-        return order
-
-    def _check_client_order_id(self, client_order_id: str) -> None:
-        if client_order_id in self._ids:
-            raise AlreadyExists("client_order_id must be unique", client_order_id=client_order_id)
-
-    def _register(
-        self,
-        request: OrderRequest,
-        quantity: int,
-        now_ns: int,
-        replaces: str | None = None,
-        group: Membership | None = None,
-    ) -> Order:
-        self._sequence += 1
-        order_id = self._new_id()
-        if not request.client_order_id:
-            request = replace(request, client_order_id=order_id)
-        order = Order(order_id, request, quantity, self._sequence, now_ns, now_ns, replaces=replaces, group=group)
-        self._orders[order_id] = order
-        self._ids[request.client_order_id] = order_id
-        return order
 
     def _tell(self, events: Iterable[OrderEvent]) -> None:
         for event in events:
             event = self._book(event)
-            self._orders[event.order.order_id] = event.order
-            if event.execution is not None:
-                self._fills.append(event)
+            self._register.keep(event)
             if event.kind is EventKind.AMENDED:
                 self.account.shrink_hold(event.order)
             if not event.order.status.is_open:
                 self.account.release(event.order.order_id)
-                self._forget_beyond_bound(event.order.order_id)
             for listener in self._listeners:
                 listener(event)
             if event.order.group is not None:
-                self._follow(event)
-
-    def _follow(self, event: OrderEvent) -> None:
-        """Do to the other members of a group what an event of one member means for them."""
-        group, order_id = self._groups.of(event.order), event.order.order_id
-        for step in group.follow(event) if group else ():
-            order = self._engine.open_orders.get(step.order_id)
-            if order is not None:
-                self._tell(self._take(step, order, event.time_ns))
-        if group is not None and group.over and event.order.status.is_open and not self.account.holds(order_id):
-            # The pair's one hold was the other's.
-            price = self._admission.price_of(event.order.request, event.order.quantity_nanos)
-            self.account.hold(event.order, price)
-
-    def _take(self, step: Step, order: Order, now_ns: int) -> list[OrderEvent]:
-        match step.kind:
-            case StepKind.CANCEL:
-                return self._engine.cancel(order.order_id, now_ns)
-            case StepKind.EXPIRE:
-                return self._engine.expire(order.order_id, now_ns)
-            case StepKind.SHRINK:
-                quantity = order.filled_nanos + step.remaining_nanos
-                smaller = quantity < order.quantity_nanos
-                return self._engine.amend(replace(order, quantity_nanos=quantity), now_ns) if smaller else []
-            case StepKind.RELEASE:
-                return self._release(order, now_ns)
-
-    def _release(self, order: Order, now_ns: int) -> list[OrderEvent]:
-        """Let a held order work; one hold stands for both of a pair, for only one can be filled."""
-        group = self._groups.of(order)
-        if group is None or group.exit_ids[0] == order.order_id:
-            price, quantity = self._admission.price_of(order.request, order.quantity_nanos), order.quantity_nanos
-            try:
-                self._admission.check_means(order.request, quantity, price, self.instruments.get(order.symbol))
-            except FailedPrecondition:
-                return self._engine.expire(order.order_id, now_ns)
-            self.account.hold(order, price)
-        return self._engine.release(order.order_id, now_ns)
+                for following in self._desk.follow(event):
+                    self._tell(following)
 
     def _book(self, event: OrderEvent) -> OrderEvent:
         if event.kind is not EventKind.FILL or event.execution is None:
             return event
         order, execution = event.order, event.execution
-        fee = fee_of(self._rules.account.fees, order, execution, self.instruments.get(order.symbol))
+        fee = fee_of(self._fees, order, execution, self.instruments.get(order.symbol))
         position = self.account.apply(order, execution, fee)
         booked = replace(execution, fee_nanos=fee.nanos, fee_in_units=fee.in_units, position_nanos=position)
         return replace(event, execution=booked)
-
-    def _forget_beyond_bound(self, order_id: str) -> None:
-        self._closed.append(order_id)
-        while len(self._closed) > self._rules.orders_kept:
-            self._orders.pop(self._closed.popleft(), None)

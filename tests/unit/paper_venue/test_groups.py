@@ -154,6 +154,17 @@ def test_a_replaced_member_stands_in_its_group(market: ExchangeDriver) -> None:
     assert moved.group == loss.group
 
 
+def test_the_stop_of_a_pair_is_replaced_although_the_other_holds_what_both_sell(market: ExchangeDriver) -> None:
+    coin = {"symbol": "BTC-USDT"}
+    market.quote(99, 50, 100, 50, **coin)
+    market.submit(a_request(quantity=1, **coin))
+    pair = (a_request(Side.SELL, 1, limit=110.0, **coin), a_request(Side.SELL, 1, stop=90.0, **coin))
+    profit, loss = submit(market, GroupRequest(GroupKind.OCO, pair))
+    moved = market.exchange.replace(loss.order_id, Changes(stop_nanos=nanos(95)), market.tick())
+
+    assert statuses(market, [profit, loss, moved]) == ["NEW", "REPLACED", "NEW"]
+
+
 def test_a_held_member_is_replaced_by_a_held_one(market: ExchangeDriver) -> None:
     entry, profit, _ = submit(market, BRACKET)
     moved = market.exchange.replace(profit.order_id, Changes(limit_nanos=nanos(120)), market.tick())
