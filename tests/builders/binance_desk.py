@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from builders.paper_venue import BTC, INSTRUMENTS, ExchangeDriver
 
+from services.paper_venue.binance.account_api import AccountApi
 from services.paper_venue.binance.errors import ApiError
 from services.paper_venue.binance.ledger import Ledger
 from services.paper_venue.binance.limits import LimitRules, Limits
@@ -32,7 +33,8 @@ class Desk:
         limits = Limits(LimitRules())
         self.api = TradingApi(exchange, listing, ledger, limits, self.clock)
         self.lists = OrderListApi(self.api, limits)
-        self.user_data = UserData(self.api.payloads, exchange.account, listing, self.clock)
+        self.account = AccountApi(exchange.account, listing, limits, self.clock)
+        self.user_data = UserData(self.api.payloads, self.api.lists, exchange.account, listing, self.clock)
         self.heard: list[dict[str, Any]] = []
         subscriber = Subscriber(lambda text: self.heard.append(json.loads(text)["event"]), TimeUnit.MILLISECOND)
         subscriber.subscribe()

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+from services.paper_venue.binance.account_api import AccountApi
 from services.paper_venue.binance.data_api import DataApi
 from services.paper_venue.binance.order_lists import OrderListApi
 from services.paper_venue.binance.params import Params
@@ -66,7 +67,7 @@ def public_calls(data: DataApi) -> list[Call]:
     ]
 
 
-def signed_calls(trading: TradingApi, lists: OrderListApi) -> list[Call]:
+def signed_calls(trading: TradingApi, lists: OrderListApi, account: AccountApi) -> list[Call]:
     """What only the customer may do."""
     signed = Access.SIGNED
     return [
@@ -87,7 +88,7 @@ def signed_calls(trading: TradingApi, lists: OrderListApi) -> list[Call]:
         Call(trading.cancel_all, "DELETE", "openOrders", "openOrders.cancelAll", 1, signed),
         Call(trading.all_orders, "GET", "allOrders", "allOrders", 20, signed),
         Call(trading.fills, "GET", "myTrades", "myTrades", 20, signed),
-        Call(trading.account, "GET", "account", "account.status", 20, signed),
-        Call(trading.commission, "GET", "account/commission", "account.commission", 20, signed),
-        Call(trading.order_limits, "GET", "rateLimit/order", "account.rateLimits.orders", 40, signed),
+        Call(account.account, "GET", "account", "account.status", 20, signed),
+        Call(account.commission, "GET", "account/commission", "account.commission", 20, signed),
+        Call(account.order_limits, "GET", "rateLimit/order", "account.rateLimits.orders", 40, signed),
     ]

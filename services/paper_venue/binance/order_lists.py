@@ -72,7 +72,7 @@ class OrderListApi:
 
     def open_lists(self, params: Params) -> object:
         """Every list that is still executing."""
-        return [self._told(group, params.unit) for group in self._groups() if self._trading.payloads.is_open(group)]
+        return [self._told(group, params.unit) for group in self._groups() if self._trading.lists.is_open(group)]
 
     def all_lists(self, params: Params) -> object:
         """Every list: from an id on, between two times, or the newest."""
@@ -88,14 +88,14 @@ class OrderListApi:
 
     def _place(self, kind: GroupKind, orders: list[NewOrder], pair: Pair, params: Params) -> object:
         name = params.client_id("listClientOrderId") or new_client_id()
-        if any(group.name == name and self._trading.payloads.is_open(group) for group in self._groups()):
+        if any(group.name == name and self._trading.lists.is_open(group) for group in self._groups()):
             raise ApiError(NEW_ORDER_REJECTED, "Duplicate order sent.")
         answer = answer_of(params, "RESULT")
         for _ in orders:
             self._limits.take_order()
         request = GroupRequest(kind, _requests(orders), first_fill_decides=True, name=name)
         group = self._trading.submit_group(request, orders, pair)
-        return self._trading.payloads.placed_list(group, pair, params.unit, answer)
+        return self._trading.lists.placed(group, pair, params.unit, answer)
 
     def _check_prices(self, exits: list[NewOrder], pair: Pair) -> None:
         """The market must lie between the two exits."""
@@ -121,7 +121,7 @@ class OrderListApi:
         return self._trading.groups()
 
     def _told(self, group: Group, unit: TimeUnit) -> Payload:
-        return self._trading.payloads.list_status(group, unit)
+        return self._trading.lists.status(group, unit)
 
 
 def _working(params: Params, pair: Pair) -> NewOrder:

@@ -8,8 +8,7 @@ from services.paper_venue.binance.order_params import BASIS_POINT
 from services.paper_venue.binance.texts import TimeUnit, decimal, decimal_of_value
 from services.paper_venue.domain.account import Account
 from services.paper_venue.domain.exchange import Exchange
-from services.paper_venue.domain.groups import Group
-from services.paper_venue.domain.orders import EventKind, Execution, GroupKind, Order, OrderEvent, Status
+from services.paper_venue.domain.orders import EventKind, Execution, Order, OrderEvent, Status
 from trading.order import OrderType, TimeInForce
 
 Payload = dict[str, object]
@@ -36,7 +35,7 @@ _ZERO = decimal(0)
 
 
 class OrderPayloads:
-    """Writes orders and order lists of the account; the ledger knows their numbers and names."""
+    """Writes orders of the account; the ledger knows their numbers and names."""
 
     def __init__(self, exchange: Exchange, ledger: Ledger, listing: Listing) -> None:
         self._exchange = exchange
@@ -99,87 +98,17 @@ class OrderPayloads:
         told = self.acknowledged(order, pair, unit) | {"origClientOrderId": old_name} | self._state(order, unit)
         renamed = {"origQty": "qty", "origQuoteOrderQty": "quoteOrderQty", "cummulativeQuoteQty": "cumulativeQuoteQty"}
         amended = {renamed.get(name, name): value for name, value in told.items() if name != "transactTime"}
-        group = self._exchange.group_of(order)
         return {
             "transactTime": unit.of(order.updated_ns),
             "executionId": self._ledger.heard,
             "amendedOrder": amended | {"preventedQty": _ZERO},
-            **({"listStatus": self.list_status(group, unit)} if group else {}),
         }
-
-    def is_open(self, group: Group) -> bool:
-        """A member of the list may still trade."""
-        return any(order.status.is_open for order in self._exchange.members(group))
-
-    def list_status(self, group: Group, unit: TimeUnit) -> Payload:
-        """An order list as it stands."""
-        is_open = self.is_open(group)
-        return {
-            "orderListId": group.number,
-            "contingencyType": "OCO" if group.kind is GroupKind.OCO else "OTO",
-            "listStatusType": "EXEC_STARTED" if is_open else "ALL_DONE",
-            "listOrderStatus": "EXECUTING" if is_open else "ALL_DONE",
-            "listClientOrderId": group.name or group.group_id,
-            "transactionTime": unit.of(group.created_ns),
-            "symbol": self._name(group.symbol),
-            "orders": [
-                {"symbol": self._name(group.symbol), "orderId": order.sequence, "clientOrderId": name_of(order)}
-                for order in self._exchange.members(group)
-            ],
-        }
-
-    def placed_list(self, group: Group, pair: Pair, unit: TimeUnit, answer: str) -> Payload:
-        """A new order list with reports of its orders, at the length that was asked for."""
-        writer = {"ACK": self.acknowledged, "RESULT": self.result, "FULL": self.full}[answer]
-        reports = [writer(order, pair, unit) for order in self._exchange.members(group)]
-        return self.list_status(group, unit) | {"orderReports": reports}
-
-    def canceled_list(self, group: Group, pair: Pair, unit: TimeUnit) -> Payload:
-        """An order list that was cancelled."""
-        reports = [self.canceled(order, pair, unit) for order in self._exchange.members(group)]
-        return self.list_status(group, unit) | {"orderReports": reports}
-
-    def list_event(self, event: OrderEvent, now_ns: int, unit: TimeUnit) -> Payload | None:
-        """The listStatus that an event of a member brings: its list has begun, is renamed, or has ended."""
-        group = self._exchange.group_of(event.order)
-        kind = None if group is None else self._list_change(group, event)
-        if group is None or kind is None:
-            return None
-        told = self.list_status(group, unit)
-        return {
-            "e": "listStatus",
-            "E": unit.of(now_ns),
-            "s": told["symbol"],
-            "g": group.number,
-            "c": told["contingencyType"],
-            "l": kind,
-            "L": told["listOrderStatus"],
-            "r": "NONE",
-            "C": told["listClientOrderId"],
-            "T": unit.of(event.time_ns),
-            "O": [
-                {"s": told["symbol"], "i": order.sequence, "c": name_of(order)}
-                for order in self._exchange.members(group)
-            ],
-        }
-
-    def _list_change(self, group: Group, event: OrderEvent) -> str | None:
-        begins = EventKind.HELD if group.has_entry else EventKind.NEW
-        if event.kind is begins and event.order.order_id == group.order_ids[-1]:
-            return "EXEC_STARTED"
-        if event.kind is EventKind.AMENDED:
-            return "UPDATED"
-        return "ALL_DONE" if not event.order.status.is_open and not self.is_open(group) else None
 
     def _list_of(self, order: Order) -> int:
         if order.group is None:
             return _NO_LIST
         group = self._exchange.group_of(order)
         return _NO_LIST if group is None else group.number
-
-    def _name(self, symbol: str) -> str:
-        pair = self._listing.of_symbol(symbol)
-        return symbol if pair is None else pair.name
 
     def fill(self, fill: Fill, pair: Pair, unit: TimeUnit) -> Payload:
         """A row of `myTrades`."""

@@ -2,6 +2,7 @@
 
 from starlette.routing import BaseRoute, WebSocketRoute
 
+from services.paper_venue.binance.account_api import AccountApi
 from services.paper_venue.binance.auth import Keys
 from services.paper_venue.binance.calls import public_calls, signed_calls
 from services.paper_venue.binance.connection import SocketRules
@@ -54,10 +55,11 @@ def routes(
     ledger = Ledger(exchange, kept)
     data = DataApi(market, listing, slippage, limits, clock)
     trading = TradingApi(exchange, listing, ledger, limits, clock)
-    user_data = UserData(trading.payloads, exchange.account, listing, clock)
+    user_data = UserData(trading.payloads, trading.lists, exchange.account, listing, clock)
     exchange.listen(ledger.take)  # before its readers: a report needs the number of its fill
     exchange.listen(user_data.tell)
-    calls = [*public_calls(data), *signed_calls(trading, OrderListApi(trading, limits))]
+    account = AccountApi(exchange.account, listing, limits, clock)
+    calls = [*public_calls(data), *signed_calls(trading, OrderListApi(trading, limits), account)]
     streams = MarketStreams(Framer(data), feed, stream_rules, clock)
     api = WsApi(calls, keys, limits, user_data, api_rules, clock)
     return [

@@ -16,12 +16,12 @@ from services.paper_venue.binance.errors import (
 )
 from services.paper_venue.binance.ledger import Ledger, name_of
 from services.paper_venue.binance.limits import Limits
+from services.paper_venue.binance.list_payloads import ListPayloads
 from services.paper_venue.binance.listing import Listing, Pair
-from services.paper_venue.binance.order_params import BASIS_POINT, NewOrder, new_order
-from services.paper_venue.binance.order_payloads import OrderPayloads, balances
+from services.paper_venue.binance.order_params import NewOrder, new_order
+from services.paper_venue.binance.order_payloads import OrderPayloads
 from services.paper_venue.binance.params import Params
 from services.paper_venue.binance.replacements import replacement
-from services.paper_venue.binance.texts import decimal
 from services.paper_venue.domain.exchange import Exchange
 from services.paper_venue.domain.groups import Group, GroupRequest
 from services.paper_venue.domain.orders import Order, OrderRequest
@@ -41,6 +41,7 @@ class TradingApi:
 
     def __init__(self, exchange: Exchange, listing: Listing, ledger: Ledger, limits: Limits, clock: Clock) -> None:
         self.payloads = OrderPayloads(exchange, ledger, listing)
+        self.lists = ListPayloads(exchange, listing, self.payloads)
         self._exchange = exchange
         self._listing = listing
         self._ledger = ledger
@@ -109,7 +110,7 @@ class TradingApi:
             if group is None:
                 told[order.order_id] = self.payloads.canceled(order, pair, params.unit)
             else:
-                told[group.group_id] = self.payloads.canceled_list(group, pair, params.unit)
+                told[group.group_id] = self.lists.canceled(group, pair, params.unit)
         return list(told.values())
 
     def amend(self, params: Params) -> object:
@@ -128,7 +129,9 @@ class TradingApi:
             amended = self._exchange.amend(order.order_id, quantity, known_as, self._clock.now_ns())
         except TradingError as error:
             raise ApiError(AMEND_REJECTED, _AMENDMENTS.get(error.reason, error.message)) from error
-        return self.payloads.amended(amended, old_name, pair, params.unit)
+        told = self.payloads.amended(amended, old_name, pair, params.unit)
+        group = self._exchange.group_of(amended)
+        return told if group is None else told | {"listStatus": self.lists.status(group, params.unit)}
 
     def cancel_group(self, group: Group, pair: Pair, params: Params) -> object:
         """Cancel every order of a list."""
@@ -139,7 +142,7 @@ class TradingApi:
         for order in opened:
             self._ledger.expect_cancellation(order.order_id, name)
         self._exchange.cancel(opened[0].order_id, self._clock.now_ns())
-        return self.payloads.canceled_list(group, pair, params.unit)
+        return self.lists.canceled(group, pair, params.unit)
 
     def groups(self) -> list[Group]:
         """Every list of pairs that trade here, oldest first."""
@@ -201,62 +204,9 @@ class TradingApi:
         cut = found[:count] if oldest_first else found[-count:]
         return [self.payloads.fill(fill, pair, params.unit) for fill in cut]
 
-    def account(self, params: Params) -> object:
-        """What the account holds and pays."""
-        fees = self._exchange.account.rules.fees
-        held = balances(self._exchange.account, self._listing.pairs)
-        skips_empty = params.flag("omitZeroBalances", default=False)
-        return {
-            "makerCommission": fees.maker_bps,
-            "takerCommission": fees.taker_bps,
-            "buyerCommission": 0,
-            "sellerCommission": 0,
-            "commissionRates": self._rates(),
-            "canTrade": True,
-            "canWithdraw": False,
-            "canDeposit": False,
-            "brokered": False,
-            "requireSelfTradePrevention": False,
-            "preventSor": False,
-            "updateTime": params.unit.of(self._clock.now_ns()),
-            "accountType": "SPOT",
-            "balances": [
-                {"asset": asset, "free": decimal(free), "locked": decimal(locked)}
-                for asset, free, locked in held
-                if free or locked or not skips_empty
-            ],
-            "permissions": ["SPOT"],
-            "uid": 1,
-        }
-
-    def commission(self, params: Params) -> object:
-        """What fills of a pair are charged."""
-        none = {name: decimal(0) for name in ("maker", "taker", "buyer", "seller")}
-        return {
-            "symbol": self.pair(params).name,
-            "standardCommission": self._rates(),
-            "specialCommission": none,
-            "taxCommission": none,
-            "discount": {
-                "enabledForAccount": False,
-                "enabledForSymbol": False,
-                "discountAsset": "BNB",
-                "discount": decimal(0),
-            },
-        }
-
-    def order_limits(self, params: Params) -> object:
-        """How many orders have been sent."""
-        return self._limits.order_status()
-
     def pair(self, params: Params) -> Pair:
         """The pair that is asked about."""
         return self._listing.find(params.text("symbol"))
-
-    def _rates(self) -> dict[str, str]:
-        fees = self._exchange.account.rules.fees
-        bps = {"maker": fees.maker_bps, "taker": fees.taker_bps, "buyer": 0, "seller": 0}
-        return {name: decimal(each * BASIS_POINT) for name, each in bps.items()}
 
     def _open(self, pair: Pair) -> list[Order]:
         return [order for order in self._exchange.open_orders() if order.symbol == pair.symbol]

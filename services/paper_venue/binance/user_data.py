@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from services.paper_venue.binance.errors import ALREADY_SUBSCRIBED, ApiError
+from services.paper_venue.binance.list_payloads import ListPayloads
 from services.paper_venue.binance.listing import QUOTE_ASSET, Listing
 from services.paper_venue.binance.order_payloads import OrderPayloads, balances
 from services.paper_venue.binance.texts import TimeUnit, decimal
@@ -43,6 +44,7 @@ class UserData:
     """Everybody who listens to the account; `tell` is the exchange's listener."""
 
     payloads: OrderPayloads
+    lists: ListPayloads
     account: Account
     listing: Listing
     clock: Clock
@@ -61,7 +63,7 @@ class UserData:
         report = self.payloads.report(event, self.clock.now_ns(), unit)
         if report is None:
             return []
-        of_list = self.payloads.list_event(event, self.clock.now_ns(), unit) if event.order.group else None
+        of_list = self.lists.event(event, self.clock.now_ns(), unit) if event.order.group else None
         told = [report, self._position(event, unit), *([] if of_list is None else [of_list])]
         return [_text(each) for each in told]
 

@@ -86,7 +86,7 @@ def test_balances_follow_what_an_order_holds_and_spends(desk: Desk) -> None:
     assert held[0] == {"a": "USDT", "f": "999910.00000000", "l": "90.00000000"}
     assert spent[0] == {"a": "USDT", "f": "999708.00000000", "l": "90.00000000"}
     assert spent[1] == {"a": "BTC", "f": "2.00000000", "l": "0.00000000"}
-    assert {"asset": "BTC", "free": "2.00000000", "locked": "0.00000000"} in desk.call(desk.api.account)["balances"]
+    assert {"asset": "BTC", "free": "2.00000000", "locked": "0.00000000"} in desk.call(desk.account.account)["balances"]
 
 
 def test_a_name_is_unique_among_open_orders_only(desk: Desk) -> None:

@@ -110,7 +110,7 @@ def test_a_list_is_cancelled_whole(desk: Desk, how: str) -> None:
 
 def test_a_pair_locks_its_coins_once(desk: Desk) -> None:
     oco(desk, quantity=4)
-    balances = {each["asset"]: each for each in desk.call(desk.api.account)["balances"]}
+    balances = {each["asset"]: each for each in desk.call(desk.account.account)["balances"]}
 
     assert (balances["BTC"]["free"], balances["BTC"]["locked"]) == ("1.00000000", "4.00000000")
 
@@ -253,7 +253,7 @@ def test_commissions_are_told_in_what_was_received() -> None:
     bought = desk.place(kind="MARKET", quantity=2)
     desk.place("SELL", price=105, quantity=1)
     desk.driver.quote(105, 5, 106, 5, SYMBOL)
-    account = desk.call(desk.api.account)
+    account = desk.call(desk.account.account)
     by_fill = [(fill["commission"], fill["commissionAsset"]) for fill in desk.call(desk.api.fills)]
     reports = [(report["n"], report["N"]) for report in desk.reports if report["x"] == "TRADE"]
 
@@ -264,7 +264,7 @@ def test_commissions_are_told_in_what_was_received() -> None:
         "BTC": "0.99600000",
     }
     assert (account["makerCommission"], account["commissionRates"]["taker"]) == (10, "0.00200000")
-    assert desk.call(desk.api.commission)["standardCommission"]["maker"] == "0.00100000"
+    assert desk.call(desk.account.commission)["standardCommission"]["maker"] == "0.00100000"
 
 
 def test_a_halted_pair_is_a_closed_market(desk: Desk) -> None:
