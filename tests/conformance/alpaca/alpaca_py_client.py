@@ -21,13 +21,18 @@ from alpaca.data.requests import (
 )
 from alpaca.data.timeframe import TimeFrame
 from alpaca.trading.client import TradingClient
-from alpaca.trading.enums import OrderSide, TimeInForce
+from alpaca.trading.enums import OrderClass, OrderSide, QueryOrderStatus, TimeInForce
 from alpaca.trading.requests import (
     ClosePositionRequest,
+    GetOrdersRequest,
     LimitOrderRequest,
     MarketOrderRequest,
     ReplaceOrderRequest,
+    StopLimitOrderRequest,
+    StopLossRequest,
     StopOrderRequest,
+    TakeProfitRequest,
+    TrailingStopOrderRequest,
 )
 from alpaca.trading.stream import TradingStream
 
@@ -155,6 +160,43 @@ async def orders(client: TradingClient) -> dict[str, Any]:
     }
 
 
+def order_classes(client: TradingClient) -> dict[str, Any]:
+    """A bracket, a pair beside its position, a trailing stop that is replaced, a stop limit; then all is cancelled."""
+    terms = {"symbol": "NVDA", "qty": 2, "time_in_force": TimeInForce.GTC}
+    price = float(client.submit_order(MarketOrderRequest(**terms, side=OrderSide.BUY)).filled_avg_price or 0)
+    price = price or float(client.get_open_position("NVDA").avg_entry_price)
+    exits = {
+        "take_profit": TakeProfitRequest(limit_price=round(price * 2, 2)),
+        "stop_loss": StopLossRequest(stop_price=round(price / 2, 2)),
+    }
+    bracket = client.submit_order(
+        LimitOrderRequest(
+            **terms, side=OrderSide.BUY, limit_price=round(price * 0.9, 2), order_class="bracket", **exits
+        )
+    )
+    pair = client.submit_order(
+        LimitOrderRequest(
+            **terms, side=OrderSide.SELL, limit_price=round(price * 2, 2), order_class=OrderClass.OCO, **exits
+        )
+    )
+    trailing = client.submit_order(TrailingStopOrderRequest(**terms, side=OrderSide.BUY, trail_percent=50))
+    wider = client.replace_order_by_id(trailing.id, ReplaceOrderRequest(trail=60))
+    stop_limit = client.submit_order(
+        StopLimitOrderRequest(**terms, side=OrderSide.BUY, stop_price=round(price * 2, 2), limit_price=1)
+    )
+    nested = client.get_orders(GetOrdersRequest(status=QueryOrderStatus.OPEN, nested=True))
+    found = client.get_order_by_id(wider.id)
+    canceled = client.cancel_orders()
+    return {
+        "bracket": [bracket.order_class.value, [leg.status.value for leg in bracket.legs]],
+        "pair": [pair.order_class.value, [leg.status.value for leg in pair.legs]],
+        "trailing": [found.trail_percent, found.hwm is not None, found.replaces == trailing.id],
+        "stop_limit": [stop_limit.order_type.value, stop_limit.status.value],
+        "nested": sorted(len(order.legs or ()) for order in nested),
+        "canceled": [len(canceled), sorted({each.status for each in canceled})],
+    }
+
+
 def _close_a_part(client: TradingClient) -> float:
     client.close_position("AAPL", ClosePositionRequest(qty="3"))
     return float(client.get_open_position("AAPL").qty)
@@ -199,6 +241,7 @@ async def main() -> dict[str, Any]:
         "streams": await streams(),
         "history": await asyncio.to_thread(history),
         "orders": await orders(client),
+        "order_classes": await asyncio.to_thread(order_classes, client),
         "account": [
             float(client.get_account().buying_power) > 0,
             client.get_clock().is_open,

@@ -44,6 +44,14 @@ def test_alpaca_py_works_unmodified(client_python: Any, addresses: dict[str, str
         "closed": [200],
         "left": 0,
     }
+    assert found["order_classes"] == {
+        "bracket": ["bracket", ["held", "held"]],
+        "pair": ["oco", ["held"]],
+        "trailing": ["60", True, True],
+        "stop_limit": ["stop_limit", "pending_new"],
+        "nested": [0, 0, 1, 2],
+        "canceled": [7, [200]],
+    }
     assert found["account"] == [True, True, True]
     assert found["assets"] == ["AAPL", "BTC/USD", "ETH/USD"]
     assert found["refusals"] == [[403, 40310000], [422, 42210000], [404, 40410000], [401, 40110000]]

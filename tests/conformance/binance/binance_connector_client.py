@@ -89,6 +89,45 @@ def orders(client: Spot) -> dict[str, Any]:
     }
 
 
+def order_lists(client: Spot) -> dict[str, Any]:
+    """A pair around the market, told by the user data subscription, whose orders share one balance."""
+    heard: queue.Queue[str] = queue.Queue()
+    user = SpotWebsocketAPIClient(VENUE["ws_api"], VENUE["key"], VENUE["secret"], lambda _, text: heard.put(text))
+    try:
+        signed = websocket_api_signature(VENUE["key"], VENUE["secret"], {"timestamp": get_timestamp()})
+        user.send({"id": get_uuid(), "method": "userDataStream.subscribe.signature", "params": signed})
+        heard.get(timeout=PATIENCE_S)
+        price = float(client.book_ticker("ETHUSDT")["bidPrice"])
+        pair = client.sign_request(
+            "POST",
+            "/api/v3/orderList/oco",
+            {
+                "symbol": "ETHUSDT",
+                "side": "SELL",
+                "quantity": 0.1,
+                "aboveType": "TAKE_PROFIT",
+                "aboveStopPrice": round(price * 1.5, 2),
+                "belowType": "STOP_LOSS",
+                "belowStopPrice": round(price * 0.5, 2),
+            },
+        )
+        locked = next(each["locked"] for each in client.account()["balances"] if each["asset"] == "ETH")
+        listed = client.get_oco_open_orders()
+        client.cancel_oco_order("ETHUSDT", orderListId=pair["orderListId"])
+        told: list[str] = []
+        while told[-1:] != ["ALL_DONE"]:
+            event = json.loads(heard.get(timeout=PATIENCE_S)).get("event", {})
+            told += [event.get("x") or event["l"]] if event.get("e") in ("executionReport", "listStatus") else []
+    finally:
+        user.stop()
+    return {
+        "types": [report["orderListId"] == pair["orderListId"] for report in pair["orderReports"]],
+        "locked": float(locked),
+        "listed": len(listed),
+        "told": told,
+    }
+
+
 def refusals(client: Spot) -> list[list[int]]:
     """What the client makes of the venue's errors."""
     attempts = [
@@ -115,6 +154,7 @@ def main() -> dict[str, Any]:
         "streams": streams(),
         "history": history(client),
         "orders": orders(client),
+        "order_lists": order_lists(client),
         "refusals": refusals(client),
         "ed25519": signer.account()["accountType"],
     }

@@ -90,6 +90,46 @@ async def orders(client: AsyncClient, sockets: BinanceSocketManager) -> dict[str
     }
 
 
+async def order_lists(client: AsyncClient) -> dict[str, Any]:
+    """A pair around the market that is found and cancelled, an amended order, a maker's order, a trailing stop."""
+    ticker = await client.get_orderbook_ticker(symbol="BTCUSDT")
+    price = float(ticker["bidPrice"])
+    high, low, far = (f"{price * factor:.2f}" for factor in (1.5, 0.5, 0.4))
+    pair = await client.create_oco_order(
+        symbol="BTCUSDT",
+        side="SELL",
+        quantity="0.01",
+        aboveType="LIMIT_MAKER",
+        abovePrice=high,
+        belowType="STOP_LOSS_LIMIT",
+        belowStopPrice=low,
+        belowPrice=far,
+        belowTimeInForce="GTC",
+    )
+    waiting = await client.get_open_oco_orders()
+    canceled = await client.v3_delete_order_list(symbol="BTCUSDT", orderListId=pair["orderListId"])
+    maker = await client.create_order(
+        symbol="BTCUSDT", side="BUY", type="LIMIT_MAKER", quantity="0.03", price=low, newOrderRespType="RESULT"
+    )
+    amended = await client._put(
+        "order/amend/keepPriority",
+        True,
+        data={"symbol": "BTCUSDT", "orderId": maker["orderId"], "newQty": "0.02"},
+        version=client.PRIVATE_API_VERSION,
+    )
+    trailing = await client.create_order(
+        symbol="BTCUSDT", side="BUY", type="STOP_LOSS", quantity="0.01", trailingDelta=2000, newOrderRespType="RESULT"
+    )
+    return {
+        "pair": [pair["contingencyType"], [report["type"] for report in pair["orderReports"]]],
+        "waiting": [each["orderListId"] for each in waiting] == [pair["orderListId"]],
+        "canceled": [canceled["listOrderStatus"], [report["status"] for report in canceled["orderReports"]]],
+        "maker": [maker["type"], maker["status"]],
+        "amended": [amended["amendedOrder"]["qty"], amended["amendedOrder"]["orderId"] == maker["orderId"]],
+        "trailing": [trailing["trailingDelta"], trailing["status"]],
+    }
+
+
 async def ed25519() -> str:
     """The same account through a client that signs with the Ed25519 key."""
     client = await LocalClient.create(VENUE["key"], private_key=VENUE["ed25519_key"])
@@ -111,6 +151,7 @@ async def main() -> dict[str, Any]:
             "streams": await streams(sockets),
             "history": await history(client),
             "orders": await orders(client, sockets),
+            "order_lists": await order_lists(client),
             "ed25519": await ed25519(),
         }
     finally:

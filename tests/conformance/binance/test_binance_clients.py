@@ -45,6 +45,14 @@ def test_python_binance_works_unmodified(client_python: Any, addresses: dict[str
     assert orders["balances_told"]
     assert orders["refusal"] == [400, -1013, "Filter failure: LOT_SIZE"]
     assert (orders["btc"], orders["bought_in_fills"], orders["all_orders"]) == (0.01, 0.02, 3)
+    assert found["order_lists"] == {
+        "pair": ["OCO", ["LIMIT_MAKER", "STOP_LOSS_LIMIT"]],
+        "waiting": True,
+        "canceled": ["ALL_DONE", ["CANCELED", "CANCELED"]],
+        "maker": ["LIMIT_MAKER", "NEW"],
+        "amended": ["0.02000000", True],
+        "trailing": [2000, "NEW"],
+    }
     assert found["ed25519"] == "SPOT"
 
 
@@ -66,6 +74,12 @@ def test_binance_connector_works_unmodified(client_python: Any, addresses: dict[
     )
     assert orders["reports"][:5] == LIFE
     assert orders["fills"] == 0.5
+    assert found["order_lists"] == {
+        "types": [True, True],
+        "locked": 0.1,
+        "listed": 1,
+        "told": ["NEW", "NEW", "EXEC_STARTED", "CANCELED", "CANCELED", "ALL_DONE"],
+    }
     assert found["refusals"] == [[400, -1121], [400, -2013], [400, -2011], [400, -1013], [400, -1022]]
     assert found["ed25519"] == "SPOT"
 
@@ -73,7 +87,7 @@ def test_binance_connector_works_unmodified(client_python: Any, addresses: dict[
 def test_binance_sdk_spot_works_unmodified(client_python: Any, addresses: dict[str, str]) -> None:
     found = findings(client_python("binance-sdk-spot"), "binance-sdk-spot", addresses)
 
-    assert found["filters"] == 6
+    assert found["filters"] == 7
     assert found["streams"] == {
         "heard": ["bookTicker", "depth", "kline", "trade"],
         "trade_ids_contiguous": True,
