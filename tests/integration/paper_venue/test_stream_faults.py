@@ -47,9 +47,9 @@ def test_a_late_trade_is_overtaken_by_others(coin: Any, script: Script, protocol
         ids = around(
             socket, lambda: script.arm("late", protocol=protocol, channel="trades", count=1, delay_s=SHORT_S), script
         )
-        ids += hear(socket, lambda more: not gaps(sorted(ids + more)))  # on a busy host it is later still
+        # On a busy host it is later still, and much of what came before it has yet to be read.
+        ids += hear(socket, lambda more: sorted(ids + more) != ids + more and not gaps(sorted(ids + more)))
 
-    assert gaps(sorted(ids)) == []
     (back,) = [earlier - later for earlier, later in pairwise(ids) if later < earlier]
     assert back > 3
 
