@@ -52,6 +52,7 @@ class Exchange:
         listed = tuple(instruments)
         self.instruments = Instruments(listed)
         self.symbols = tuple(instrument.symbol for instrument in listed)
+        self._listed = {instrument.symbol: instrument for instrument in listed}
         self._engine = MatchingEngine(rules.slippage, new_id)
         for instrument in listed:
             self._engine.list_instrument(instrument.symbol, instrument.tick_nanos)
@@ -202,7 +203,7 @@ class Exchange:
     def expire(self, time_in_force: TimeInForce, now_ns: int, trading_hours: str | None = None) -> None:
         """End every open order of that time in force: DAY orders at the close of an exchange, or of all (None)."""
         for order in self.open_orders():
-            hours = self.instruments.get(order.symbol).trading_hours
+            hours = self._listed[order.symbol].trading_hours
             due = order.time_in_force is time_in_force and trading_hours in (None, hours)
             if due and order.order_id in self._engine.open_orders:
                 self._tell(self._engine.expire(order.order_id, now_ns))
@@ -285,7 +286,7 @@ class Exchange:
         if event.kind is not EventKind.FILL or event.execution is None:
             return event
         order, execution = event.order, event.execution
-        fee = fee_of(self._fees, order, execution, self.instruments.get(order.symbol))
+        fee = fee_of(self._fees, order, execution, self._listed[order.symbol])
         position = self.account.apply(order, execution, fee)
         booked = replace(execution, fee_nanos=fee.nanos, fee_in_units=fee.in_units, position_nanos=position)
         return replace(event, execution=booked)
