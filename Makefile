@@ -16,7 +16,7 @@ SERVICE_LOCKS := market_data execution portfolio gateway paper_venue
 unexport SECONDS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo up down status logs test test-slow test-quick conformance check format proto proto-check bench profile model compose-smoke clean
+.PHONY: help setup lock demo up down status logs test test-slow test-quick conformance check format proto proto-check lifecycle simulate bench profile model compose-smoke clean
 
 help:  ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36mmake %-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -99,6 +99,12 @@ proto-check: setup  ## Prove that the contracts are clean, compatible, and their
 		else $(BIN)/buf breaking protos --against '.git#ref=HEAD,subdir=protos'; fi
 	@rm -rf build/proto && $(call generate,build/proto)
 	diff -r -x __pycache__ build/proto/neuraltrader $(GENERATED)/neuraltrader
+
+lifecycle: setup  ## Write docs/order-lifecycle.md from the transition table of orders
+	PYTHONPATH=tests $(BIN)/python -m pages.order_lifecycle
+
+simulate: setup  ## Simulate the order core under faults: make simulate SEEDS=1000, or SEEDS=17-17 to replay one
+	PYTHONPATH=tests $(BIN)/python -m simulation $(or $(SEEDS),1000)
 
 bench: setup  ## Measure (ONLY=area): build/bench/<name>.json each, and a table
 	$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY))

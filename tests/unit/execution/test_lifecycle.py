@@ -1,6 +1,7 @@
 """The one transition table, against the specification written down a second time."""
 
 import pytest
+from pages.order_lifecycle import PAGE, page
 
 from services.execution.domain.lifecycle import next_status
 from trading.errors import InvalidStateTransition
@@ -50,6 +51,11 @@ def test_every_state_takes_exactly_the_events_of_the_specification(
             next_status(status, kind, before=BEFORE, whole=whole)
         return
     assert next_status(status, kind, before=BEFORE, whole=whole) is _expected(status, kind, whole)
+
+
+def test_the_page_of_the_lifecycle_is_current() -> None:
+    """docs/order-lifecycle.md says what the code does; `make lifecycle` writes it."""
+    assert PAGE.read_text() == page()
 
 
 def _expected(status: OrderStatus, kind: OrderEventKind, whole: bool) -> OrderStatus:
