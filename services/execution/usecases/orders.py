@@ -25,13 +25,14 @@ class Orders:
         """Those of the orders that there are; the store is asked once for all that memory lacks."""
         known = {order_id: live for order_id in order_ids if (live := self.blotter.get(order_id)) is not None}
         missing = [order_id for order_id in order_ids if order_id not in known]
-        return known | await self._adopt(await self.store.get(missing) if missing else ())
+        return known | await self._adopt(await self._read(missing) if missing else ())
 
     async def find_by_client_id(self, account: AccountId, client_order_id: ClientOrderId) -> LiveOrder | None:
         """An order by the caller's id; asks the store only about ids that were used before."""
         live = self.blotter.by_client_id(account, client_order_id)
         if live is not None or not self.blotter.may_know(account, client_order_id):
             return live
+        await self.journal.flush()
         stored = await self.store.get_by_client_id(account, client_order_id)
         return (await self._adopt([stored]))[stored.order.order_id] if stored else None
 
@@ -42,6 +43,11 @@ class Orders:
     async def need_by_client_id(self, account: AccountId, client_order_id: ClientOrderId) -> LiveOrder:
         """An order by the caller's id, durable; raises UnknownOrder."""
         return await self._durable(await self.find_by_client_id(account, client_order_id), client_order_id)
+
+    async def _read(self, order_ids: Sequence[OrderId]) -> Sequence[StoredOrder]:
+        """Orders of the store; memory may have let go of one whose last events are not written yet."""
+        await self.journal.flush()
+        return await self.store.get(order_ids)
 
     async def _adopt(self, found: Sequence[StoredOrder]) -> dict[OrderId, LiveOrder]:
         if not found:

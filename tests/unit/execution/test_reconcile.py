@@ -70,6 +70,20 @@ async def test_a_late_fill_of_a_forgotten_order_still_counts() -> None:
         assert await held(desk) == 3
 
 
+async def test_an_order_is_not_read_before_its_last_events_are_written() -> None:
+    """Memory has let go of it, the store is slow, and its fill is told twice."""
+    async with a_desk(rhythm=NEVER, closed_in_memory=0) as desk:
+        live = await the_order(desk)
+        order_id = live.order.order_id
+        desk.store.delay_s = 0.05
+        told = desk.broker.fill(order_id, 10)
+        await until(lambda: desk.blotter.get(order_id) is None)
+        await desk.record(told)
+        await desk.journal.flush()
+        assert fold([logged.event for logged in await desk.store.events(order_id)]).filled_nanos == 10 * ONE
+        assert await held(desk) == 10
+
+
 async def test_one_pass_finds_what_the_stream_did_not_tell_and_a_second_finds_nothing() -> None:
     """A fill, a cancel and an acceptance."""
     async with a_desk(rhythm=NEVER) as desk:
