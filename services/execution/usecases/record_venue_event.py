@@ -72,8 +72,8 @@ class RecordVenueEvent:
             self._log.warning("venue.order_not_adopted", venue_order_id=found.venue_order_id, error=error.message)
             return 0
         terms = adopted_terms(found, found.terms, instrument, self._account, self._venue)
-        if self._orders.blotter.get(terms.order_id) is not None:
-            return 0  # the stream and a comparison found it at once
+        if self._orders.blotter.may_know(terms.account, terms.client_order_id):
+            return 0  # the stream and a comparison found it at once; it may even be closed and forgotten by now
         live = LiveOrder(Order(terms), correlation_id=found.venue_order_id)
         now_ns = self._clock.now_ns()
         created = Fact(INITIALIZED, now_ns, terms=terms, reconciliation=True)
