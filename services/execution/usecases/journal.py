@@ -253,7 +253,8 @@ class Journal:
     def _without_abandoned(self, groups: list[_Group]) -> list[_Group]:
         kept = []
         for group in groups:
-            if group.abandoned:
+            # What has happened since rests on this intent; only one that nothing followed can be taken back.
+            if group.abandoned and group.live.order is group.events[-1][1]:
                 self._waiting -= len(group.events)
                 self._done_groups += 1
                 self._intents.pop(group.live.order.order_id, None)

@@ -100,6 +100,8 @@ class RelayOutbox:
         try:
             rows = await self._store.outbox(self._through, self._batch)
         except Unavailable:
+            # What was committed meanwhile must not be told before what is older and still unread.
+            self._fresh.clear()
             self._from_store = True
             await asyncio.sleep(self._retry_wait_s)
             self._wake.set()

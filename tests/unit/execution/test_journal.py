@@ -1,14 +1,26 @@
 """Group commit, the outbox relay, and what an outage of either does."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
+from unittest.mock import sentinel
 
-from builders.execution import QUICK, a_desk, assemble, at_work, running, until
+import pytest
+from builders.execution import QUICK, RHYTHM, a_desk, assemble, at_work, running, until
+from builders.orders import MAIN, venue_order
 from fakes.orders import FakeOrderStore
 
+from services.execution.domain.adoption import adopted_id
+from services.execution.domain.chain import verify
+from services.execution.domain.news import differences
+from services.execution.domain.order import fold
 from services.execution.domain.submission import Wait
+from services.execution.domain.venue import VenueTerms
+from services.execution.ports import Entry, OutboxRow
+from trading.errors import Unavailable
+from trading.ids import EventId
 from trading.money import ONE
-from trading.order import OrderStatus
+from trading.order import OrderEventKind, OrderStatus, OrderType, Side, TimeInForce
 
 
 async def test_submits_that_come_together_are_committed_together() -> None:
@@ -121,6 +133,46 @@ async def test_the_relay_waits_out_an_outage_of_the_store() -> None:
         await asyncio.sleep(0.02)
         desk.store.down = False
         assert await desk.relay.until_empty(1)
+
+
+async def test_what_is_committed_while_the_outbox_cannot_be_read_does_not_overtake_it() -> None:
+    """Told out of turn it would take the older rows out of the outbox with it."""
+    async with a_desk() as desk:
+        desk.publisher.outages = 10**6
+        await desk.sent()
+        await desk.journal.flush()
+        older = [row.event_id for row in desk.store.waiting]
+    reborn = assemble(desk.store, desk.controls, desk.broker)
+    fresh = OutboxRow(10**6, EventId("fresh"), OrderEventKind.ACCEPTED, MAIN, b"", 0)
+
+    async def fail(after: int, limit: int) -> Sequence[OutboxRow]:
+        """A commit, and no answer."""
+        desk.store.outbox = outbox
+        reborn.relay.offer([Entry(10**6, sentinel.event, sentinel.order, fresh)])
+        raise Unavailable("The store is down.")
+
+    outbox, desk.store.outbox = desk.store.outbox, fail
+    async with at_work(reborn):
+        await until(lambda: len(reborn.publisher.published) >= len(older))
+        assert [row.event_id for row in reborn.publisher.published[: len(older)]] == older
+
+
+async def test_what_has_a_history_is_not_abandoned() -> None:
+    """A stranger's order is adopted and trades while the log is away; whoever asked for it in vain ends nothing."""
+    async with a_desk(rhythm=replace(RHYTHM, in_flight_every_s=3600.0)) as desk:
+        desk.store.down = True
+        found = venue_order(None, terms=VenueTerms("AAPL", Side.BUY, OrderType.MARKET, TimeInForce.DAY, 10 * ONE))
+        await desk.record.adopt(found)
+        with pytest.raises(Unavailable):
+            await desk.orders.need(adopted_id(found))
+        filled = replace(found, status=OrderStatus.FILLED, filled_nanos=10 * ONE, avg_price_nanos=100 * ONE)
+        for fact in differences(desk.blotter.get(adopted_id(found)).order, filled):
+            desk.record.record(desk.blotter.get(adopted_id(found)), fact)
+        desk.store.down = False
+        await desk.journal.flush()
+        life = [logged.event for logged in await desk.store.events(adopted_id(found))]
+        verify(life)
+        assert fold(life).status is OrderStatus.FILLED
 
 
 async def test_a_stopping_service_writes_everything_down() -> None:
