@@ -103,6 +103,15 @@ async def test_an_order_is_asked_for_by_our_id() -> None:
         assert seen[0] == "GET /v2/orders:by_client_order_id?client_order_id=01a2059b378975da981c246d9030a35a"
 
 
+async def test_a_strangers_order_is_asked_for_by_the_venues_id() -> None:
+    """It has no id of ours, and not finding one would end it in our book."""
+    async with alpaca((200, ORDER), (404, {"message": "order not found"})) as (broker, seen):
+        adopted = Order(terms(external=True), venue_order_id=VenueOrderId("v-1"))
+        assert (await broker.find(adopted)) is not None
+        assert (await broker.find(adopted)) is None
+        assert seen == ["GET /v2/orders/v-1"] * 2
+
+
 async def test_a_cancel_is_a_delete() -> None:
     """204 is a promise, 422 a refusal."""
     async with alpaca((204, b""), (422, {"message": "filled"})) as (broker, seen):
