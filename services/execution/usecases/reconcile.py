@@ -26,6 +26,8 @@ _IN_FLIGHT = frozenset(
     {OrderStatus.SUBMITTED, OrderStatus.UNRESOLVED, OrderStatus.PENDING_CANCEL, OrderStatus.PENDING_UPDATE}
 )
 
+_TRIES_FOR_A_CALM = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
@@ -82,11 +84,18 @@ class Reconcile:
         return changes + await self._ask_each(others.values())
 
     async def opening_positions(self) -> int:
-        """Take in what the venue account held before we were; returns how many positions. Once, at the very start."""
-        held = self._orders.blotter.holdings
-        taken = 0
-        for found in await self._broker.positions():
-            taken += await self._record.adopt_position(found, sum_of(held.values()))
+        """Take in what the venue account held before we were; returns how many positions. Once, at the very start.
+
+        Another program may be trading: the venue's word counts when no order has moved around it.
+        """
+        held = sum_of(self._orders.blotter.holdings.values())
+        for _ in range(_TRIES_FOR_A_CALM):
+            word = await self._broker.positions()
+            changes = await self.everything()
+            before, held = held, sum_of(self._orders.blotter.holdings.values())
+            if not changes and held == before:
+                break
+        taken = sum([await self._record.adopt_position(found, held) for found in word])
         await self._orders.journal.flush()  # before the account opens, which says that it was done
         return taken
 

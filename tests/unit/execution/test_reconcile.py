@@ -3,16 +3,17 @@
 from dataclasses import replace
 
 import pytest
-from builders.execution import RHYTHM, Desk, a_desk, after_crash, at_work, until
-from builders.orders import MAIN, fill_update, update
+from builders.execution import RHYTHM, Desk, a_desk, after_crash, assemble, at_work, until
+from builders.orders import MAIN, fill_update, update, venue_order
 
 from services.execution.domain.chain import verify
 from services.execution.domain.order import fold
+from services.execution.domain.venue import VenuePosition, VenueTerms
 from services.execution.usecases.blotter import LiveOrder
 from trading.errors import Unavailable
 from trading.ids import OrderId
 from trading.money import ONE
-from trading.order import OrderEventKind, OrderStatus
+from trading.order import OrderEventKind, OrderStatus, OrderType, Side, TimeInForce
 
 NEVER = replace(RHYTHM, in_flight_every_s=3600.0)
 
@@ -109,6 +110,22 @@ async def test_a_fill_that_was_reconciled_does_not_count_again_when_it_is_told()
         desk.broker.fill(live.order.order_id, 6)
         await until(lambda: live.order.status is OrderStatus.FILLED)
         assert await held(desk) == 10
+
+
+async def test_an_opening_position_is_taken_once_while_another_program_trades() -> None:
+    """What it trades between the comparison of orders and that of positions is in both."""
+    desk = assemble(rhythm=NEVER)
+    asked = VenueTerms("AAPL", Side.BUY, OrderType.MARKET, TimeInForce.DAY, 5 * ONE)
+
+    async def positions() -> list[VenuePosition]:
+        filled = {"filled_nanos": 5 * ONE, "avg_price_nanos": 100 * ONE, "terms": asked}
+        desk.broker.book[OrderId("theirs")] = venue_order(None, OrderStatus.FILLED, **filled)
+        return [VenuePosition("AAPL", 7 * ONE, 100 * ONE)]
+
+    desk.broker.positions = positions
+    async with at_work(desk):
+        await desk.reconcile.everything()
+        assert await held(desk) == 7
 
 
 async def test_an_order_that_is_not_at_the_venue_ends_after_two_proofs() -> None:
