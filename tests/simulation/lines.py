@@ -312,14 +312,16 @@ class JetStreamLine:
         self._stream = stream
         self._climate = climate
 
-    async def publish(self, row: OutboxRow) -> None:
-        await self._life.ask(lambda: self._publish(row))
+    async def publish(self, rows: Sequence[OutboxRow]) -> Sequence[OutboxRow]:
+        return await self._life.ask(lambda: self._publish(rows))
 
-    async def _publish(self, row: OutboxRow) -> None:
+    async def _publish(self, rows: Sequence[OutboxRow]) -> Sequence[OutboxRow]:
+        """Some arrive and some acks come back."""
         await self._climate.travel()
-        if self._climate.strikes(self._climate.weather.unpublished):
-            raise Unavailable("JetStream does not answer.")
-        self._stream.kept.setdefault(row.event_id, row)
+        arrived = [row for row in rows if not self._climate.strikes(self._climate.weather.unpublished)]
+        for row in arrived:
+            self._stream.kept.setdefault(row.event_id, row)
         await self._climate.travel()
-        if self._climate.strikes(self._climate.weather.unpublished):
-            raise Unavailable("JetStream's ack was lost.")
+        lost = self._climate.weather.unpublished
+        told = {row.event_id for row in arrived if not self._climate.strikes(lost)}
+        return [row for row in rows if row.event_id not in told]

@@ -23,11 +23,19 @@ class VirtualTimeLoop(asyncio.BaseEventLoop):
     def __init__(self) -> None:
         super().__init__()
         self._selector = _Leap(self)
+        self._tasks: set[asyncio.Task[Any]] = set()
         self.elapsed_s = 0.0
 
     def time(self) -> float:
         """Virtual seconds since the start."""
         return self.elapsed_s
+
+    def create_task(self, *arguments: Any, **options: Any) -> "asyncio.Task[Any]":
+        """A task that lives until it is done or buried, even one that waits for an answer that will never come."""
+        task: asyncio.Task[Any] = super().create_task(*arguments, **options)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     def _process_events(self, _events: Sequence[Any]) -> None:
         """Nothing comes from outside."""

@@ -42,8 +42,10 @@ _RULES = Rules(
     limits=RiskLimits(MAIN),
     signals=SignalTrading(enabled=False, notional_nanos=ONE, min_confidence=0.5, account=MAIN),
     closed_in_memory=4,
+    expire_every_s=5.0,
+    losses_every_s=5.0,
 )
-"""The service's own, but for a short memory."""
+"""The service's own, but for a short memory and a slow look at what no world has: expiries and losses."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ class World:
         self.stream = JetStream()
         self.acknowledged: dict[str, OrderId] = {}
         self.surprises: list[str] = []
+        self.metrics = Metrics()
         self.process: Process | None = None
         self.lives: list[Process] = []
         self.steps = 0
@@ -196,7 +199,7 @@ class World:
             JetStreamLine(life, self.stream, self.climate),
             translate.order_event_bytes,
             self.clock,
-            Metrics(),
+            self.metrics,
             self,
         )
         desk = Desk(outside, _RULES)
