@@ -20,6 +20,7 @@ from services.execution.domain.venue import (
     whole_view,
 )
 from services.execution.ports import Append, OutboxRow, VenueRefused
+from trading.clock import SECOND_NS, Clock
 from trading.errors import Unavailable
 from trading.instruments import Instrument
 from trading.money import ONE
@@ -295,6 +296,52 @@ class StoreLine:
 
     async def _all_client_ids(self) -> list[Any]:
         return [key async for key in self._log.client_ids()]
+
+
+@dataclass
+class LeaseRow:
+    """The one row of the lease; a holder that is known to be dead holds nothing."""
+
+    epoch: int = 0
+    ends_ns: int = 0
+    holder: Life | None = None
+
+
+class LeaseLine:
+    """The port of the lease over a network."""
+
+    def __init__(self, life: Life, row: LeaseRow, clock: Clock, climate: Climate) -> None:
+        self._life = life
+        self._row = row
+        self._clock = clock
+        self._climate = climate
+
+    async def take(self, lasts_s: float) -> int | None:
+        return await self._life.ask(lambda: self._taken(lasts_s))
+
+    async def renew(self, epoch: int, lasts_s: float) -> bool:
+        return await self._life.ask(lambda: self._renewed(epoch, lasts_s))
+
+    async def give_back(self, epoch: int) -> None:
+        await self._life.ask(lambda: self._renewed(epoch, 0.0))
+
+    async def _taken(self, lasts_s: float) -> int | None:
+        await self._climate.travel()
+        row, now_ns = self._row, self._clock.now_ns()
+        if row.ends_ns > now_ns and row.holder is not None and not row.holder.is_over:
+            return None
+        row.epoch += 1
+        row.holder, row.ends_ns = self._life, now_ns + int(lasts_s * SECOND_NS)
+        await self._climate.travel()
+        return row.epoch
+
+    async def _renewed(self, epoch: int, lasts_s: float) -> bool:
+        await self._climate.travel()
+        if epoch != self._row.epoch:
+            return False
+        self._row.ends_ns = self._clock.now_ns() + int(lasts_s * SECOND_NS)
+        await self._climate.travel()
+        return True
 
 
 @dataclass
