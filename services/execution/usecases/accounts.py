@@ -147,7 +147,9 @@ class Accounts:
         return [self._accounts[name] for name in sorted(self._accounts)]
 
     def chosen(self, name: str) -> list[Account]:
-        """The named account, or all when the name is empty."""
+        """The named account, or all when the name is empty; raises as `get` does."""
+        if not self._accounts:
+            self.get(name)  # a command that would reach nobody is refused
         return [self.get(name)] if name else self.all()
 
     async def set_limits(self, limits: RiskLimits, actor: str) -> RiskLimits:

@@ -54,7 +54,11 @@ class Cancel:
         return live
 
     def cancel_all(self, account: AccountId | None = None, symbol: str | None = None) -> list[LiveOrder]:
-        """Ask for a cancel of every open order of an account and a symbol, or of all; returns those asked for."""
+        """Ask for a cancel of every open order of an account and a symbol, or of all; returns those asked for.
+
+        Raises Unavailable while the log is not recalled: nobody knows then what is open.
+        """
+        self._orders.check_recalled()
         found = [
             live for live in self._orders.blotter.open_orders(account) if symbol in (None, live.order.terms.symbol)
         ]

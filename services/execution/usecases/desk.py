@@ -213,6 +213,7 @@ class Desk:
         """Recall everything from the log and the controls; orders are taken after the first reconciliation."""
         self.journal.epoch = self.lease.epoch
         await recall(self._store, self.blotter, self.journal)
+        self.orders.are_recalled = True
         await self.accounts.load()
         await self.signals.load()
         await self.relay.load()

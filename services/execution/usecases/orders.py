@@ -5,17 +5,27 @@ from collections.abc import Sequence
 from services.execution.ports import OrderStore, StoredOrder
 from services.execution.usecases.blotter import Blotter, LiveOrder
 from services.execution.usecases.journal import Journal
-from trading.errors import UnknownOrder
+from trading.errors import Unavailable, UnknownOrder
 from trading.ids import AccountId, ClientOrderId, OrderId
 
 
 class Orders:
-    """Every order there is."""
+    """Every order there is.
+
+    Before the log is recalled there are none: what a replica that stands by read now would be stale in its memory
+    by the time it leads.
+    """
 
     def __init__(self, store: OrderStore, blotter: Blotter, journal: Journal) -> None:
         self.store = store
         self.blotter = blotter
         self.journal = journal
+        self.are_recalled = False
+
+    def check_recalled(self) -> None:
+        """Raise Unavailable until the log is in memory."""
+        if not self.are_recalled:
+            raise Unavailable("This replica does not lead: it has not recalled the order log.", retry_after_s=1)
 
     async def find(self, order_id: OrderId) -> LiveOrder | None:
         """An order by our id; None when there is none."""
@@ -23,12 +33,14 @@ class Orders:
 
     async def find_each(self, order_ids: Sequence[OrderId]) -> dict[OrderId, LiveOrder]:
         """Those of the orders that there are; the store is asked once for all that memory lacks."""
+        self.check_recalled()
         known = {order_id: live for order_id in order_ids if (live := self.blotter.get(order_id)) is not None}
         missing = [order_id for order_id in order_ids if order_id not in known]
         return known | await self._adopt(await self._read(missing) if missing else ())
 
     async def find_by_client_id(self, account: AccountId, client_order_id: ClientOrderId) -> LiveOrder | None:
         """An order by the caller's id; asks the store only about ids that were used before."""
+        self.check_recalled()
         live = self.blotter.by_client_id(account, client_order_id)
         if live is not None or not self.blotter.may_know(account, client_order_id):
             return live

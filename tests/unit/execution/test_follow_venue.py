@@ -16,6 +16,7 @@ NEVER = replace(RHYTHM, in_flight_every_s=3600.0)
 async def test_orders_are_taken_once_the_venue_has_answered() -> None:
     """However often it has to be asked."""
     desk = assemble()
+    await desk.start()
     desk.broker.down = True
     async with running(desk):
         desk.broker.stream.put_nowait(StreamOpened())
