@@ -19,7 +19,7 @@ from services.execution.domain.venue import (
     VenueUpdate,
     whole_view,
 )
-from services.execution.ports import Append, OutboxRow, VenueRefused
+from services.execution.ports import AnotherWriter, Append, OutboxRow, VenueRefused
 from trading.clock import SECOND_NS, Clock
 from trading.errors import Unavailable
 from trading.instruments import Instrument
@@ -219,12 +219,22 @@ class Connection:
             self.messages.put_nowait(update)
 
 
+@dataclass
+class LeaseRow:
+    """The one row of the lease; a holder that is known to be dead holds nothing."""
+
+    epoch: int = 0
+    ends_ns: int = 0
+    holder: Life | None = None
+
+
 class DurableLog(FakeOrderStore):
     """The order log on a server of its own, which is away at times and outlives every process."""
 
-    def __init__(self, climate: Climate) -> None:
+    def __init__(self, climate: Climate, lease: LeaseRow) -> None:
         super().__init__()
         self._climate = climate
+        self._lease = lease
         self._under_way: dict[int, Append] = {}
         self._asked = 0
 
@@ -251,6 +261,11 @@ class DurableLog(FakeOrderStore):
             if self._climate.chance.random() < 0.5:
                 self._write(append)
         self._under_way.clear()
+
+    def _write(self, append: Append) -> None:
+        if append.epoch != self._lease.epoch:
+            raise AnotherWriter("Fenced.")
+        super()._write(append)
 
     def is_away(self) -> bool:
         """Whether nobody answers just now."""
@@ -296,15 +311,6 @@ class StoreLine:
 
     async def _all_client_ids(self) -> list[Any]:
         return [key async for key in self._log.client_ids()]
-
-
-@dataclass
-class LeaseRow:
-    """The one row of the lease; a holder that is known to be dead holds nothing."""
-
-    epoch: int = 0
-    ends_ns: int = 0
-    holder: Life | None = None
 
 
 class LeaseLine:

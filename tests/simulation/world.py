@@ -1,6 +1,7 @@
 """One simulated world: callers, a process that dies and comes back, a venue, a log; all of it a function of a seed."""
 
 import asyncio
+import contextlib
 import contextvars
 import hashlib
 import random
@@ -104,9 +105,9 @@ class World:
         self.climate = Climate(random.Random(f"faults {seed}"), drawn(self.chance))
         self.exchange = Exchange(random.Random(f"venue {seed}"), self.clock, takes_twice=manner.takes_twice)
         self.exchange.rejected_later = self.climate.weather.rejected_later
-        self.log = DurableLog(self.climate)
-        self.controls = FakeControlStore()
         self.lease = LeaseRow()
+        self.log = DurableLog(self.climate, self.lease)
+        self.controls = FakeControlStore()
         self.stream = JetStream()
         self.acknowledged: dict[str, OrderId] = {}
         self.surprises: list[str] = []
@@ -241,7 +242,8 @@ class World:
         for _ in range(self.chance.choice((0, 0, 1, 2))):
             await asyncio.sleep(self.chance.uniform(0, STORM_S / 2))
             if self.process is not None:
-                self.process.context.run(self.process.desk.cancel.cancel_all)
+                with contextlib.suppress(Unavailable):
+                    self.process.context.run(self.process.desk.cancel.cancel_all)
 
     async def _last_crash(self) -> None:
         """The service dies, the venue trades on without it and then closes, and everything under way arrives."""
