@@ -9,6 +9,8 @@ from services.market_data.ports import EncodedFrame
 from trading.errors import Kind, TradingError, named
 
 HEADER = struct.Struct("<Q")
+READY = b"."
+"""What a query process says first, once it has loaded what it needs."""
 
 
 class Job(msgspec.Struct):

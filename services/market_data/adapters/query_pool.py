@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from fleet import deadline
-from services.market_data.adapters.query_frames import HEADER, Answer, Job, framed
+from services.market_data.adapters.query_frames import HEADER, READY, Answer, Job, framed
 from services.market_data.domain.sql import checked_sql
 from services.market_data.ports import EncodedFrame
 from trading.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted, Unavailable
@@ -23,6 +23,7 @@ _PASSED_ON = ("PATH", "PYTHONPATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMR
 """What a query process gets of our environment: none of our secrets."""
 _ALARM_AFTER_S = 2.0
 _RETRY_AFTER_S = 1
+_START_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,11 @@ class _WorkerDied(Exception):
 class _Worker:
     def __init__(self, process: Process, answer_bytes_most: int) -> None:
         self._process, self._answer_bytes_most = process, answer_bytes_most
+
+    async def until_ready(self) -> None:
+        """Wait until it has loaded what it needs; raises IncompleteReadError when it ended instead."""
+        assert self._process.stdout is not None
+        await self._process.stdout.readexactly(len(READY))
 
     async def ask(self, job: Job) -> EncodedFrame:
         """The process's answer; raises _WorkerDied, or the error that it names."""
@@ -91,8 +97,8 @@ class QueryPool:
         seconds = deadline.remaining(limits.seconds)
         self._taken += 1
         try:
-            async with asyncio.timeout(seconds), self._slots:
-                return await self._ask(Job(sql, row_limit or limits.rows, as_json, seconds + _ALARM_AFTER_S))
+            async with _slot(self._slots, seconds):
+                return await self._ask(Job(sql, row_limit or limits.rows, as_json, seconds + _ALARM_AFTER_S), seconds)
         except TimeoutError as error:
             raise DeadlineExceeded(f"The query was not answered in {seconds:.3g} s.", timeout_s=seconds) from error
         finally:
@@ -103,11 +109,12 @@ class QueryPool:
         while self._idle:
             await self._idle.pop().end()
 
-    async def _ask(self, job: Job) -> EncodedFrame:
-        worker = self._idle.pop() if self._idle else await self._start()
+    async def _ask(self, job: Job, seconds: float) -> EncodedFrame:
+        worker = self._idle.pop() if self._idle else await self._start()  # which takes nothing off the question's time
         is_usable = False
         try:
-            found = await worker.ask(job)
+            async with asyncio.timeout(seconds):
+                found = await worker.ask(job)
             is_usable = True
         except _WorkerDied as error:
             raise ResourceExhausted(
@@ -133,7 +140,28 @@ class QueryPool:
             process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, env=environment)
         except OSError as error:
             raise Unavailable("No process for the query could be started.", retry_after_s=_RETRY_AFTER_S) from error
-        return _Worker(process, self._limits.answer_bytes)
+        worker = _Worker(process, self._limits.answer_bytes)
+        try:
+            async with asyncio.timeout(_START_S):
+                await worker.until_ready()
+        except (TimeoutError, asyncio.IncompleteReadError) as error:
+            await worker.end()
+            raise Unavailable("The process for the query did not start.", retry_after_s=_RETRY_AFTER_S) from error
+        except BaseException:  # a cancelled call leaves no process behind
+            await worker.end()
+            raise
+        return worker
+
+
+@asynccontextmanager
+async def _slot(slots: asyncio.Semaphore, seconds: float) -> AsyncIterator[None]:
+    """A place among those that ask; raises TimeoutError when none comes free in time."""
+    async with asyncio.timeout(seconds):
+        await slots.acquire()
+    try:
+        yield
+    finally:
+        slots.release()
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ import polars as pl
 from services.market_data.adapters.arrow_frames import to_arrow, to_json
 from services.market_data.adapters.history_files import HistoryFiles
 from services.market_data.adapters.history_tables import HistoryFrame, tables
-from services.market_data.adapters.query_frames import HEADER, Job, write_answer
+from services.market_data.adapters.query_frames import HEADER, READY, Job, write_answer
 from services.market_data.domain.sql import checked_sql
 from services.market_data.ports import EncodedFrame
 from trading.errors import InvalidArgument, Kind, ResourceExhausted, TradingError
@@ -93,6 +93,8 @@ def main() -> None:
     _bound_memory(int(sys.argv[2]))
     target = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever prints must not break an answer
+    target.write(READY)
+    target.flush()
     serve(sys.stdin.buffer, target, HistoryFiles(Path(sys.argv[1])))
 
 
