@@ -159,7 +159,9 @@ class Blotter:
         self._count(order, None)
         self._drop(order.order_id)
         self._keys.discard(hash((order.account, order.terms.client_order_id)))
+        live.order = nothing_left
         live.wake()
+        self.on_move(live)
 
     def _hold(self, live: LiveOrder) -> None:
         terms = live.order.terms

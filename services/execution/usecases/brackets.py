@@ -65,6 +65,8 @@ class Brackets:
             entry = await self._orders.find(parent) if parent else None
             if entry is not None:
                 self._add(self._brackets.setdefault(entry.order.order_id, _Bracket(entry)), leg)
+            elif _is_held(leg):
+                self._cancel_held(leg, "Its entry was never written.")
         for bracket in list(self._brackets.values()):
             await self._add_closed_legs(bracket)
         for entry in open_orders:
@@ -95,8 +97,6 @@ class Brackets:
         bracket = self._brackets.get(live.order.order_id)
         if bracket is None:
             return
-        if live.order.status is not OrderStatus.PENDING_CANCEL:
-            bracket.canceling.discard(live.order.order_id)
         # Afterwards: what follows from an event comes after it in the log.
         asyncio.get_running_loop().call_soon(self._settle, bracket)
 
@@ -105,9 +105,9 @@ class Brackets:
         if bracket.entry.order.status.is_closed and bracket.open_nanos <= 0:
             for leg in bracket.legs.values():
                 self._end(bracket, leg)
-            self._forget_if_over(bracket)
         elif bracket.reached is not None:
             self._close_at(bracket, bracket.legs[bracket.reached])
+        self._forget_if_over(bracket)
 
     def _close_at(self, bracket: _Bracket, leg: LiveOrder) -> None:
         """Send a leg, once nothing else may still trade for the same position."""
@@ -131,15 +131,20 @@ class Brackets:
         if order.status.is_closed:
             return
         if _is_held(live):
-            reason = "The bracket is over."
-            self._orders.journal.record(live, Fact(OrderEventKind.CANCELED, self._clock.now_ns(), reason=reason))
+            self._cancel_held(live, "The bracket is over.")
         elif order.order_id not in bracket.canceling:
+            # One at a time: where the venue refuses or does not answer, the next quote or fill tries again.
             bracket.canceling.add(order.order_id)
-            self._cancel.start(live)
+            asked = self._cancel.start(live)
+            asked.add_done_callback(lambda _: bracket.canceling.discard(order.order_id))
+
+    def _cancel_held(self, live: LiveOrder, reason: str) -> None:
+        self._orders.journal.record(live, Fact(OrderEventKind.CANCELED, self._clock.now_ns(), reason=reason))
 
     def _forget_if_over(self, bracket: _Bracket) -> None:
-        if all(leg.order.status.is_closed for leg in bracket.legs.values()):
-            for live in (bracket.entry, *bracket.legs.values()):
+        members = (bracket.entry, *bracket.legs.values())
+        if all(live.order.status.is_closed for live in members):
+            for live in members:
                 self._brackets.pop(live.order.order_id, None)
 
 

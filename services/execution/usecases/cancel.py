@@ -1,5 +1,6 @@
 """Cancel an order: say so in the log, ask the venue, and wait for its answer."""
 
+import asyncio
 from typing import Any
 
 from services.execution.domain.order import Fact, Order
@@ -66,9 +67,9 @@ class Cancel:
             self.start(live)
         return found
 
-    def start(self, live: LiveOrder) -> None:
-        """Ask for a cancel in the background."""
-        self._background.start(self._cancel_quietly(live.order.order_id))
+    def start(self, live: LiveOrder) -> "asyncio.Task[None]":
+        """Ask for a cancel in the background; the task ends with the venue's answer, or without one."""
+        return self._background.start(self._cancel_quietly(live.order.order_id))
 
     async def _cancel_quietly(self, order_id: OrderId) -> None:
         try:
