@@ -16,7 +16,7 @@ from services.execution.usecases.observe import Observer
 from services.execution.usecases.orders import Orders
 from services.execution.usecases.send import Send
 from trading.clock import DAY_NS, Clock
-from trading.errors import IdempotencyConflict
+from trading.errors import IdempotencyConflict, InvalidArgument
 from trading.ids import OrderId, new_id
 from trading.instruments import AssetClass, Instrument
 from trading.order import OrderEventKind, OrderStatus, OrderType, TimeInForce
@@ -88,6 +88,7 @@ class Submit:
     ) -> LiveOrder:
         self._journal.check_room()
         self._send.check_room()
+        self._check_end(request)
         terms = self._terms(request, instrument, account, body)
         denial = self._judge(terms, instrument, account, seen)
         held = denial is None and not self._broker.works(terms, instrument)
@@ -135,6 +136,12 @@ class Submit:
             arrival_price_nanos=self._market.mid(instrument.symbol),
             venue_symbol=instrument.venue_symbol(self._broker.protocol),
         )
+
+    def _check_end(self, request: OrderRequest) -> None:
+        if request.expire_time_ns is not None and request.expire_time_ns <= self._clock.now_ns():
+            raise InvalidArgument(
+                "Expected an end that lies ahead.", field="expire_time_ns", value=request.expire_time_ns
+            )
 
     def _verdict(self, terms: OrderTerms, denial: Denial | None, *, held: bool) -> tuple[Fact, Fact]:
         now_ns = self._clock.now_ns()
