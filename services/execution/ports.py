@@ -337,6 +337,14 @@ class Quotes(Protocol):
         ...
 
 
+class OutboxBell(Protocol):
+    """Who tells of rows in the outbox that the journal did not hand over."""
+
+    def rings(self) -> AsyncIterator[int]:
+        """The newest place in the log of what was put there, for ever."""
+        ...
+
+
 class EventPublisher(Protocol):
     """Where events are told to the fleet."""
 

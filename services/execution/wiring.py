@@ -21,6 +21,7 @@ from services.execution.adapters.binance_symbols import BinanceSymbols, spelling
 from services.execution.adapters.binance_user_data import BinanceUserData
 from services.execution.adapters.jetstream_events import JetStreamEvents
 from services.execution.adapters.market_data_catalogue import MarketDataCatalogue
+from services.execution.adapters.outbox_bell import PostgresBell, SilentBell
 from services.execution.adapters.quote_board import QuoteBoard
 from services.execution.adapters.sql_controls import SqlControls
 from services.execution.adapters.sql_lease import SqlLease
@@ -28,7 +29,7 @@ from services.execution.adapters.sql_orders import SqlOrders, open_order_log
 from services.execution.adapters.venue_http import VenueHttp
 from services.execution.domain.limits import RiskLimits, SignalTrading
 from services.execution.listeners import Listeners
-from services.execution.ports import Broker
+from services.execution.ports import Broker, OutboxBell
 from services.execution.rpc import ExecutionServicer
 from services.execution.settings import Settings
 from services.execution.usecases.accounts import Accounts
@@ -128,11 +129,16 @@ def _outside(runtime: Runtime, opened: _Opened) -> Outside:
         catalogue=opened.catalogue,
         quotes=opened.board,
         publisher=JetStreamEvents(opened.bus),
+        bell=_bell(runtime, opened.database),
         encode=translate.order_event_bytes,
         clock=runtime.clock,
         metrics=runtime.metrics,
         log=runtime.log,
     )
+
+
+def _bell(runtime: Runtime, database: Database) -> OutboxBell:
+    return SilentBell() if database.dialect == "sqlite" else PostgresBell(database.engine, runtime.log)
 
 
 def _rules(settings: Settings) -> Rules:

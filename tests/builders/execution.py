@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from builders.orders import AAPL, MAIN, a_quote, request
 from fakes.orders import (
+    FakeBell,
     FakeBroker,
     FakeCatalogue,
     FakeControlStore,
@@ -49,6 +50,7 @@ class FakeOutside:
     catalogue: FakeCatalogue = field(default_factory=lambda: FakeCatalogue(AAPL, crypto("BTC")))
     quotes: FakeQuotes = field(default_factory=lambda: FakeQuotes({"AAPL": SeenQuote(a_quote(), 0)}))
     publisher: FakePublisher = field(default_factory=FakePublisher)
+    bell: FakeBell = field(default_factory=FakeBell)
     clock: SystemClock = field(default_factory=SystemClock)
 
 
@@ -65,6 +67,7 @@ class Desk(desk.Desk):
                 outside.catalogue,
                 outside.quotes,
                 outside.publisher,
+                outside.bell,
                 translate.order_event_bytes,
                 outside.clock,
                 Metrics(),
@@ -78,6 +81,7 @@ class Desk(desk.Desk):
         self.catalogue = outside.catalogue
         self.quotes = outside.quotes
         self.publisher = outside.publisher
+        self.bell = outside.bell
         self.clock = outside.clock
 
     async def buy(self, wait: Wait | None = Wait.NONE, timeout_s: float = 1.0, **order: Any) -> Submitted:

@@ -433,6 +433,17 @@ class FakeQuotes:
 
 
 @dataclass
+class FakeBell:
+    """Rings when a test does."""
+
+    rung: "asyncio.Queue[int]" = field(default_factory=asyncio.Queue)
+
+    async def rings(self) -> AsyncIterator[int]:
+        while True:
+            yield await self.rung.get()
+
+
+@dataclass
 class FakePublisher:
     """Remembers what was published; the next `outages` publishes fail."""
 

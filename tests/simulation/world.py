@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from builders.orders import AAPL, MAIN, a_quote
-from fakes.orders import FakeCatalogue, FakeControlStore, FakeQuotes
+from fakes.orders import FakeBell, FakeCatalogue, FakeControlStore, FakeQuotes
 from simulation.callers import Caller, NotReached, requests
 from simulation.exchange import Exchange
 from simulation.invariants import Evidence, by_order, unlike_the_venue, violations
@@ -209,6 +209,7 @@ class World:
             FakeCatalogue(AAPL),
             FakeQuotes({AAPL.symbol: SeenQuote(a_quote(), 0)}),
             JetStreamLine(life, self.stream, self.climate),
+            FakeBell(),
             translate.order_event_bytes,
             self.clock,
             self.metrics,

@@ -6,7 +6,16 @@ from typing import Any
 
 from fleet.metrics import Metrics
 from services.execution.domain.limits import RiskLimits, SignalTrading
-from services.execution.ports import Broker, Catalogue, ControlStore, EventPublisher, Lease, OrderStore, Quotes
+from services.execution.ports import (
+    Broker,
+    Catalogue,
+    ControlStore,
+    EventPublisher,
+    Lease,
+    OrderStore,
+    OutboxBell,
+    Quotes,
+)
 from services.execution.usecases.accounts import Accounts
 from services.execution.usecases.background import Background
 from services.execution.usecases.blotter import Blotter
@@ -51,6 +60,7 @@ class Outside:
     catalogue: Catalogue
     quotes: Quotes
     publisher: EventPublisher
+    bell: OutboxBell
     encode: Encode
     clock: Clock
     metrics: Metrics
@@ -202,6 +212,7 @@ class Desk:
                 self.reconcile.forever,
                 Expire(self.blotter, self.journal, self.cancel, clock, every_s=rules.expire_every_s).forever,
                 self.losses.forever,
+                partial(self.relay.listen, outside.bell),
                 partial(self.accounts.refresh_forever, broker, rules.account_refresh_s),
             ),
             drain_s=rules.drain_s,

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from services.execution.ports import Entry, EventPublisher, OrderStore, OutboxRow
+from services.execution.ports import Entry, EventPublisher, OrderStore, OutboxBell, OutboxRow
 from services.execution.usecases.journal import Journal
 from trading.errors import Unavailable
 
@@ -36,6 +36,7 @@ class RelayOutbox:
         self._fresh: deque[OutboxRow] = deque()
         self._from_store = True
         self._through = 0
+        self._offered = 0
         self._wake = asyncio.Event()
         self._empty = asyncio.Event()
         self.depth = 0
@@ -50,6 +51,8 @@ class RelayOutbox:
         """Take in what was just committed."""
         rows = [entry.outbox for entry in entries if entry.outbox is not None]
         self.depth += len(rows)
+        if entries:
+            self._offered = entries[-1].log_sequence
         self._empty.clear()
         self._wake.set()
         if self._from_store:
@@ -59,6 +62,15 @@ class RelayOutbox:
             self._from_store = True
         else:
             self._fresh.extend(rows)
+
+    async def listen(self, bell: OutboxBell) -> None:
+        """Look into the store whenever rows came there by another way than the journal's, for ever."""
+        async for place in bell.rings():
+            await asyncio.sleep(self._linger_s)  # our own rows are rung for too, and are offered by then
+            if place > self._offered:
+                self._from_store = True
+                self._empty.clear()
+                self._wake.set()
 
     async def run(self) -> None:
         """Publish for ever; an outage of NATS is waited out, the rows wait in the store."""
@@ -82,9 +94,10 @@ class RelayOutbox:
         while rows := await self._next():
             await self._publish(rows)
             self._through = rows[-1].log_sequence
-            self.depth -= len(rows)
+            self.depth = max(self.depth - len(rows), 0)
             self._journal.note_published(self._through)
-        if not self.depth:
+        if not self._from_store:  # nothing waits, in memory or in the store; what others put there was never counted
+            self.depth = 0
             self._empty.set()
 
     async def _next(self) -> Sequence[OutboxRow]:

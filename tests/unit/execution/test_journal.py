@@ -215,3 +215,17 @@ async def test_the_queue_tells_how_full_it_is() -> None:
         desk.store.down = False
         await submit
         assert desk.journal.utilization < 0.02
+
+
+async def test_rows_that_others_put_into_the_outbox_are_told_too() -> None:
+    """The bell rings for ours as well, which are not told twice."""
+    async with a_desk() as desk:
+        await desk.sent()
+        await until(lambda: len(desk.publisher.published) == 2)
+        foreign = replace(desk.publisher.published[-1], log_sequence=1_000, event_id=EventId("foreign"))
+        desk.store.waiting.append(foreign)
+        for place in (desk.store.entries[-1].log_sequence, 1_000):
+            desk.bell.rung.put_nowait(place)
+        await until(lambda: len(desk.publisher.published) == 3)
+        assert desk.publisher.published[-1] == foreign
+        assert await desk.relay.until_empty(1)
