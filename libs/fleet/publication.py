@@ -75,16 +75,21 @@ class Publication:
                 self._inbox = inbox
 
     async def _send(self, events: Sequence[Event], tokens: Sequence[str], waiting: "_Round") -> None:
+        """Send in order; after the first that cannot be sent none is, so that a later one overtakes no earlier one."""
+        lost = ""
         for place, (event, token) in enumerate(zip(events, tokens, strict=True)):
             if not self._client.is_connected:  # what waits in a buffer would be published behind the caller's back
-                waiting.settle(place, "NATS is not connected.")
+                lost = lost or "NATS is not connected."
+            if lost:
+                waiting.settle(place, lost)
                 continue
             try:
                 await self._client.publish(
                     event.subject, event.payload, reply=f"{self._inbox}.{token}", headers=_headers(event)
                 )
             except NatsError as error:
-                waiting.settle(place, repr(error))
+                lost = repr(error)
+                waiting.settle(place, lost)
 
     async def _take(self, message: Msg) -> None:
         waiting, place = self._waiting.pop(message.subject.rpartition(".")[2], (None, 0))

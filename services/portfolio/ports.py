@@ -129,11 +129,19 @@ class MarketData(Protocol):
         ...
 
 
+class ValuedChange(NamedTuple):
+    """A change as it is told: with what the position is worth and the account's cash."""
+
+    change: PositionChange
+    value: PositionValue
+    cash_nanos: int
+
+
 class PositionEvents(Protocol):
     """Where changes of positions are told."""
 
-    async def tell(self, change: PositionChange, value: PositionValue, cash_nanos: int) -> None:
-        """Publish durably; the same change twice is one event. Raises Unavailable."""
+    async def tell(self, changes: Sequence[ValuedChange]) -> None:
+        """Publish durably and in order; the same change twice is one event. Raises Unavailable when one may be lost."""
         ...
 
 

@@ -12,11 +12,11 @@ from neuraltrader.execution.v1 import execution_service_pb2_grpc as pb_grpc
 from neuraltrader.market_data.v1 import market_data_pb2 as market
 from neuraltrader.market_data.v1 import market_data_service_pb2 as market_calls
 from neuraltrader.market_data.v1 import market_data_service_pb2_grpc as market_grpc
-from services.portfolio.domain.account import AccountTerms, PositionChange, PositionValue
+from services.portfolio.domain.account import AccountTerms
 from services.portfolio.domain.ledger import Fill
 from services.portfolio.domain.optimiser.answer import Solution
 from services.portfolio.domain.optimiser.problem import Problem
-from services.portfolio.ports import FillPage
+from services.portfolio.ports import FillPage, ValuedChange
 from trading.errors import Unavailable, UnknownSymbol
 from trading.market import Quote
 
@@ -70,13 +70,13 @@ class FakePositionEvents:
     """Keeps what was told; away when told so."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[PositionChange, PositionValue, int]] = []
+        self.told: list[ValuedChange] = []
         self.is_away = False
 
-    async def tell(self, change: PositionChange, value: PositionValue, cash_nanos: int) -> None:
+    async def tell(self, changes: Sequence[ValuedChange]) -> None:
         if self.is_away:
             raise Unavailable("The stream is away.")
-        self.told.append((change, value, cash_nanos))
+        self.told += changes
 
 
 class FakeSolver:

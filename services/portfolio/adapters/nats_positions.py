@@ -1,8 +1,10 @@
 """Changes of positions on JetStream."""
 
+from collections.abc import Sequence
+
 from fleet import subjects
-from fleet.bus import Bus
-from services.portfolio.domain.account import PositionChange, PositionValue
+from fleet.bus import Bus, Event
+from services.portfolio.ports import ValuedChange
 from services.portfolio.translate import change_message
 from trading.ids import hashed_id
 
@@ -16,17 +18,23 @@ class NatsPositions:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
 
-    async def tell(self, change: PositionChange, value: PositionValue, cash_nanos: int) -> None:
-        """Publish and wait for the ack; raises Unavailable."""
-        position = change.position
-        await self._bus.publish_event(
-            subjects.position_changed(position.account),
-            change_message(change, value, cash_nanos).SerializeToString(),
-            event_id=position_event_id(change.event_id),
-            event_type=EVENT_TYPE,
-            source=_SOURCE,
-            time_ns=position.updated_time_ns,
-        )
+    async def tell(self, changes: Sequence[ValuedChange]) -> None:
+        """Publish together and wait for the acks; raises Unavailable."""
+        for failure in await self._bus.publish_events([_event(change) for change in changes]):
+            if failure is not None:
+                raise failure
+
+
+def _event(told: ValuedChange) -> Event:
+    position = told.change.position
+    return Event(
+        subjects.position_changed(position.account),
+        change_message(*told).SerializeToString(),
+        position_event_id(told.change.event_id),
+        EVENT_TYPE,
+        _SOURCE,
+        position.updated_time_ns,
+    )
 
 
 def position_event_id(fill_event_id: str) -> str:

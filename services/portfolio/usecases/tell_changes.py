@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from services.portfolio.domain.account import PositionChange, value_position
-from services.portfolio.ports import Accounts, Outbox, PositionEvents
+from services.portfolio.ports import Accounts, Outbox, PositionEvents, ValuedChange
 
 
 class TellChanges:
@@ -23,13 +23,12 @@ class TellChanges:
         told = 0
         while pending := await self._outbox.pending(self._batch):
             opening = {(terms.id, terms.currency): terms.opening_cash_nanos for terms in await self._accounts.recall()}
-            for waiting in pending:
-                await self._tell(waiting.change, opening)
+            await self._events.tell([self._valued(waiting.change, opening) for waiting in pending])
             await self._outbox.forget([waiting.place for waiting in pending])
             told += len(pending)
         return told
 
-    async def _tell(self, change: PositionChange, opening: Mapping[tuple[str, str], int]) -> None:
+    def _valued(self, change: PositionChange, opening: Mapping[tuple[str, str], int]) -> ValuedChange:
         position = change.position
         cash = opening.get((position.account, position.currency), 0) + change.flow_nanos
-        await self._events.tell(change, value_position(position, self._marks), cash)
+        return ValuedChange(change, value_position(position, self._marks), cash)

@@ -9,7 +9,7 @@ from nats.js.api import StreamConfig
 from waiting import until
 
 from fleet import bus as fleet_bus
-from fleet.bus import Bus, Message, connect
+from fleet.bus import Bus, Event, Message, connect
 from fleet.metrics import Metrics
 from fleet.telemetry import span
 from trading.errors import InvalidArgument, Unavailable
@@ -136,3 +136,15 @@ async def test_without_jetstream_an_event_is_unavailable(bus: Bus) -> None:
         await publish(bus, f"nobody.{new_id()}")
     with pytest.raises(Unavailable, match="cannot be made"):
         await bus.ensure_stream("BAD", ["a.>", "a.b"])
+
+
+async def test_events_published_together_are_stored_in_their_order_and_answered_one_by_one(bus: Bus) -> None:
+    """One that no stream takes is named; the others are stored."""
+    stream = f"T{new_id().replace('-', '')}"
+    await bus.ensure_stream(stream, [f"{stream}.>"])
+    subjects = (f"{stream}.a", f"nobody.{stream}", f"{stream}.b")
+    events = [Event(subject, subject.encode(), new_id(), "t", "test", 0) for subject in subjects]
+    outcomes = await bus.publish_events(events)
+    assert [outcome is None for outcome in outcomes] == [True, False, True]
+    stored = [(await bus.jetstream.get_msg(stream, place)).data for place in (1, 2)]
+    assert stored == [subjects[0].encode(), subjects[2].encode()]
