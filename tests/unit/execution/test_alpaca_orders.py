@@ -3,13 +3,23 @@
 from typing import Any
 
 import pytest
-from builders.orders import terms
+from builders.orders import AAPL, terms
 
-from services.execution.adapters.alpaca_orders import order_body, parse_time, venue_account, venue_order, venue_update
+from services.execution.adapters.alpaca_orders import (
+    order_body,
+    parse_time,
+    replacement_body,
+    venue_account,
+    venue_order,
+    venue_position,
+    venue_update,
+    works,
+)
 from services.execution.domain.order import Execution
-from services.execution.domain.venue import VenueAccount
+from services.execution.domain.venue import VenueAccount, VenuePosition, VenueTerms
 from trading.errors import InvalidArgument
 from trading.ids import OrderId
+from trading.instruments import crypto
 from trading.money import ONE
 from trading.order import OrderEventKind, OrderStatus, OrderType, Side, TimeInForce
 
@@ -22,6 +32,17 @@ ORDER = {
     "filled_avg_price": "190.01",
     "created_at": "2026-02-03T15:04:05Z",
     "updated_at": "2026-02-03T15:04:06.000000007Z",
+}
+TRAILING: dict[str, Any] = {"order_type": OrderType.TRAILING_STOP}
+TRAILING_BODY = {"type": "trailing_stop", "time_in_force": "day"}
+ASKED = {
+    "symbol": "AAPL",
+    "side": "sell",
+    "type": "stop_limit",
+    "time_in_force": "gtc",
+    "qty": "10",
+    "limit_price": "189.5",
+    "stop_price": "190",
 }
 FILL = {"event": "fill", "execution_id": "e-1", "price": "190.01", "qty": "1.5", "order": ORDER}
 
@@ -37,6 +58,24 @@ FILL = {"event": "fill", "execution_id": "e-1", "price": "190.01", "qty": "1.5",
         (
             {"order_type": OrderType.STOP, "stop_price_nanos": 2 * ONE, "time_in_force": TimeInForce.IOC},
             {"type": "stop", "stop_price": "2", "time_in_force": "ioc"},
+        ),
+        (
+            {"order_type": OrderType.STOP_LIMIT, "price_nanos": 3 * ONE, "stop_price_nanos": 2 * ONE},
+            {"type": "stop_limit", "limit_price": "3", "stop_price": "2", "time_in_force": "day"},
+        ),
+        ({**TRAILING, "trail_nanos": ONE // 4}, {**TRAILING_BODY, "trail_price": "0.25"}),
+        ({**TRAILING, "trail_bps": 125}, {**TRAILING_BODY, "trail_percent": "1.25"}),
+        (
+            {"time_in_force": TimeInForce.GTD, "expire_time_ns": 1},
+            {"type": "market", "time_in_force": "gtc"},
+        ),
+        (
+            {"time_in_force": TimeInForce.DAY, "expire_time_ns": 1},
+            {"type": "market", "time_in_force": "gtc"},
+        ),
+        (
+            {"order_type": OrderType.LIMIT, "price_nanos": ONE, "post_only": True, "take_profit_nanos": 2 * ONE},
+            {"type": "limit", "limit_price": "1", "time_in_force": "day"},
         ),
     ],
 )
@@ -98,6 +137,7 @@ def test_a_fill_carries_its_execution() -> None:
         ("expired", OrderEventKind.EXPIRED),
         ("rejected", OrderEventKind.REJECTED),
         ("order_cancel_rejected", OrderEventKind.CANCEL_REJECTED),
+        ("order_replace_rejected", OrderEventKind.MODIFY_REJECTED),
     ],
 )
 def test_alpacas_events_are_ours(event: str, kind: OrderEventKind) -> None:
@@ -118,6 +158,101 @@ def test_what_is_no_update_is_refused(broken: dict[str, Any]) -> None:
     """With the words that came."""
     with pytest.raises(InvalidArgument):
         venue_update(broken)
+
+
+@pytest.mark.parametrize(
+    ("order", "body"),
+    [
+        ({}, {}),
+        ({"order_type": OrderType.LIMIT, "price_nanos": 5 * ONE // 2}, {"limit_price": "2.5"}),
+        ({"order_type": OrderType.STOP, "stop_price_nanos": 2 * ONE}, {"stop_price": "2"}),
+        (
+            {"order_type": OrderType.STOP_LIMIT, "price_nanos": 3 * ONE, "stop_price_nanos": 2 * ONE},
+            {"limit_price": "3", "stop_price": "2"},
+        ),
+        ({**TRAILING, "trail_nanos": ONE // 4}, {"trail": "0.25"}),
+        ({**TRAILING, "trail_bps": 125}, {"trail": "1.25"}),
+    ],
+)
+def test_a_change_says_how_the_order_shall_be(order: dict[str, Any], body: dict[str, str]) -> None:
+    """The whole quantity and its prices, under our id and the number of the replacement."""
+    wished = terms(order_id=OURS, quantity_nanos=12 * ONE, **order)
+    expected = {"qty": "12", "client_order_id": "01a2059b378975da981c246d9030a35a-3", **body}
+    assert replacement_body(wished, 3) == expected
+
+
+def test_a_replacement_is_our_order_under_its_number() -> None:
+    """Its own `new` tells that the change took place; of the one that is gone nothing is told."""
+    new = {**ORDER, "id": "v-2", "client_order_id": f"{ORDER['client_order_id']}-2", "status": "new"}
+    found = venue_order(new)
+    assert (found.order_id, found.venue_order_id, found.replacement) == (OURS, "v-2", 2)
+    told = venue_update({"event": "new", "order": new})
+    assert told is not None
+    assert (told.kind, told.order.replacement) == (OrderEventKind.UPDATED, 2)
+    assert venue_update({"event": "replaced", "order": {**ORDER, "status": "replaced"}}) is None
+    assert venue_order({**ORDER, "status": "replaced"}).status is OrderStatus.CANCELED
+
+
+def test_a_fill_of_a_replacement_is_a_fill_of_ours() -> None:
+    """Counted by the replacement's own sum."""
+    told = venue_update({**FILL, "order": {**ORDER, "client_order_id": f"{ORDER['client_order_id']}-1"}})
+    assert told is not None
+    assert (told.kind, told.order.order_id, told.order.replacement) == (OrderEventKind.FILL, OURS, 1)
+
+
+@pytest.mark.parametrize(
+    ("status", "ours"),
+    [("pending_replace", OrderStatus.PENDING_UPDATE), ("pending_cancel", OrderStatus.PENDING_CANCEL)],
+)
+def test_what_the_venue_is_about_to_do_is_said(status: str, ours: OrderStatus) -> None:
+    """So that nobody takes it for a refusal."""
+    assert venue_order({**ORDER, "status": status}).status is ours
+
+
+def test_an_order_says_what_it_asks_for() -> None:
+    """So that a stranger's can be adopted."""
+    assert venue_order({**ORDER, **ASKED}).terms == VenueTerms(
+        "AAPL", Side.SELL, OrderType.STOP_LIMIT, TimeInForce.GTC, 10 * ONE, 189_500_000_000, 190 * ONE
+    )
+    bare = venue_order({**ORDER, **ASKED, "type": "market", "limit_price": None, "stop_price": None}).terms
+    assert bare is not None
+    assert (bare.price_nanos, bare.stop_price_nanos) == (None, None)
+
+
+@pytest.mark.parametrize("change", [{"type": "odd"}, {"time_in_force": "opg"}, {"qty": None}, {"qty": ""}])
+def test_an_order_in_other_words_has_no_terms(change: dict[str, Any]) -> None:
+    """By notional, at the opening auction, of a type to come: it is an order all the same."""
+    found = venue_order({**ORDER, **ASKED, **change})
+    assert (found.terms, found.venue_order_id) == (None, "v-1")
+
+
+@pytest.mark.parametrize(
+    ("told", "position"),
+    [
+        ({"symbol": "AAPL", "qty": "10", "side": "long", "avg_entry_price": "90.5"}, (10 * ONE, 90_500_000_000)),
+        ({"symbol": "AAPL", "qty": "-10", "side": "short", "avg_entry_price": "90.5"}, (-10 * ONE, 90_500_000_000)),
+        ({"symbol": "AAPL", "qty": "10", "side": "short"}, (-10 * ONE, 0)),
+        ({"symbol": "AAPL", "qty": "0.000000001"}, (1, 0)),
+    ],
+)
+def test_a_position_is_read(told: dict[str, str], position: tuple[int, int]) -> None:
+    """A short is negative, whether the sign says it or the side."""
+    assert venue_position(told) == VenuePosition("AAPL", *position)
+
+
+@pytest.mark.parametrize("broken", [{}, {"symbol": "AAPL"}, {"symbol": "AAPL", "qty": "many"}, None])
+def test_what_is_no_position_is_refused(broken: Any) -> None:
+    """With the words that came."""
+    with pytest.raises(InvalidArgument):
+        venue_position(broken)
+
+
+@pytest.mark.parametrize("kind", list(OrderType))
+def test_alpaca_works_every_order_in_shares_and_some_in_coins(kind: OrderType) -> None:
+    """Coins know neither stops to market nor trailing ones."""
+    asked = terms(order_type=kind)
+    assert works(asked, AAPL)
+    assert works(asked, crypto("BTC")) is (kind not in (OrderType.STOP, OrderType.TRAILING_STOP))
 
 
 def test_an_account_is_read() -> None:

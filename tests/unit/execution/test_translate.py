@@ -11,16 +11,30 @@ from neuraltrader.execution.v1 import execution_pb2 as pb
 from neuraltrader.execution.v1 import execution_service_pb2 as rpc
 from neuraltrader.inference.v1 import inference_pb2
 from services.execution import translate
+from services.execution.domain.change import Change
+from services.execution.domain.comparison import Comparison
+from services.execution.domain.fill import LoggedFill
 from services.execution.domain.limits import RiskLimits, SignalTrading
-from services.execution.domain.order import INITIALIZED, Denial, apply, fold
+from services.execution.domain.order import INITIALIZED, Denial, Order, OrderEvent, apply, fold
+from services.execution.domain.position import Position
 from services.execution.domain.request import OrderRequest
 from services.execution.domain.signals import SignalSide
-from services.execution.ports import Timings
+from services.execution.domain.statement import Statement
+from services.execution.ports import AuditEntry, AuditQuery, Timings
 from services.execution.usecases.submit import Patience, Wait
 from trading.errors import InvalidArgument, UnknownSymbol
-from trading.ids import AccountId, VenueOrderId
+from trading.ids import AccountId, OrderId, VenueOrderId
 from trading.money import ONE
-from trading.order import OrderEventKind, OrderStatus, OrderType, Side, TimeInForce, TradingState
+from trading.order import (
+    Liquidity,
+    OrderEventKind,
+    OrderRole,
+    OrderStatus,
+    OrderType,
+    Side,
+    TimeInForce,
+    TradingState,
+)
 
 
 def a_submit(**changes: Any) -> rpc.SubmitOrderRequest:
@@ -170,6 +184,8 @@ def test_a_fills_event_carries_the_fill() -> None:
         RiskLimits(MAIN),
         RiskLimits(MAIN, 1, 2, 3, 4, 0.5, 6, 7, 8, 9),
         RiskLimits(MAIN, max_open_orders=0, price_collar=0.0),
+        RiskLimits(MAIN, 1, 2, 3, 4, 0.5, 6, 7, 8, 9, 10, 11, 12, refuse_self_trades=True, updated_time_ns=0),
+        RiskLimits(MAIN, duplicate_window_ns=0, refuse_self_trades=False),
     ],
 )
 def test_limits_survive_the_wire(limits: RiskLimits) -> None:
@@ -216,3 +232,140 @@ def test_what_is_no_signal_is_refused(message: Message | None) -> None:
     """No side, an unknown side, or no message at all."""
     with pytest.raises(InvalidArgument):
         translate.signal(b"\xff" if message is None else message.SerializeToString())
+
+
+def test_a_request_of_every_kind_is_taken_word_for_word() -> None:
+    """Trails, ends, flags and legs."""
+    asked = a_submit(
+        order_type=pb.ORDER_TYPE_TRAILING_STOP,
+        time_in_force=pb.TIME_IN_FORCE_GTD,
+        expire_time_ns=1,
+        trail_nanos=2,
+        trail_bps=3,
+        reduce_only=True,
+        post_only=True,
+        take_profit_nanos=4,
+        stop_loss_nanos=5,
+    )
+    read = translate.order_request(asked)
+    assert (read.order_type, read.time_in_force, read.expire_time_ns) == (OrderType.TRAILING_STOP, TimeInForce.GTD, 1)
+    assert (read.trail_nanos, read.trail_bps, read.reduce_only, read.post_only) == (2, 3, True, True)
+    assert (read.take_profit_nanos, read.stop_loss_nanos) == (4, 5)
+
+
+@pytest.mark.parametrize(
+    ("message", "change"),
+    [
+        (rpc.ModifyOrderRequest(quantity_nanos=1, price_nanos=2, stop_price_nanos=3), Change(1, 2, 3)),
+        (rpc.ModifyOrderRequest(price_nanos=0), Change(None, 0, None)),
+        (rpc.ModifyOrderRequest(order_id="o"), Change()),
+    ],
+)
+def test_a_change_names_what_it_changes(message: rpc.ModifyOrderRequest, change: Change) -> None:
+    """Absent is not zero."""
+    assert translate.change(message) == change
+
+
+def test_an_order_of_every_kind_is_told_whole() -> None:
+    """A leg that was adopted, trails, and slipped by one."""
+    order = an_order(
+        OrderEventKind.SUBMITTED,
+        OrderEventKind.FILL,
+        expire_time_ns=1,
+        trail_nanos=2,
+        trail_bps=3,
+        reduce_only=True,
+        post_only=True,
+        parent_order_id=OrderId("parent"),
+        role=OrderRole.STOP_LOSS,
+        external=True,
+        arrival_price_nanos=99 * ONE,
+    )
+    told = translate.order(order)
+    assert (told.expire_time_ns, told.trail_nanos, told.trail_bps) == (1, 2, 3)
+    assert (told.reduce_only, told.post_only, told.external) == (True, True, True)
+    assert (told.parent_order_id, told.role) == ("parent", pb.ORDER_ROLE_STOP_LOSS)
+    assert (told.arrival_price_nanos, told.slippage_nanos) == (99 * ONE, ONE)
+    plain = translate.order(an_order())
+    assert (plain.parent_order_id, plain.role, plain.replacements) == ("", pb.ORDER_ROLE_UNSPECIFIED, 0)
+    absent = ("expire_time_ns", "trail_nanos", "trail_bps", "arrival_price_nanos", "slippage_nanos")
+    assert not any(plain.HasField(name) for name in absent)
+
+
+@pytest.mark.parametrize(
+    ("liquidity", "told"),
+    [(None, pb.LIQUIDITY_UNSPECIFIED), (Liquidity.MAKER, pb.LIQUIDITY_MAKER), (Liquidity.TAKER, pb.LIQUIDITY_TAKER)],
+)
+def test_a_trade_tells_who_made_its_price(liquidity: Liquidity | None, told: int) -> None:
+    """And the middle of the market then, where anybody knew."""
+    events = life(OrderEventKind.SUBMITTED)
+    trade = execution(fee_nanos=5, mid_nanos=7, liquidity=liquidity)
+    filled = event(fold(events), OrderEventKind.FILL, execution=trade)
+    message = translate.order_event(1, filled, apply(fold(events), filled)).fill
+    assert (message.fee_nanos, message.mid_nanos, message.liquidity) == (5, 7, told)
+    plain = translate.order_event(1, *_last(life(OrderEventKind.SUBMITTED, OrderEventKind.FILL))).fill
+    assert not plain.HasField("mid_nanos")
+
+
+def test_a_trail_is_asked_for_with_one_entry_more_than_a_page() -> None:
+    """To know whether there are more."""
+    assert translate.audit_query(rpc.ListAuditRequest()) == AuditQuery(101)
+    asked = rpc.ListAuditRequest(page_size=7, account="main", subject="risk_limits", before_id=9)
+    assert translate.audit_query(asked) == AuditQuery(8, "main", "risk_limits", 9)
+
+
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [
+        (rpc.ListAuditRequest(page_size=-1), "page_size"),
+        (rpc.ListAuditRequest(page_size=1_001), "page_size"),
+        (rpc.ListAuditRequest(before_id=-1), "before_id"),
+    ],
+)
+def test_a_trail_out_of_range_is_refused(message: rpc.ListAuditRequest, field: str) -> None:
+    """By name."""
+    with pytest.raises(InvalidArgument) as refusal:
+        translate.audit_query(message)
+    assert refusal.value.metadata["field"] == field
+
+
+def test_an_entry_of_the_trail_is_told() -> None:
+    """Who, what, when, why."""
+    told = translate.audit_entry(AuditEntry(1, "risk_limits", "main", "{}", "me", "why", 2))
+    assert told == pb.AuditEntry(
+        id=1, subject="risk_limits", account="main", value="{}", actor="me", reason="why", time_ns=2
+    )
+
+
+def test_a_day_is_told_whole() -> None:
+    """Its money, its trades, what is held at its end."""
+    filled, after = _last(life(OrderEventKind.SUBMITTED, OrderEventKind.FILL))
+    assert filled.execution is not None
+    terms_of = after.terms
+    trade = LoggedFill(
+        3, filled.event_id, terms_of.order_id, MAIN, "AAPL", Side.BUY, "USD", filled.event_time_ns, filled.execution
+    )
+    day = Statement("main", "paper", "USD", 20_513, 5, 4, 3, 2, [trade], {"AAPL": Position().after(2 * ONE, 7 * ONE)})
+    assert translate.statement(day) == pb.Statement(
+        account="main",
+        venue="paper",
+        currency="USD",
+        day="2026-03-01",
+        opening_cash_nanos=5,
+        closing_cash_nanos=4,
+        realized_nanos=3,
+        fees_nanos=2,
+        fills=[translate.fill(trade)],
+        positions=[pb.StatementPosition(symbol="AAPL", quantity_nanos=2 * ONE, avg_price_nanos=7 * ONE)],
+    )
+
+
+@pytest.mark.parametrize(("venue", "agrees"), [("10", True), ("9", False)])
+def test_a_comparison_is_told_in_both_words(venue: str, agrees: bool) -> None:
+    """And whether they are the same."""
+    told = translate.comparison(Comparison("position", "AAPL", "10", venue))
+    assert told == pb.VenueDifference(subject="position", name="AAPL", ours="10", venue=venue, agrees=agrees)
+
+
+def _last(events: list[OrderEvent]) -> tuple[OrderEvent, Order]:
+    return events[-1], fold(events)
