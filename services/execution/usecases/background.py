@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
-from trading.errors import ResourceExhausted
+from trading.errors import ResourceExhausted, TradingError
+
+ResultT = TypeVar("ResultT")
 
 
 class Background:
@@ -32,6 +34,13 @@ class Background:
         task.add_done_callback(self._finish)
         return task
 
+    async def see_through(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
+        """Work that its caller waits for and that goes on should the caller leave; raises what it raises."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._let_go)
+        return await asyncio.shield(task)
+
     async def run(self) -> None:
         """Raise the surprise of the first task that dies of one; otherwise never end."""
         await self._failed
@@ -47,5 +56,14 @@ class Background:
         self._tasks.discard(task)
         if task.cancelled() or (error := task.exception()) is None:
             return
+        self._fail(error)
+
+    def _let_go(self, task: "asyncio.Task[Any]") -> None:
+        self._tasks.discard(task)
+        if task.cancelled() or (error := task.exception()) is None or isinstance(error, TradingError):
+            return  # the caller is told, if there still is one
+        self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
         if not self._failed.done():
             self._failed.set_exception(error)

@@ -46,7 +46,7 @@ class Cancel:
                 reason="ORDER_UNRESOLVED",
                 order_id=order_id,
             )
-        refusal = await self._background.start(self._ask(live))
+        refusal = await self._background.see_through(self._ask(live))
         if refusal is not None:
             raise FailedPrecondition(
                 f"The venue refused the cancel: {refusal.message}", reason="CANCEL_REJECTED", order_id=order_id

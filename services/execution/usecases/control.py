@@ -7,6 +7,7 @@ from services.execution.domain.limits import RiskLimits
 from services.execution.domain.order import Order
 from services.execution.ports import AuditEntry, AuditQuery, Broker, ControlStore
 from services.execution.usecases.accounts import Account, Accounts
+from services.execution.usecases.background import Background
 from services.execution.usecases.blotter import LiveOrder
 from services.execution.usecases.cancel import Cancel
 from services.execution.usecases.flatten import Flatten
@@ -23,6 +24,7 @@ class Control:
         accounts: Accounts,
         cancel: Cancel,
         flatten: Flatten,
+        background: Background,
         broker: Broker,
         store: ControlStore,
         *,
@@ -31,6 +33,7 @@ class Control:
         self._accounts = accounts
         self._cancel = cancel
         self._flatten = flatten
+        self._background = background
         self._broker = broker
         self._store = store
         self._cancel_wait_s = cancel_wait_s
@@ -40,9 +43,23 @@ class Control:
     ) -> tuple[int, int]:
         """Turn the kill switch of one account, or of all; returns how many cancels and closing orders were sent.
 
-        To flatten, an account that is to be HALTED is REDUCING until its closing orders have been sent.
+        To flatten, an account that is to be HALTED is REDUCING until its closing orders have been sent. Once asked
+        for, it is done to the end, whatever becomes of the caller.
         """
         chosen = self._accounts.chosen(account)
+        turning = self._turn(chosen, state, actor, reason, cancel_open=cancel_open, flatten=flatten)
+        return await self._background.see_through(turning)
+
+    async def _turn(
+        self,
+        chosen: Sequence[Account],
+        state: TradingState,
+        actor: str,
+        reason: str,
+        *,
+        cancel_open: bool,
+        flatten: bool,
+    ) -> tuple[int, int]:
         first = TradingState.REDUCING if flatten and state is TradingState.HALTED else state
         for each in chosen:
             await self._accounts.set_trading_state(each, first, actor, reason)

@@ -170,6 +170,7 @@ class Desk:
             self.accounts,
             self.cancel,
             Flatten(self.market, self.blotter, self.submit, clock, log),
+            self.background,
             broker,
             outside.controls,
             cancel_wait_s=rules.cancel_wait_s,

@@ -79,8 +79,7 @@ class Modify:
             raise _denied(order_id, denial)
         before = live.order
         self._orders.journal.record(live, Fact(OrderEventKind.PENDING_UPDATE, self._clock.now_ns(), terms=wished))
-        await self._until_durable(live)
-        refusal = await self._background.start(self._ask(live, before, wished))
+        refusal = await self._background.see_through(self._ask(live, before, wished))
         if refusal is not None:
             raise FailedPrecondition(
                 f"The venue refused the change: {refusal.message}", reason="MODIFY_REJECTED", order_id=order_id
@@ -99,6 +98,7 @@ class Modify:
 
     async def _ask(self, live: LiveOrder, before: Order, wished: OrderTerms) -> VenueRefused | None:
         """Ask the venue; its refusal is an answer, its silence leaves the order to reconciliation."""
+        await self._until_durable(live)
         try:
             found = await self._broker.modify(before, sent_terms(before, wished))
         except VenueRefused as refusal:

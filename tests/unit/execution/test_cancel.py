@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 from builders.execution import RHYTHM, a_desk, until
 
+from services.execution.domain.order import Order
 from services.execution.ports import VenueRefused
 from trading.errors import FailedPrecondition, Unavailable, UnknownOrder
 from trading.ids import OrderId
-from trading.order import OrderEventKind, OrderStatus, TradingState
+from trading.order import OrderStatus, TradingState
 
 
 async def test_a_cancel_is_said_in_the_log_and_answered_by_the_venue() -> None:
@@ -108,11 +109,20 @@ async def test_an_order_that_closes_while_all_are_canceled_is_no_trouble() -> No
 
 
 async def test_a_cancel_the_caller_left_goes_on() -> None:
-    """It was asked for."""
-    async with a_desk() as desk:
+    """The caller left before the venue was asked."""
+    async with a_desk(rhythm=replace(RHYTHM, in_flight_every_s=60.0)) as desk:
         order_id = (await desk.sent()).order.order_id
+        live, ask, asked = desk.live(order_id), desk.broker.cancel, asyncio.Event()
+
+        async def slowly(order: Order) -> None:
+            asked.set()
+            await asyncio.sleep(0)
+            await ask(order)
+
+        desk.broker.cancel = slowly  # type: ignore[method-assign]
         caller = asyncio.create_task(desk.cancel(order_id))
-        await until(lambda: any(e.event.kind is OrderEventKind.PENDING_CANCEL for e in desk.store.entries))
+        await asked.wait()
         caller.cancel()
-        live = await desk.orders.need(order_id)
+        await asyncio.wait([caller])
+        assert caller.cancelled()
         assert await live.until(lambda order: order.status is OrderStatus.CANCELED, 1)

@@ -116,6 +116,20 @@ async def test_a_venue_that_is_away_does_not_keep_trading_open() -> None:
         assert await live.until(lambda order: order.status is OrderStatus.UNRESOLVED, 1)
 
 
+async def test_an_operator_who_leaves_leaves_no_half_closed_account() -> None:
+    """The call was cut off while the closing order was on its way."""
+    async with a_desk(rhythm=NEVER) as desk:
+        await holding(desk, AAPL=10)
+        desk.broker.gate.clear()
+        caller = asyncio.create_task(flatten(desk))
+        await until(lambda: len(desk.blotter.open_orders()) == 1)
+        caller.cancel()
+        await asyncio.wait([caller])
+        assert state(desk) is TradingState.REDUCING
+        desk.broker.gate.set()
+        await until(lambda: state(desk) is TradingState.HALTED)
+
+
 async def test_held_stops_end_with_the_rest() -> None:
     """They would open anew what was closed."""
     async with a_desk(broker=FakeBroker(unworked=frozenset({OrderType.STOP})), rhythm=NEVER) as desk:

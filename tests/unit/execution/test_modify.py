@@ -265,6 +265,19 @@ async def test_a_change_without_an_order_log_is_asked_of_nobody() -> None:
         assert desk.broker.book[live.order.order_id].replacement == 0
 
 
+async def test_a_change_the_caller_left_goes_on() -> None:
+    """It was asked for."""
+    async with a_desk(rhythm=NEVER) as desk:
+        live = await at_rest(desk)
+        caller = asyncio.create_task(desk.modify(live.order.order_id, TWELVE))
+        await until(lambda: live.order.status is OrderStatus.PENDING_UPDATE)
+        caller.cancel()
+        await asyncio.wait([caller])
+        assert caller.cancelled()
+        assert await live.until(lambda order: order.replacements == 1, 1)
+        assert live.order.terms.quantity_nanos == 12 * ONE
+
+
 async def test_a_change_is_judged_by_a_young_quote() -> None:
     """market_data is asked where the last one is too old."""
     async with a_desk(rhythm=NEVER) as desk:
