@@ -71,4 +71,4 @@ def test_a_change_leaves_something_to_trade() -> None:
     assert changed(order, Change(quantity_nanos=2 * ONE)).quantity_nanos == 2 * ONE
     with pytest.raises(InvalidArgument) as refusal:
         changed(order, Change(quantity_nanos=ONE))
-    assert refusal.value.metadata == {"field": "quantity", "value": ONE, "filled": ONE}
+    assert refusal.value.metadata == {"field": "quantity", "value": "1", "filled": "1"}

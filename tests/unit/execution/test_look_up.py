@@ -1,7 +1,9 @@
 """Looking things up."""
 
+from dataclasses import replace
+
 import pytest
-from builders.execution import a_desk
+from builders.execution import RHYTHM, a_desk
 
 from trading.errors import InvalidArgument, NotFound, UnknownOrder, UnknownSymbol
 from trading.ids import OrderId
@@ -68,7 +70,7 @@ async def test_the_life_of_an_order_shows_it_after_every_event() -> None:
 
 async def test_fills_page_by_their_place_in_the_log() -> None:
     """And say when there are more."""
-    async with a_desk() as desk:
+    async with a_desk(rhythm=replace(RHYTHM, in_flight_every_s=60.0)) as desk:
         order_id = (await desk.sent()).order.order_id
         live = await desk.orders.need(order_id)
         for _ in range(3):

@@ -11,8 +11,8 @@ from builders.orders import LIMIT, MAIN, a_quote
 
 from services.execution.domain.change import Change
 from services.execution.domain.limits import RiskLimits
-from services.execution.domain.order import fold
-from services.execution.domain.venue import VenueUpdate
+from services.execution.domain.order import Order, OrderTerms, fold
+from services.execution.domain.venue import VenueOrder, VenueUpdate
 from services.execution.ports import SeenQuote, VenueRefused
 from services.execution.usecases.blotter import LiveOrder
 from trading.errors import FailedPrecondition, InvalidArgument, Unavailable, UnknownOrder
@@ -269,8 +269,16 @@ async def test_a_change_the_caller_left_goes_on() -> None:
     """It was asked for."""
     async with a_desk(rhythm=NEVER) as desk:
         live = await at_rest(desk)
+        ask, asked = desk.broker.modify, asyncio.Event()
+
+        async def slowly(order: Order, wished: OrderTerms) -> VenueOrder:
+            asked.set()
+            await asyncio.sleep(0)
+            return await ask(order, wished)
+
+        desk.broker.modify = slowly  # type: ignore[method-assign]
         caller = asyncio.create_task(desk.modify(live.order.order_id, TWELVE))
-        await until(lambda: live.order.status is OrderStatus.PENDING_UPDATE)
+        await asked.wait()
         caller.cancel()
         await asyncio.wait([caller])
         assert caller.cancelled()

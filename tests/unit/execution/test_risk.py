@@ -400,7 +400,7 @@ def test_an_account_does_not_trade_with_itself(asked: OrderTerms, denied: str | 
     denial = judge(on_trial(asked), situation)
     assert code(denial) == denied
     if denial:
-        assert denial.limits == {"price": "100", "order_id": own.order_id}
+        assert denial.limits == {"price": "100", "resting_order_id": own.order_id}
     assert judge(on_trial(asked), a_situation(resting=[own], refuse_self_trades=False)) is None
 
 

@@ -277,7 +277,7 @@ async def test_a_lost_answer_is_found_out_within_the_wait() -> None:
 
 async def test_the_stream_may_tell_of_an_order_before_the_call_comes_back() -> None:
     """The fill counts once, the late acceptance not at all."""
-    async with a_desk() as desk:
+    async with a_desk(rhythm=replace(RHYTHM, in_flight_every_s=60.0)) as desk:
         desk.broker.gate.clear()
         outcome = await desk.buy()
         live = desk.blotter.get(outcome.order.order_id)
