@@ -12,6 +12,7 @@ from services.execution.usecases.blotter import LiveOrder
 from services.execution.usecases.cancel import Cancel
 from services.execution.usecases.flatten import Flatten
 from trading.clock import SECOND_NS
+from trading.errors import Unavailable
 from trading.ids import AccountId
 from trading.order import TradingState
 
@@ -61,17 +62,29 @@ class Control:
         flatten: bool,
     ) -> tuple[int, int]:
         first = TradingState.REDUCING if flatten and state is TradingState.HALTED else state
-        for each in chosen:
-            await self._accounts.set_trading_state(each, first, actor, reason)
+        unwritten = [each for each in chosen if not await self._set(each, first, actor, reason)]
         canceled = self._cancel_open(chosen) if cancel_open or flatten else []
         closing = 0
         if flatten:
             await self._until_closed(canceled)
             closing = sum([await self._flatten(each.record.id) for each in chosen])
         if state is not first:
-            for each in chosen:
-                await self._accounts.set_trading_state(each, state, actor, reason)
+            unwritten = [each for each in chosen if not await self._set(each, state, actor, reason)]
+        if unwritten:
+            raise Unavailable(
+                f"Trading is {state}, and {len(canceled)} cancels were asked for; it could not be written down, and "
+                "ends with this process.",
+                retry_after_s=1,
+            )
         return len(canceled), closing
+
+    async def _set(self, account: Account, state: TradingState, actor: str, reason: str) -> bool:
+        """Turn the switch, which holds at once; False when it could not be written down."""
+        try:
+            await self._accounts.set_trading_state(account, state, actor, reason)
+        except Unavailable:
+            return False
+        return True
 
     def cancel_orders(self, account: str, symbol: str | None) -> int:
         """Ask for a cancel of every open order of an account (all when empty) and symbol; returns how many."""

@@ -3,11 +3,13 @@
 import asyncio
 from dataclasses import replace
 
+import pytest
 from builders.execution import RHYTHM, Desk, a_desk, until
 from builders.orders import LIMIT, MAIN
 from fakes.orders import FakeBroker
 
 from services.execution.domain.limits import RiskLimits
+from trading.errors import Unavailable
 from trading.money import ONE
 from trading.order import OrderStatus, OrderType, Side, TradingState
 
@@ -97,12 +99,33 @@ async def test_a_dust_that_no_lot_fits_is_left() -> None:
 
 
 async def test_what_risk_denies_is_left_and_trading_is_halted_all_the_same() -> None:
-    """The closing order is worth more than an order may be."""
+    """The instrument cannot be traded any more."""
     async with a_desk(rhythm=NEVER) as desk:
         await holding(desk, AAPL=10)
-        await desk.control.set_limits(RiskLimits(MAIN, max_order_notional_nanos=ONE), "me")
+        instrument = await desk.catalogue.get("AAPL")
+        desk.catalogue.__init__(replace(instrument, tradable=False))  # type: ignore[misc]
         assert await flatten(desk) == (0, 0)
         assert state(desk) is TradingState.HALTED
+
+
+async def test_limits_that_bound_trading_do_not_keep_a_position_open() -> None:
+    """Closing it is worth more than an order may be, and one submit a second is all there may be."""
+    async with a_desk(rhythm=NEVER) as desk:
+        await holding(desk, AAPL=10)
+        tight = RiskLimits(MAIN, max_order_notional_nanos=ONE, max_submits_per_second=0)
+        await desk.control.set_limits(tight, "me")
+        assert await flatten(desk) == (0, 1)
+
+
+async def test_a_halt_that_cannot_be_written_holds_and_cancels_all_the_same() -> None:
+    """The operator is told that it ends with the process."""
+    async with a_desk(rhythm=NEVER) as desk:
+        resting = (await desk.sent(**LIMIT)).order.order_id
+        desk.controls.down = True
+        with pytest.raises(Unavailable, match="could not be written"):
+            await desk.control.set_trading_state("", TradingState.HALTED, "me", "", cancel_open=True)
+        assert state(desk) is TradingState.HALTED
+        await until(lambda: desk.live(resting).order.status is OrderStatus.CANCELED)
 
 
 async def test_a_venue_that_is_away_does_not_keep_trading_open() -> None:

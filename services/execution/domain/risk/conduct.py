@@ -19,9 +19,10 @@ def check_trading_state(intent: Intent, situation: Situation) -> Denial | None:
 
 
 def check_submit_rate(intent: Intent, situation: Situation) -> Denial | None:
-    """Not too many submits in the last second."""
+    """Not too many submits in the last second; what may only close a position is not held up."""
     limit = situation.limits.max_submits_per_second
-    if not intent.is_new or limit is None or situation.submits_last_second < limit:
+    is_bound = intent.is_new and not intent.terms.reduce_only
+    if not is_bound or limit is None or situation.submits_last_second < limit:
         return None
     return Denial("SUBMIT_RATE", "Too many submits in a second.", {"limit": str(limit)})
 

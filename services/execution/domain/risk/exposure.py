@@ -16,10 +16,10 @@ from trading.order import Side
 
 
 def check_order_notional(intent: Intent, situation: Situation) -> Denial | None:
-    """One order is not worth too much."""
+    """One order is not worth too much, unless it may only close a position: that must always be possible at once."""
     limit = situation.limits.max_order_notional_nanos
     notional = notional_nanos(intent.price_nanos, intent.terms.quantity_nanos)
-    if limit is None or notional <= limit:
+    if limit is None or notional <= limit or intent.terms.reduce_only:
         return None
     return denial("ORDER_NOTIONAL", "The order is worth too much.", notional=notional, limit=limit)
 
