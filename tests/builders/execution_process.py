@@ -34,6 +34,12 @@ class ExecutionProcess:
 
     def start(self, **settings: str) -> None:
         """Start it and wait until it takes orders."""
+        self.launch(**settings)
+        wait_until(lambda: self.is_ready() or self.process_ended(), "execution", 90)
+        assert not self.process_ended(), self.log.read_text()[-4000:]
+
+    def launch(self, **settings: str) -> None:
+        """Start it."""
         own = {
             "NT_GRPC_PORT": str(self.grpc_port),
             "NT_METRICS_PORT": str(self.probe_port),
@@ -46,8 +52,6 @@ class ExecutionProcess:
                 stdout=output,
                 stderr=output,
             )
-        wait_until(lambda: self.is_ready() or self.process_ended(), "execution", 90)
-        assert not self.process_ended(), self.log.read_text()[-4000:]
 
     def is_ready(self) -> bool:
         try:
