@@ -37,8 +37,8 @@ QUICK = {"NT_VENUE_TIMEOUT_SECONDS": "1", "NT_RECONCILE_IN_FLIGHT_AGE_SECONDS": 
 
 
 @pytest.fixture(scope="module")
-def venue() -> Iterator[LiveVenue]:
-    """An exchange whose faults are scripted, where nobody else trades."""
+def venue(log_url: str) -> Iterator[LiveVenue]:
+    """An exchange whose faults are scripted, where nobody trades but the owner of one log."""
     with live_venue("--admin", "--symbols", "AAPL,TSLA,BTC-USDT", "--port", "0") as running:
         yield running
 
@@ -311,6 +311,6 @@ async def _held(log_url: str, directory: Path) -> AsyncIterator[None]:
         return
     connection = await asyncpg.connect(log_url)
     async with connection.transaction():
-        await connection.execute("LOCK TABLE order_events IN EXCLUSIVE MODE")
+        await connection.execute("LOCK TABLE execution.order_events IN EXCLUSIVE MODE")
         yield
     await connection.close()
