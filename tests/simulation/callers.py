@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from builders.orders import request
 
+from services.execution.domain.change import Change
 from services.execution.domain.request import OrderRequest
 from services.execution.domain.submission import Origin, Patience, Submitted, Wait
 from trading.errors import ResourceExhausted, TradingError, Unavailable
@@ -87,7 +88,10 @@ class Caller:
         await self._try(lambda desk: desk.cancel(order_id))
 
     async def _change(self, order_id: OrderId) -> None:
-        """Ask for other terms, where the service can do that."""
+        """Ask for another quantity, and perhaps another price."""
+        price = self._chance.randint(95, 105) * ONE if self._wanted.price_nanos else None
+        change = Change(quantity_nanos=self._chance.randint(1, 30) * ONE, price_nanos=price)
+        await self._try(lambda desk: desk.modify(order_id, change))
 
     async def _try(self, command: "Callable[[Desk], Awaitable[Any]]") -> None:
         """Ask a few times; a refusal is an answer."""

@@ -31,7 +31,7 @@ def test_no_world_breaks_a_promise(seeds: range) -> None:
     outcomes = check(seeds)
     happened = sum((each.kinds for each in outcomes), Counter[str]())
     assert sum(each.crashes for each in outcomes) > CHUNK / 2
-    assert set(happened) >= {"FILL", "UNRESOLVED", "REJECTED", "CANCELED", "PENDING_CANCEL", "EXPIRED"}
+    assert set(happened) >= {"FILL", "UNRESOLVED", "REJECTED", "CANCELED", "PENDING_CANCEL", "EXPIRED", "UPDATED"}
 
 
 @pytest.mark.slow
