@@ -34,11 +34,12 @@ def news_of(order: Order, update: VenueUpdate, known_executions: Container[str])
     )
 
 
-def change_behind(order: Order, update: VenueUpdate) -> Fact | None:
+def changes_behind(order: Order, update: VenueUpdate) -> list[Fact]:
     """That a change took place, where the stream tells of the new order before it tells of the change."""
-    if update.kind is Kind.UPDATED or not _took_place(order, update.order):
-        return None
-    return replace(_found(order, update.order, Kind.UPDATED), terms=order.wished)
+    is_told_next = update.kind is Kind.UPDATED and order.status is S.PENDING_UPDATE
+    if is_told_next or update.order.replacement <= order.replacements:
+        return []
+    return _of_change(order, update.order)
 
 
 def differences(order: Order, found: VenueOrder) -> list[Fact]:

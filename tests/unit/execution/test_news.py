@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.execution.domain.chain import seal
-from services.execution.domain.news import change_behind, differences, news_of, not_at_venue, unheeded
+from services.execution.domain.news import changes_behind, differences, news_of, not_at_venue, unheeded
 from services.execution.domain.order import Fact, Order, OrderEvent, apply
 from services.execution.domain.venue import VenueOrder, VenueUpdate, whole_view
 from trading.ids import VenueOrderId
@@ -265,13 +265,14 @@ def test_a_fill_of_the_new_order_tells_that_the_change_took_place() -> None:
     """Ten of twelve traded are not all of ten: the word of the change is on its way, or lost."""
     order = changing()
     traded = replace(the_change(order), kind=Kind.FILL, execution=execution(10, cumulative_nanos=10 * ONE))
-    behind = change_behind(order, traded)
-    assert behind is not None
+    (behind,) = changes_behind(order, traded)
     changed = after(record(order, behind), traded)
     assert (changed.status, changed.remaining_nanos) == (S.PARTIALLY_FILLED, 2 * ONE)
-    assert change_behind(changed, traded) is None
-    assert change_behind(order, the_change(order)) is None
-    assert change_behind(order, fill_update(order.order_id, 1, 1)) is None
+    assert changes_behind(changed, traded) == []
+    assert changes_behind(order, the_change(order)) == []
+    assert changes_behind(order, fill_update(order.order_id, 1, 1)) == []
+    interrupted = replace(order, status=S.ACCEPTED)
+    assert [fact.kind for fact in changes_behind(interrupted, traded)] == ["PENDING_UPDATE", "UPDATED"]
 
 
 def test_a_lost_answer_to_a_change_is_found_either_way() -> None:
