@@ -1,6 +1,8 @@
 """`make simulate SEEDS=1000`: run worlds and say how to replay the first that breaks a promise."""
 
 import argparse
+import multiprocessing
+import os
 import sys
 import time
 
@@ -13,7 +15,8 @@ def main() -> int:
     parser.add_argument("seeds", help="how many, or first-last")
     seeds = _range(parser.parse_args().seeds)
     started = time.perf_counter()
-    outcomes = [simulate(seed) for seed in seeds]
+    with multiprocessing.get_context("spawn").Pool(min(len(seeds), os.cpu_count() or 1)) as pool:
+        outcomes = pool.map(simulate, seeds, chunksize=10)
     taken = time.perf_counter() - started
     broken = [outcome for outcome in outcomes if outcome.violations]
     for outcome in broken[:5]:

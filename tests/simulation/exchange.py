@@ -151,7 +151,7 @@ class Exchange:
 
     async def _trade(self, order: Working) -> None:
         """The life that the seed has in store for an order."""
-        if self._chance.random() < self.rejected_later:
+        if not order.replacement and self._chance.random() < self.rejected_later:
             await asyncio.sleep(self._chance.uniform(0, 0.5))
             if order.status is OrderStatus.ACCEPTED:
                 self._end(order, OrderStatus.REJECTED)

@@ -36,6 +36,8 @@ from services.execution.domain.limits import RiskLimits, SignalTrading
 from services.execution.domain.venue import VenueTerms
 from services.execution.ports import SeenQuote
 from services.execution.usecases.desk import Desk, Outside, Rules
+from services.execution.usecases.lead import LeaseRhythm
+from services.execution.usecases.reconcile import Rhythm
 from trading.errors import Unavailable
 from trading.ids import OrderId
 from trading.money import ONE
@@ -44,7 +46,7 @@ from trading.order import OrderType, Side, TimeInForce
 AnswerT = TypeVar("AnswerT")
 _ON_THE_WAY_S = 6.0
 """Longer than anything sent in a storm is under way."""
-_PROOF_S = 45.0
+_PROOF_S = 25.0
 """Long enough for two proofs that the venue does not have an order."""
 _CALLERS_S = 60.0
 _RULES = Rules(
@@ -52,11 +54,13 @@ _RULES = Rules(
     venue="paper",
     limits=RiskLimits(MAIN),
     signals=SignalTrading(enabled=False, notional_nanos=ONE, min_confidence=0.5, account=MAIN),
+    rhythm=Rhythm(miss_apart_s=5.0),
+    lease=LeaseRhythm(lasts_s=12.0, renew_every_s=3.0),
     closed_in_memory=4,
     expire_every_s=5.0,
     losses_every_s=5.0,
 )
-"""The service's own, but for a short memory and a slow look at what no world has: expiries and losses."""
+"""The service's own, but for a short memory and a slow look at what no world has, such as expiries and losses."""
 
 
 @dataclass(frozen=True)
