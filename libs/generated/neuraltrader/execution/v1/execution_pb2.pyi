@@ -351,6 +351,46 @@ LIQUIDITY_TAKER: Liquidity.ValueType  # 2
 """Our order met one that rested."""
 Global___Liquidity: _TypeAlias = Liquidity  # noqa: Y015
 
+class _ChargeKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ChargeKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChargeKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CHARGE_KIND_UNSPECIFIED: _ChargeKind.ValueType  # 0
+    """Never sent."""
+    CHARGE_KIND_FEE: _ChargeKind.ValueType  # 1
+    """A fee or commission that no fill carries."""
+    CHARGE_KIND_BORROW: _ChargeKind.ValueType  # 2
+    """Paid for what was borrowed to be sold short."""
+    CHARGE_KIND_INTEREST: _ChargeKind.ValueType  # 3
+    """Interest on cash or margin."""
+    CHARGE_KIND_FUNDING: _ChargeKind.ValueType  # 4
+    """Paid between the longs and the shorts of a perpetual."""
+    CHARGE_KIND_DIVIDEND: _ChargeKind.ValueType  # 5
+    """A dividend, or what is paid instead of one while short."""
+    CHARGE_KIND_TRANSFER: _ChargeKind.ValueType  # 6
+    """A deposit or a withdrawal: cash that is neither profit nor loss."""
+
+class ChargeKind(_ChargeKind, metaclass=_ChargeKindEnumTypeWrapper):
+    """What a charge is for."""
+
+CHARGE_KIND_UNSPECIFIED: ChargeKind.ValueType  # 0
+"""Never sent."""
+CHARGE_KIND_FEE: ChargeKind.ValueType  # 1
+"""A fee or commission that no fill carries."""
+CHARGE_KIND_BORROW: ChargeKind.ValueType  # 2
+"""Paid for what was borrowed to be sold short."""
+CHARGE_KIND_INTEREST: ChargeKind.ValueType  # 3
+"""Interest on cash or margin."""
+CHARGE_KIND_FUNDING: ChargeKind.ValueType  # 4
+"""Paid between the longs and the shorts of a perpetual."""
+CHARGE_KIND_DIVIDEND: ChargeKind.ValueType  # 5
+"""A dividend, or what is paid instead of one while short."""
+CHARGE_KIND_TRANSFER: ChargeKind.ValueType  # 6
+"""A deposit or a withdrawal: cash that is neither profit nor loss."""
+Global___ChargeKind: _TypeAlias = ChargeKind  # noqa: Y015
+
 class _Wait:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -719,6 +759,76 @@ class Fill(_message.Message):
 Global___Fill: _TypeAlias = Fill  # noqa: Y015
 
 @_typing.final
+class Charge(_message.Message):
+    """Money, or units of what is held, that the venue took from an account or gave to it beside any fill."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGE_ID_FIELD_NUMBER: _builtins.int
+    VENUE_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    SYMBOL_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    AMOUNT_NANOS_FIELD_NUMBER: _builtins.int
+    QUANTITY_NANOS_FIELD_NUMBER: _builtins.int
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    EVENT_TIME_NS_FIELD_NUMBER: _builtins.int
+    RECEIVE_TIME_NS_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    LOG_SEQUENCE_FIELD_NUMBER: _builtins.int
+    charge_id: _builtins.str
+    """A function of the venue and its id; the message id on JetStream, the key of exactly-once."""
+    venue_id: _builtins.str
+    """The venue's id."""
+    account: _builtins.str
+    """Account that it was taken from."""
+    kind: Global___ChargeKind.ValueType
+    """What it is for."""
+    symbol: _builtins.str
+    """Canonical symbol; empty when it concerns the account."""
+    currency: _builtins.str
+    """Currency of the amount."""
+    amount_nanos: _builtins.int
+    """Cash in 10⁻⁹ of `currency`; positive is a cost, negative was paid to the account."""
+    quantity_nanos: _builtins.int
+    """Units of `symbol` that were taken, in 10⁻⁹: the fee of who buys coins. 0 for most."""
+    order_id: _builtins.str
+    """Our order that it belongs to; empty when the venue does not say."""
+    event_time_ns: _builtins.int
+    """The venue's time, ns UTC; the beginning of the day where it tells the date alone."""
+    receive_time_ns: _builtins.int
+    """When we learnt it, ns UTC."""
+    sequence: _builtins.int
+    """Position among the charges of this execution service; it grows with each."""
+    log_sequence: _builtins.int
+    """Newest position in the log of order events when it was recorded: it counts after that event."""
+    def __init__(
+        self,
+        *,
+        charge_id: _builtins.str = ...,
+        venue_id: _builtins.str = ...,
+        account: _builtins.str = ...,
+        kind: Global___ChargeKind.ValueType = ...,
+        symbol: _builtins.str = ...,
+        currency: _builtins.str = ...,
+        amount_nanos: _builtins.int = ...,
+        quantity_nanos: _builtins.int = ...,
+        order_id: _builtins.str = ...,
+        event_time_ns: _builtins.int = ...,
+        receive_time_ns: _builtins.int = ...,
+        sequence: _builtins.int = ...,
+        log_sequence: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount_nanos", b"amount_nanos", "charge_id", b"charge_id", "currency", b"currency", "event_time_ns", b"event_time_ns", "kind", b"kind", "log_sequence", b"log_sequence", "order_id", b"order_id", "quantity_nanos", b"quantity_nanos", "receive_time_ns", b"receive_time_ns", "sequence", b"sequence", "symbol", b"symbol", "venue_id", b"venue_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Charge: _TypeAlias = Charge  # noqa: Y015
+
+@_typing.final
 class OrderEvent(_message.Message):
     """One event of an order, as it is stored and published."""
 
@@ -1017,6 +1127,7 @@ class Statement(_message.Message):
     FEES_NANOS_FIELD_NUMBER: _builtins.int
     FILLS_FIELD_NUMBER: _builtins.int
     POSITIONS_FIELD_NUMBER: _builtins.int
+    CHARGES_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """Account."""
     venue: _builtins.str
@@ -1030,9 +1141,9 @@ class Statement(_message.Message):
     closing_cash_nanos: _builtins.int
     """Cash at the day's end, or now, in 10⁻⁹ of the currency."""
     realized_nanos: _builtins.int
-    """Profit realised on the day, fees included, in 10⁻⁹ of the currency."""
+    """Profit realised on the day, fees and charges included and transfers not, in 10⁻⁹ of the currency."""
     fees_nanos: _builtins.int
-    """Fees of the day in 10⁻⁹ of the currency."""
+    """Fees of the day, of fills and of charges of the kind FEE, in 10⁻⁹ of the currency."""
     @_builtins.property
     def fills(self) -> _containers.RepeatedCompositeFieldContainer[Global___Fill]:
         """Its trades, in the order of the log."""
@@ -1040,6 +1151,10 @@ class Statement(_message.Message):
     @_builtins.property
     def positions(self) -> _containers.RepeatedCompositeFieldContainer[Global___StatementPosition]:
         """What it held at the day's end, sorted by symbol; flat positions are left out."""
+
+    @_builtins.property
+    def charges(self) -> _containers.RepeatedCompositeFieldContainer[Global___Charge]:
+        """What the venue charged beside its trades, in the order of their recording."""
 
     def __init__(
         self,
@@ -1054,10 +1169,11 @@ class Statement(_message.Message):
         fees_nanos: _builtins.int = ...,
         fills: _abc.Iterable[Global___Fill] | None = ...,
         positions: _abc.Iterable[Global___StatementPosition] | None = ...,
+        charges: _abc.Iterable[Global___Charge] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "closing_cash_nanos", b"closing_cash_nanos", "currency", b"currency", "day", b"day", "fees_nanos", b"fees_nanos", "fills", b"fills", "opening_cash_nanos", b"opening_cash_nanos", "positions", b"positions", "realized_nanos", b"realized_nanos", "venue", b"venue"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "charges", b"charges", "closing_cash_nanos", b"closing_cash_nanos", "currency", b"currency", "day", b"day", "fees_nanos", b"fees_nanos", "fills", b"fills", "opening_cash_nanos", b"opening_cash_nanos", "positions", b"positions", "realized_nanos", b"realized_nanos", "venue", b"venue"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -669,6 +669,64 @@ class ListFillsResponse(_message.Message):
 Global___ListFillsResponse: _TypeAlias = ListFillsResponse  # noqa: Y015
 
 @_typing.final
+class ListChargesRequest(_message.Message):
+    """Asks for charges."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """Account; empty means all."""
+    after_sequence: _builtins.int
+    """Only charges with a later `sequence` than this; 0 means from the beginning."""
+    page_size: _builtins.int
+    """Most charges in one answer; 0 means 1,000, at most 10,000."""
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        after_sequence: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "after_sequence", b"after_sequence", "page_size", b"page_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListChargesRequest: _TypeAlias = ListChargesRequest  # noqa: Y015
+
+@_typing.final
+class ListChargesResponse(_message.Message):
+    """Carries charges."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHARGES_FIELD_NUMBER: _builtins.int
+    HAS_MORE_FIELD_NUMBER: _builtins.int
+    has_more: _builtins.bool
+    """There are more; ask again after the last one's `sequence`."""
+    @_builtins.property
+    def charges(self) -> _containers.RepeatedCompositeFieldContainer[_execution_pb2.Charge]:
+        """In the order of their sequence."""
+
+    def __init__(
+        self,
+        *,
+        charges: _abc.Iterable[_execution_pb2.Charge] | None = ...,
+        has_more: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charges", b"charges", "has_more", b"has_more"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListChargesResponse: _TypeAlias = ListChargesResponse  # noqa: Y015
+
+@_typing.final
 class CancelOrderRequest(_message.Message):
     """Asks for a cancel."""
 

@@ -65,6 +65,11 @@ class ExecutionServiceStub:
                 request_serializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.ListFillsRequest.SerializeToString,
                 response_deserializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.ListFillsResponse.FromString,
                 _registered_method=True)
+        self.ListCharges = channel.unary_unary(
+                '/neuraltrader.execution.v1.ExecutionService/ListCharges',
+                request_serializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.ListChargesRequest.SerializeToString,
+                response_deserializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.ListChargesResponse.FromString,
+                _registered_method=True)
         self.CancelOrder = channel.unary_unary(
                 '/neuraltrader.execution.v1.ExecutionService/CancelOrder',
                 request_serializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.CancelOrderRequest.SerializeToString,
@@ -173,6 +178,13 @@ class ExecutionServiceServicer:
 
     def ListFills(self, request, context):
         """Fills in the order of the log; the source that a book can be rebuilt from.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCharges(self, request, context):
+        """What the venue charged beside the fills, in the order of their recording; a book needs them too.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -301,6 +313,11 @@ def add_ExecutionServiceServicer_to_server(servicer, server):
                     servicer.ListFills,
                     request_deserializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.ListFillsRequest.FromString,
                     response_serializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.ListFillsResponse.SerializeToString,
+            ),
+            'ListCharges': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCharges,
+                    request_deserializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.ListChargesRequest.FromString,
+                    response_serializer=neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.ListChargesResponse.SerializeToString,
             ),
             'CancelOrder': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelOrder,
@@ -531,6 +548,33 @@ class ExecutionService:
             '/neuraltrader.execution.v1.ExecutionService/ListFills',
             neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.ListFillsRequest.SerializeToString,
             neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.ListFillsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCharges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/neuraltrader.execution.v1.ExecutionService/ListCharges',
+            neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.ListChargesRequest.SerializeToString,
+            neuraltrader_dot_execution_dot_v1_dot_execution__service__pb2.ListChargesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -28,6 +28,8 @@ class ExecutionServiceStub:
     """The life of one order, oldest event first."""
     ListFills: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.ListFillsRequest, _execution_service_pb2.ListFillsResponse]
     """Fills in the order of the log; the source that a book can be rebuilt from."""
+    ListCharges: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.ListChargesRequest, _execution_service_pb2.ListChargesResponse]
+    """What the venue charged beside the fills, in the order of their recording; a book needs them too."""
     CancelOrder: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.CancelOrderRequest, _execution_service_pb2.CancelOrderResponse]
     """Asks the venue to cancel an order. FAILED_PRECONDITION when it is closed."""
     ModifyOrder: _aio.UnaryUnaryMultiCallable[_execution_service_pb2.ModifyOrderRequest, _execution_service_pb2.ModifyOrderResponse]
@@ -105,6 +107,14 @@ class ExecutionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_execution_service_pb2.ListFillsRequest, _abc.Awaitable[_execution_service_pb2.ListFillsResponse]],
     ) -> _abc.Awaitable[_execution_service_pb2.ListFillsResponse]:
         """Fills in the order of the log; the source that a book can be rebuilt from."""
+
+    @_abc_1.abstractmethod
+    def ListCharges(
+        self,
+        request: _execution_service_pb2.ListChargesRequest,
+        context: _aio.ServicerContext[_execution_service_pb2.ListChargesRequest, _abc.Awaitable[_execution_service_pb2.ListChargesResponse]],
+    ) -> _abc.Awaitable[_execution_service_pb2.ListChargesResponse]:
+        """What the venue charged beside the fills, in the order of their recording; a book needs them too."""
 
     @_abc_1.abstractmethod
     def CancelOrder(
