@@ -8,6 +8,7 @@ ORDER_STREAM = "EXECUTION"
 POSITION_STREAM = "PORTFOLIO"
 ORDERS_ALL = "execution.v1.order.>"
 FILLS_ALL = "execution.v1.order.fill.*"
+CHARGES_ALL = "execution.v1.charge.>"
 POSITIONS_ALL = "portfolio.v1.position.changed.*"
 PORTFOLIO_ALL = "portfolio.v1.>"
 QUOTES_ALL = "market_data.v1.quote.>"
@@ -72,6 +73,11 @@ def signal(model: str, symbol: str) -> str:
 def order_event(kind: str, account: str) -> str:
     """Events of an account's orders; JetStream."""
     return f"execution.v1.order.{kind.lower()}.{escape(account)}"
+
+
+def charge(kind: str, account: str) -> str:
+    """What the venue charged an account beside its fills; JetStream, in the stream of the orders."""
+    return f"execution.v1.charge.{kind.lower()}.{escape(account)}"
 
 
 def position_changed(account: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Collection, Mapping, Seque
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from services.execution.domain.charge import Charge, LoggedCharge, VenueCharge
 from services.execution.domain.fill import LoggedFill
 from services.execution.domain.limits import RiskLimits, SignalTrading
 from services.execution.domain.order import EventKind, Order, OrderEvent, OrderTerms
@@ -154,15 +155,54 @@ class OrderStore(Protocol):
         ...
 
 
+class ChargeStore(Protocol):
+    """The durable record of what the venue charged: each charge once, by its id. Every call raises Unavailable."""
+
+    async def known(self, charge_ids: Sequence[EventId]) -> frozenset[EventId]:
+        """Those of the ids that were recorded before."""
+        ...
+
+    async def record(self, charges: Sequence[Charge], epoch: int | None, *, paid: bool = False) -> None:
+        """Write those that are new, all or nothing, to be told; raises AnotherWriter when the lease is another's.
+
+        What was `paid` before its account was opened is remembered only to be known again: never listed, never told.
+        """
+        ...
+
+    async def list(self, after: int, limit: int, account: str | None = None) -> Sequence[LoggedCharge]:
+        """Charges with a later sequence than `after`, in their order."""
+        ...
+
+    async def head(self) -> int:
+        """The newest sequence; 0 when there is none."""
+        ...
+
+    async def newest_ns(self) -> int:
+        """When the newest charge was made, ns UTC; 0 when there is none."""
+        ...
+
+    async def untold(self, limit: int) -> Sequence[LoggedCharge]:
+        """Charges that wait to be published, in their order."""
+        ...
+
+    async def note_told(self, charges: Sequence[LoggedCharge]) -> None:
+        """They are published."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class AccountRecord:
-    """What is remembered of an account; `opening_cash_nanos` is the venue's word when it was first seen."""
+    """What is remembered of an account; `opening_cash_nanos` is the venue's word when it was first seen.
+
+    Charges before `charges_after_ns` (ns UTC) are in that word, and are never asked for.
+    """
 
     id: AccountId
     venue: str
     currency: str
     opening_cash_nanos: int
     trading_state: TradingState = TradingState.ACTIVE
+    charges_after_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +338,14 @@ class Broker(Protocol):
         """The venue's word on the account."""
         ...
 
+    async def charges(self, after_ns: int, after_id: str = "") -> Sequence[VenueCharge]:
+        """What the venue took from the account beside fills after a time (ns UTC), in the venue's order.
+
+        Never what a fill carries already. With the venue's id of a charge, only what comes after that one. A venue may
+        tell a charge days late, with the time that it was made for.
+        """
+        ...
+
     def updates(self) -> AsyncIterator[VenueUpdate | StreamOpened]:
         """News of our orders, for ever; `StreamOpened` after each (re)connect.
 
@@ -350,4 +398,8 @@ class EventPublisher(Protocol):
 
     async def publish(self, rows: Sequence[OutboxRow]) -> Sequence[OutboxRow]:
         """Publish durably, once per event id; gives back those that nobody has acknowledged."""
+        ...
+
+    async def publish_charges(self, charges: Sequence[LoggedCharge]) -> Sequence[LoggedCharge]:
+        """Publish charges in the same way."""
         ...

@@ -82,6 +82,10 @@ class ExecutionServicer(ExecutionServiceServicer):
         page = await self._look_up.fills(request.account, request.after_log_sequence, request.page_size)
         return pb.ListFillsResponse(fills=map(translate.fill, page.fills), has_more=page.has_more)
 
+    async def ListCharges(self, request: pb.ListChargesRequest, context: Any) -> pb.ListChargesResponse:
+        page = await self._look_up.charges(request.account, request.after_sequence, request.page_size)
+        return pb.ListChargesResponse(charges=map(translate.charge, page.charges), has_more=page.has_more)
+
     async def SetTradingState(self, request: pb.SetTradingStateRequest, context: Any) -> pb.SetTradingStateResponse:
         state = translate.trading_state(request.state)
         cancels, closing = await self._control.set_trading_state(

@@ -61,6 +61,11 @@ class Settings(AlpacaSettings, BinanceSettings, DatabaseSettings, FleetSettings)
     reconcile_positions_seconds: float = Field(60.0, gt=0, description="How often positions are compared.")
     reconcile_miss_apart_seconds: float = Field(10.0, gt=0, description="Time between the two proofs of absence.")
     reconcile_lookback_seconds: float = Field(3600.0, gt=0, description="How far back the first comparison looks.")
+    charges_seconds: float = Field(60.0, gt=0, description="How often the venue's charges beside fills are asked for.")
+    charges_lookback_seconds: float = Field(
+        604_800.0, gt=0, description="How far back charges are looked for that the venue tells late."
+    )
+    charges_lookback_every_seconds: float = Field(3600.0, gt=0, description="How often late charges are looked for.")
     account_refresh_seconds: float = Field(10.0, gt=0, description="How often the venue's account is asked for.")
     instrument_refresh_seconds: float = Field(10.0, gt=0, description="How often the instruments are asked for.")
 

@@ -12,6 +12,7 @@ from neuraltrader.execution.v1 import execution_pb2 as pb
 from neuraltrader.execution.v1 import execution_service_pb2 as rpc_pb
 from neuraltrader.inference.v1 import inference_pb2
 from services.execution.domain.change import Change
+from services.execution.domain.charge import LoggedCharge
 from services.execution.domain.comparison import Comparison
 from services.execution.domain.fill import LoggedFill
 from services.execution.domain.limits import RiskLimits, SignalTrading
@@ -229,6 +230,26 @@ def fill(found: LoggedFill) -> pb.Fill:
     )
 
 
+def charge(found: LoggedCharge) -> pb.Charge:
+    """A charge out of the record."""
+    charge = found.charge
+    return pb.Charge(
+        charge_id=charge.charge_id,
+        venue_id=charge.venue_id,
+        account=charge.account,
+        kind=_value(pb.ChargeKind, "CHARGE_KIND", charge.kind),
+        symbol=charge.symbol,
+        currency=charge.currency,
+        amount_nanos=charge.amount_nanos,
+        quantity_nanos=charge.quantity_nanos,
+        order_id=charge.order_id or "",
+        event_time_ns=charge.event_time_ns,
+        receive_time_ns=charge.receive_time_ns,
+        sequence=found.sequence,
+        log_sequence=found.log_sequence,
+    )
+
+
 def change(message: rpc_pb.ModifyOrderRequest) -> Change:
     """What a modify shall change."""
     return Change(
@@ -270,6 +291,7 @@ def statement(found: Statement) -> pb.Statement:
         fees_nanos=found.fees_nanos,
         fills=map(fill, found.fills),
         positions=positions,
+        charges=map(charge, found.charges),
     )
 
 

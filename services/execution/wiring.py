@@ -23,6 +23,7 @@ from services.execution.adapters.jetstream_events import JetStreamEvents
 from services.execution.adapters.market_data_catalogue import MarketDataCatalogue
 from services.execution.adapters.outbox_bell import PostgresBell, SilentBell
 from services.execution.adapters.quote_board import QuoteBoard
+from services.execution.adapters.sql_charges import SqlCharges
 from services.execution.adapters.sql_controls import SqlControls
 from services.execution.adapters.sql_lease import SqlLease
 from services.execution.adapters.sql_orders import SqlOrders, open_order_log
@@ -33,6 +34,7 @@ from services.execution.ports import Broker, OutboxBell
 from services.execution.rpc import ExecutionServicer
 from services.execution.settings import Settings
 from services.execution.usecases.accounts import Accounts
+from services.execution.usecases.collect_charges import ChargeRhythm
 from services.execution.usecases.desk import Desk, Outside, Rules
 from services.execution.usecases.journal import JournalBounds
 from services.execution.usecases.lead import LeaseRhythm
@@ -73,7 +75,7 @@ async def _open(settings: Settings, runtime: Runtime, stack: AsyncExitStack) -> 
         )
     )
     nats = await stack.enter_async_context(bus.connect(settings.nats_url, runtime.name, runtime.metrics))
-    await nats.ensure_stream(subjects.ORDER_STREAM, [subjects.ORDERS_ALL])
+    await nats.ensure_stream(subjects.ORDER_STREAM, [subjects.ORDERS_ALL, subjects.CHARGES_ALL])
     channel = await stack.enter_async_context(
         channels.connect(settings.market_data_address, token=settings.token, client=runtime.name)
     )
@@ -124,6 +126,7 @@ def _outside(runtime: Runtime, opened: _Opened) -> Outside:
     return Outside(
         store=opened.log,
         controls=SqlControls(opened.database),
+        charges=SqlCharges(opened.database),
         lease=SqlLease(opened.database, runtime.clock),
         broker=opened.broker,
         catalogue=opened.catalogue,
@@ -154,6 +157,7 @@ def _rules(settings: Settings) -> Rules:
             linger_s=settings.journal_linger_ms / 1e3,
         ),
         rhythm=_rhythm(settings),
+        charges=_charge_rhythm(settings),
         lease=LeaseRhythm(settings.lease_seconds, settings.lease_seconds / 5, margin_s=settings.lease_seconds / 10),
         in_flight=settings.in_flight_orders,
         sending=settings.venue_connections,
@@ -224,6 +228,12 @@ def _rhythm(settings: Settings) -> Rhythm:
         positions_every_s=settings.reconcile_positions_seconds,
         miss_apart_s=settings.reconcile_miss_apart_seconds,
         lookback_s=settings.reconcile_lookback_seconds,
+    )
+
+
+def _charge_rhythm(settings: Settings) -> ChargeRhythm:
+    return ChargeRhythm(
+        settings.charges_seconds, settings.charges_lookback_seconds, settings.charges_lookback_every_seconds
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from services.execution.adapters import alpaca_orders
+from services.execution.adapters.alpaca_activities import KINDS, charge_of
 from services.execution.adapters.alpaca_orders import (
     order_body,
     replacement_body,
@@ -17,6 +18,7 @@ from services.execution.adapters.alpaca_orders import (
 )
 from services.execution.adapters.alpaca_trade_updates import AlpacaTradeUpdates
 from services.execution.adapters.venue_http import Answer, VenueHttp
+from services.execution.domain.charge import VenueCharge
 from services.execution.domain.order import Order, OrderTerms
 from services.execution.domain.venue import (
     StreamOpened,
@@ -37,6 +39,8 @@ _PROOF = frozenset({400, 401, 403, 404, 422, 429})
 """Statuses by which Alpaca says no; anything else above 299 says nothing about the order."""
 _PAGE = 500
 _MOST_PAGES = 20
+_CHARGES_PAGE = 100
+_MOST_CHARGE_PAGES = 200
 
 
 class AlpacaBroker:
@@ -119,6 +123,22 @@ class AlpacaBroker:
         except InvalidArgument as error:
             raise Unavailable("The venue's account cannot be read.", retry_after_s=1) from error
 
+    async def charges(self, after_ns: int, after_id: str = "") -> Sequence[VenueCharge]:
+        """The activities that are no trades, page by page; beyond the most pages the rest waits for the next call."""
+        query = {"activity_types": ",".join(KINDS), "direction": "asc", "page_size": str(_CHARGES_PAGE)}
+        query["after"] = _rfc3339(after_ns)
+        found: list[VenueCharge] = []
+        for _ in range(_MOST_CHARGE_PAGES):
+            page_query = {**query, "page_token": after_id} if after_id else query
+            answer = await self._client.request("GET", "/v2/account/activities", query=page_query)
+            _expect_answer(answer)
+            page = _json(answer)
+            found += _charges(page)
+            if len(page) < _CHARGES_PAGE:
+                break
+            after_id = page[-1]["id"]
+        return found
+
     def updates(self) -> AsyncIterator[VenueUpdate | StreamOpened]:
         """The trade updates of the account."""
         return self._stream.updates()
@@ -165,6 +185,13 @@ def _order(body: Any) -> VenueOrder:
         return venue_order(body)
     except InvalidArgument as error:
         raise Unavailable("The venue's order cannot be read.", retry_after_s=1) from error
+
+
+def _charges(page: Any) -> list[VenueCharge]:
+    try:
+        return [charge for activity in page if (charge := charge_of(activity)) is not None]
+    except InvalidArgument as error:
+        raise Unavailable("The venue's activities cannot be read.", retry_after_s=1) from error
 
 
 def _json(answer: Answer) -> Any:

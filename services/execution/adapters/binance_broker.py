@@ -30,6 +30,7 @@ from services.execution.adapters.binance_rest import BinanceRest
 from services.execution.adapters.binance_symbols import BinanceSymbols
 from services.execution.adapters.binance_user_data import BinanceUserData
 from services.execution.adapters.venue_http import Answer
+from services.execution.domain.charge import VenueCharge
 from services.execution.domain.order import Order, OrderTerms
 from services.execution.domain.venue import (
     StreamOpened,
@@ -119,6 +120,10 @@ class BinanceBroker:
     async def account(self) -> VenueAccount:
         """The money of the account."""
         return _read(venue_account, await self._account())
+
+    async def charges(self, after_ns: int, after_id: str = "") -> Sequence[VenueCharge]:
+        """None: a spot account pays commissions alone, and its fills carry them."""
+        return ()
 
     async def updates(self) -> AsyncIterator[VenueUpdate | StreamOpened]:
         """The execution reports of the account; the rules of its symbols are read each time before they begin."""

@@ -5,6 +5,8 @@ from functools import lru_cache
 
 from fleet import subjects
 from fleet.bus import Bus, Event
+from services.execution import translate
+from services.execution.domain.charge import LoggedCharge
 from services.execution.ports import OutboxRow
 
 _SOURCE = "execution"
@@ -20,6 +22,23 @@ class JetStreamEvents:
         """Publish events and wait for their acks; gives back those without one."""
         outcomes = await self._bus.publish_events([_event(row) for row in rows])
         return [row for row, failure in zip(rows, outcomes, strict=True) if failure is not None]
+
+    async def publish_charges(self, charges: Sequence[LoggedCharge]) -> Sequence[LoggedCharge]:
+        """Publish charges and wait for their acks; gives back those without one."""
+        outcomes = await self._bus.publish_events([_charge_event(logged) for logged in charges])
+        return [logged for logged, failure in zip(charges, outcomes, strict=True) if failure is not None]
+
+
+def _charge_event(logged: LoggedCharge) -> Event:
+    charge = logged.charge
+    return Event(
+        subjects.charge(charge.kind, charge.account),
+        translate.charge(logged).SerializeToString(),
+        charge.charge_id,
+        f"execution.v1.charge.{charge.kind.lower()}",
+        _SOURCE,
+        charge.receive_time_ns,
+    )
 
 
 def _event(row: OutboxRow) -> Event:

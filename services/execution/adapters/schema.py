@@ -87,7 +87,34 @@ accounts = Table(
     Column("currency", String(16), nullable=False),
     Column("opening_cash_nanos", BigInteger, nullable=False),
     Column("trading_state", String(16), nullable=False),
+    Column("charges_after_ns", BigInteger, nullable=False, server_default="0"),
 )
+
+charges = Table(
+    "charges",
+    metadata,
+    Column("sequence", _LOG_SEQUENCE, primary_key=True, autoincrement=False),
+    Column("log_sequence", BigInteger, nullable=False),
+    Column("charge_id", String(36), nullable=False, unique=True),
+    Column("venue_id", String(128), nullable=False),
+    Column("account", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("symbol", String(32), nullable=False),
+    Column("currency", String(16), nullable=False),
+    Column("amount_nanos", BigInteger, nullable=False),
+    Column("quantity_nanos", BigInteger, nullable=False),
+    Column("order_id", String(36)),
+    Column("event_time_ns", BigInteger, nullable=False),
+    Column("receive_time_ns", BigInteger, nullable=False),
+    Column("paid", Boolean, nullable=False),
+    Column("told", Boolean, nullable=False),
+    Index("charges_untold", "told", "sequence"),
+    Index("charges_time", "event_time_ns"),
+)
+"""What the venue charged beside fills; a row is its own outbox row: it is `told` once the stream has it.
+
+`paid` is what its account had paid before it was opened: known, never counted.
+"""
 
 risk_limits = Table(
     "risk_limits",

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from services.execution.domain.charge import Charge
 from services.execution.domain.order import Execution, Order
 from services.execution.domain.position import Position
 from trading.clock import DAY_NS
@@ -29,8 +30,8 @@ class Working:
 class Holdings:
     """The sums that risk is judged by, kept in step with every order and fill of one account.
 
-    `cash_flow_value` is Σ −side × price × quantity − fees (10⁻¹⁸); `realized_today_value` counts the UTC day of
-    the newest fill.
+    `cash_flow_value` is Σ −side × price × quantity − fees − charges (10⁻¹⁸); `realized_today_value` counts the UTC day
+    of the newest fill or charge.
     """
 
     positions: dict[str, Position] = field(default_factory=dict)
@@ -59,6 +60,21 @@ class Holdings:
         self.positions[symbol] = after
         self.cash_flow_value -= side.sign * execution.price_nanos * execution.quantity_nanos + fee_value
         self._realize(after.realized_value - before.realized_value - fee_value, time_ns // DAY_NS)
+
+    def charge(self, charge: Charge) -> int:
+        """Take in one charge, each exactly once; returns the profit that it made (10⁻¹⁸).
+
+        Units that are taken are a sale for nothing: what they had cost is lost.
+        """
+        amount_value = charge.amount_nanos * _NANO
+        profit = -amount_value if charge.kind.is_profit_or_loss else 0
+        if charge.quantity_nanos:
+            before = self.position(charge.symbol)
+            after = self.positions[charge.symbol] = before.after(-charge.quantity_nanos, 0)
+            profit += after.realized_value - before.realized_value
+        self.cash_flow_value -= amount_value
+        self._realize(profit, charge.event_time_ns // DAY_NS)
+        return profit
 
     def reach(self, symbol: str) -> tuple[int, int]:
         """The longest and the shortest position that the working orders of a symbol can lead to."""

@@ -1,10 +1,11 @@
-"""An account's day: its trades, what it realised, and what it held and owned at the end, folded from the log."""
+"""An account's day: its trades and charges, what it realised, held and owned at the end, folded from the log."""
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
+from services.execution.domain.charge import ChargeKind, LoggedCharge
 from services.execution.domain.fill import LoggedFill
 from services.execution.domain.holdings import Holdings
 from services.execution.domain.position import Position
@@ -29,10 +30,11 @@ class Statement:
     fees_nanos: int = 0
     fills: list[LoggedFill] = field(default_factory=list)
     positions: dict[str, Position] = field(default_factory=dict)
+    charges: list[LoggedCharge] = field(default_factory=list)
 
 
 class DayFold:
-    """Takes in the fills of an account in the order of the log and keeps what its statement of one day needs."""
+    """Takes in the fills and charges of an account in their order and keeps what its statement of one day needs."""
 
     def __init__(self, account: str, venue: str, currency: str, opening_cash_nanos: int, day: int) -> None:
         self._holdings = Holdings()
@@ -41,11 +43,13 @@ class DayFold:
         self._realized_value = 0
         self._statement = Statement(account, venue, currency, day, opening_cash_nanos)
 
-    def take(self, fills: Iterable[LoggedFill]) -> None:
-        """The next fills; those of later days are left out."""
-        for fill in fills:
-            if fill.event_time_ns // DAY_NS <= self._statement.day:
-                self._take(fill)
+    def take(self, entries: Iterable[LoggedFill | LoggedCharge]) -> None:
+        """The next fills and charges; those of later days are left out."""
+        for entry in entries:
+            time_ns = entry.event_time_ns if isinstance(entry, LoggedFill) else entry.charge.event_time_ns
+            day = time_ns // DAY_NS
+            if day <= self._statement.day:
+                self._take(entry, is_of_the_day=day == self._statement.day)
 
     def statement(self) -> Statement:
         """The day as far as it has been told."""
@@ -56,16 +60,31 @@ class DayFold:
         found.positions = {name: held for name, held in sorted(self._holdings.positions.items()) if held.quantity_nanos}
         return found
 
-    def _take(self, fill: LoggedFill) -> None:
-        found, holdings = self._statement, self._holdings
-        realized, flow = self._realized(fill.symbol), holdings.cash_flow_value
-        holdings.fill(fill.symbol, fill.side, fill.execution, fill.event_time_ns)
-        if fill.event_time_ns // DAY_NS < found.day:
-            self._earlier_value += holdings.cash_flow_value - flow  # however late the log learnt of it
-            return
-        found.fills.append(fill)
-        found.fees_nanos += fill.execution.fee_nanos
-        self._realized_value += self._realized(fill.symbol) - realized
+    def _take(self, entry: LoggedFill | LoggedCharge, *, is_of_the_day: bool) -> None:
+        flow = self._holdings.cash_flow_value
+        if isinstance(entry, LoggedFill):
+            self._take_fill(entry, is_of_the_day)
+        else:
+            self._take_charge(entry, is_of_the_day)
+        if not is_of_the_day:
+            self._earlier_value += self._holdings.cash_flow_value - flow  # however late the log learnt of it
+
+    def _take_fill(self, fill: LoggedFill, is_of_the_day: bool) -> None:
+        found, realized = self._statement, self._realized(fill.symbol)
+        self._holdings.fill(fill.symbol, fill.side, fill.execution, fill.event_time_ns)
+        if is_of_the_day:
+            found.fills.append(fill)
+            found.fees_nanos += fill.execution.fee_nanos
+            self._realized_value += self._realized(fill.symbol) - realized
+
+    def _take_charge(self, logged: LoggedCharge, is_of_the_day: bool) -> None:
+        found, charge = self._statement, logged.charge
+        profit = self._holdings.charge(charge)
+        if is_of_the_day:
+            fee = charge.amount_nanos if charge.kind is ChargeKind.FEE else 0
+            found.charges.append(logged)
+            found.fees_nanos += fee
+            self._realized_value += profit + fee * _NANO  # the sum of all fees is taken away in the end
 
     def _realized(self, symbol: str) -> int:
         return self._holdings.position(symbol).realized_value

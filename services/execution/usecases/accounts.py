@@ -104,8 +104,12 @@ class Accounts:
 
     async def refresh(self, broker: Broker) -> None:
         """Take in the venue's newest word; an account that was never seen before opens with it."""
+        await self.take_in(await broker.account())
+
+    async def take_in(self, word: VenueAccount, charges_after_ns: int = 0) -> None:
+        """Take in a word of the venue, in which what it charged before `charges_after_ns` is counted."""
         async with self._one_at_a_time:
-            await self._take_in(await broker.account())
+            await self._take_in(word, charges_after_ns)
 
     async def refresh_if_older(self, broker: Broker, age_ns: int) -> None:
         """Ask the venue again when its word is older than `age_ns`; its silence leaves the older word standing."""
@@ -167,19 +171,19 @@ class Accounts:
         account.record = replace(account.record, trading_state=state)
         await self._store.set_trading_state(account.record.id, state, Audit(actor, self._clock.now_ns(), reason))
 
-    async def _take_in(self, word: VenueAccount) -> None:
+    async def _take_in(self, word: VenueAccount, charges_after_ns: int) -> None:
         self._refreshed_ns = self._clock.monotonic_ns()
         for name in self.names:
             if name not in self._accounts:
-                await self._open(name, word)
+                await self._open(name, word, charges_after_ns)
             account = self._accounts[name]
             account.multiplier = word.multiplier
             account.buying_power_nanos = word.buying_power_nanos if name == self.primary else 0
 
-    async def _open(self, name: AccountId, word: VenueAccount) -> None:
+    async def _open(self, name: AccountId, word: VenueAccount, charges_after_ns: int) -> None:
         # What was adopted before has been paid for already: the venue's cash is what is left.
         cash = word.cash_nanos - self._holdings[name].cash_flow_value // ONE if name == self.primary else 0
-        record = AccountRecord(name, self._venue, word.currency, cash)
+        record = AccountRecord(name, self._venue, word.currency, cash, charges_after_ns=charges_after_ns)
         await self._store.add_account(record)
         limits = replace(self._defaults, account=name, updated_time_ns=self._clock.now_ns())
         await self._store.set_limits(limits, Audit("defaults", limits.updated_time_ns))

@@ -2,15 +2,16 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field, replace
 
+from services.execution.domain.charge import Charge
 from services.execution.domain.fill import LoggedFill
 from services.execution.domain.holdings import Holdings
 from services.execution.domain.order import Order, OrderEvent
 from services.execution.domain.submission import NO_TIMINGS, Timings
 from services.execution.ports import StoredOrder
-from trading.ids import AccountId, ClientOrderId, OrderId
+from trading.ids import AccountId, ClientOrderId, OrderId, VenueOrderId
 from trading.order import OrderStatus
 
 
@@ -128,6 +129,15 @@ class Blotter:
         """Take in a trade of the log at the start."""
         holdings = self.holdings.setdefault(fill.account, Holdings())
         holdings.fill(fill.symbol, fill.side, fill.execution, fill.event_time_ns)
+
+    def charge(self, charge: Charge) -> None:
+        """Take in a charge of the record."""
+        self.holdings.setdefault(charge.account, Holdings()).charge(charge)
+
+    def by_venue_ids(self, venue_order_ids: Collection[VenueOrderId]) -> dict[VenueOrderId, LiveOrder]:
+        """Those of the orders in memory that the venue calls so now."""
+        found = ((live.order.venue_order_id, live) for live in self._orders.values() if venue_order_ids)
+        return {name: live for name, live in found if name is not None and name in venue_order_ids}
 
     def begin(self, live: LiveOrder) -> None:
         """Register a new order before anybody else can hear of it."""

@@ -9,6 +9,7 @@ from services.execution.domain.limits import RiskLimits, SignalTrading
 from services.execution.ports import (
     Broker,
     Catalogue,
+    ChargeStore,
     ControlStore,
     EventPublisher,
     Lease,
@@ -21,6 +22,7 @@ from services.execution.usecases.background import Background
 from services.execution.usecases.blotter import Blotter
 from services.execution.usecases.brackets import Brackets
 from services.execution.usecases.cancel import Cancel
+from services.execution.usecases.collect_charges import ChargeRhythm, CollectCharges
 from services.execution.usecases.control import Control
 from services.execution.usecases.expire import Expire
 from services.execution.usecases.flatten import Flatten
@@ -43,6 +45,7 @@ from services.execution.usecases.run_orders import RunOrders
 from services.execution.usecases.send import Send
 from services.execution.usecases.state import State
 from services.execution.usecases.submit import Submit
+from services.execution.usecases.tell_charges import TellCharges
 from services.execution.usecases.trade_signals import TradeSignals
 from services.execution.usecases.watch_losses import WatchLosses
 from trading.clock import Clock
@@ -55,6 +58,7 @@ class Outside:
 
     store: OrderStore
     controls: ControlStore
+    charges: ChargeStore
     lease: Lease
     broker: Broker
     catalogue: Catalogue
@@ -77,6 +81,7 @@ class Rules:
     signals: SignalTrading
     bounds: JournalBounds = field(default_factory=JournalBounds)
     rhythm: Rhythm = field(default_factory=Rhythm)
+    charges: ChargeRhythm = field(default_factory=ChargeRhythm)
     lease: LeaseRhythm = field(default_factory=LeaseRhythm)
     in_flight: int = 512
     sending: int = 32
@@ -137,6 +142,20 @@ class Desk:
         self.reconcile = Reconcile(
             broker, self.orders, self.record, self.market, self.observer, clock, rules.rhythm, log
         )
+        self.charges = CollectCharges(
+            rules.venue,
+            broker,
+            outside.charges,
+            self.orders,
+            self.market,
+            self.accounts,
+            clock,
+            rules.charges,
+            log,
+        )
+        self.reconcile.before_positions = self.charges  # a fee in coins is no difference
+        tell_charges = TellCharges(outside.charges, outside.publisher, log, retry_wait_s=rules.outbox_retry_s)
+        self.charges.on_recorded = tell_charges.wake
         self.cancel = Cancel(broker, self.orders, self.background, clock, log, wait_s=rules.cancel_wait_s)
         self.modify = Modify(
             broker,
@@ -196,11 +215,25 @@ class Desk:
             log,
         )
         self.look_up = LookUp(
-            self.orders, self.accounts, outside.catalogue, self.observer, self.background, self.relay, clock
+            self.orders,
+            outside.charges,
+            self.accounts,
+            outside.catalogue,
+            self.observer,
+            self.background,
+            self.relay,
+            clock,
         )
-        self.state = State(broker, self.market, self.orders, self.accounts, clock)
+        self.state = State(broker, self.market, self.orders, self.accounts, outside.charges, self.charges, clock)
         follow = FollowVenue(
-            broker, self.record, self.reconcile, self.accounts, self.gate, log, retry_wait_s=rules.venue_retry_s
+            broker,
+            self.record,
+            self.reconcile,
+            self.accounts,
+            self.charges,
+            self.gate,
+            log,
+            retry_wait_s=rules.venue_retry_s,
         )
         self.run = RunOrders(
             self.journal,
@@ -214,17 +247,20 @@ class Desk:
                 Expire(self.blotter, self.journal, self.cancel, clock, every_s=rules.expire_every_s).forever,
                 self.losses.forever,
                 partial(self.relay.listen, outside.bell),
+                self.charges.forever,
+                tell_charges.forever,
                 partial(self.accounts.refresh_forever, broker, rules.account_refresh_s),
             ),
             drain_s=rules.drain_s,
         )
-        self._store = store
+        self._store, self._charges = store, outside.charges
         self.lead = Lead(self.lease, self.gate, self.start, self.run)
 
     async def start(self) -> None:
         """Recall everything from the log and the controls; orders are taken after the first reconciliation."""
         self.journal.epoch = self.lease.epoch
-        await recall(self._store, self.blotter, self.journal)
+        await recall(self._store, self._charges, self.blotter, self.journal)
+        await self.charges.load()
         self.orders.are_recalled = True
         await self.accounts.load()
         await self.signals.load()

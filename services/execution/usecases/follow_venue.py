@@ -6,6 +6,7 @@ from typing import Any
 from services.execution.domain.venue import StreamOpened, VenueUpdate
 from services.execution.ports import Broker
 from services.execution.usecases.accounts import Accounts
+from services.execution.usecases.collect_charges import CollectCharges
 from services.execution.usecases.gate import Gate
 from services.execution.usecases.reconcile import Reconcile
 from services.execution.usecases.record_venue_event import RecordVenueEvent
@@ -21,6 +22,7 @@ class FollowVenue:
         record: RecordVenueEvent,
         reconcile: Reconcile,
         accounts: Accounts,
+        charges: CollectCharges,
         gate: Gate,
         log: Any,
         *,
@@ -30,6 +32,7 @@ class FollowVenue:
         self._record = record
         self._reconcile = reconcile
         self._accounts = accounts
+        self._charges = charges
         self._gate = gate
         self._log = log
         self._retry_wait_s = retry_wait_s
@@ -66,7 +69,9 @@ class FollowVenue:
                 changes = await self._reconcile.everything()
                 if not self._accounts.is_open:
                     changes += await self._reconcile.opening_positions()
+                    await self._charges.open_accounts()
                 await self._accounts.refresh(self._broker)
+                await self._charges.look_back()
             except Unavailable as error:
                 self._log.warning("reconcile.later", error=error.message)
                 await asyncio.sleep(self._retry_wait_s)

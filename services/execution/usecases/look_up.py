@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from services.execution.domain.charge import LoggedCharge
 from services.execution.domain.fill import LoggedFill
 from services.execution.domain.order import Order, apply
-from services.execution.ports import Catalogue, LoggedEvent, OrderQuery, StoredOrder
+from services.execution.ports import Catalogue, ChargeStore, LoggedEvent, OrderQuery, StoredOrder
 from services.execution.usecases.accounts import Accounts
 from services.execution.usecases.background import Background
 from services.execution.usecases.blotter import LiveOrder
@@ -19,6 +20,7 @@ from trading.order import OrderStatus
 
 _ORDERS_PAGE, _MOST_ORDERS = 100, 1_000
 _FILLS_PAGE, _MOST_FILLS = 1_000, 10_000
+_CHARGES_PAGE, _MOST_CHARGES = 1_000, 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,14 @@ class FillPage:
     """Trades in the order of the log."""
 
     fills: Sequence[LoggedFill]
+    has_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChargePage:
+    """Charges in the order of their recording."""
+
+    charges: Sequence[LoggedCharge]
     has_more: bool
 
 
@@ -54,6 +64,7 @@ class LookUp:
     def __init__(
         self,
         orders: Orders,
+        charges: ChargeStore,
         accounts: Accounts,
         catalogue: Catalogue,
         observer: Observer,
@@ -62,6 +73,7 @@ class LookUp:
         clock: Clock,
     ) -> None:
         self._orders = orders
+        self._charges = charges
         self._accounts = accounts
         self._catalogue = catalogue
         self._observer = observer
@@ -120,6 +132,15 @@ class LookUp:
         owner = self._accounts.get(account).record.id if account else None
         found = await self._orders.store.fills(after, limit + 1, owner)
         return FillPage(found[:limit], len(found) > limit)
+
+    async def charges(self, account: str, after: int, page_size: int) -> ChargePage:
+        """A page of charges; raises InvalidArgument, NotFound (account)."""
+        if after < 0:
+            raise InvalidArgument("Expected a place among the charges.", field="after_sequence", value=after)
+        limit = _page_size(page_size, _CHARGES_PAGE, _MOST_CHARGES)
+        owner = self._accounts.get(account).record.id if account else None
+        found = await self._charges.list(after, limit + 1, owner)
+        return ChargePage(found[:limit], len(found) > limit)
 
     def stats(self) -> Stats:
         """The counters."""

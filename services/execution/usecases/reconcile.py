@@ -1,7 +1,7 @@
 """Reconcile our orders with the venue's: at the start, after every reconnect, and while answers are missing."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +69,7 @@ class Reconcile:
         self._clock = clock
         self._rhythm = rhythm
         self._log = log
+        self.before_positions: Callable[[], Awaitable[object]] = _nothing
 
     async def everything(self) -> int:
         """Compare every open order, and every recent one, with the venue; returns the number of differences."""
@@ -104,6 +105,7 @@ class Reconcile:
 
         No trade explains them: a transfer, a corporate action, an order of another program that went by unseen.
         """
+        await self.before_positions()
         word = {await self._market.symbol(found.symbol): found for found in await self._broker.positions()}
         ours = sum_of(self._orders.blotter.holdings.values())
         names = {*word, *(name for name, quantity in ours.items() if quantity)}
@@ -212,6 +214,10 @@ class Reconcile:
         )
         self._observer.discrepancy()
         self._record.record(live, fact)
+
+
+async def _nothing() -> None:
+    """Nothing moves positions beside trades."""
 
 
 def _is_being_sent(live: LiveOrder) -> bool:

@@ -9,24 +9,35 @@ from services.execution.domain.lifecycle import HELD
 from services.execution.domain.order import Order
 from services.execution.domain.statement import DayFold, Statement, parse_day
 from services.execution.domain.venue import VenueOrder, VenuePosition
-from services.execution.ports import Broker
+from services.execution.ports import Broker, ChargeStore
 from services.execution.usecases.accounts import Account, Accounts
+from services.execution.usecases.collect_charges import CollectCharges
 from services.execution.usecases.market import Market
 from services.execution.usecases.orders import Orders
+from services.execution.usecases.read_ledger import read_ledger
 from trading.clock import Clock
 from trading.money import ONE, format_nanos
-
-_PAGE = 10_000
 
 
 class State:
     """Reading, which changes nothing."""
 
-    def __init__(self, broker: Broker, market: Market, orders: Orders, accounts: Accounts, clock: Clock) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        market: Market,
+        orders: Orders,
+        accounts: Accounts,
+        charges: ChargeStore,
+        collect: CollectCharges,
+        clock: Clock,
+    ) -> None:
         self._broker = broker
         self._market = market
         self._orders = orders
         self._accounts = accounts
+        self._charges = charges
+        self._collect = collect
         self._clock = clock
 
     async def statement(self, account: str, day: str) -> Statement:
@@ -35,10 +46,8 @@ class State:
         wanted = parse_day(day, self._clock.now_ns())
         await self._orders.journal.flush()
         fold = DayFold(record.id, record.venue, record.currency, record.opening_cash_nanos, wanted)
-        after = 0
-        while fills := await self._orders.store.fills(after, _PAGE, record.id):
-            fold.take(fills)
-            after = fills[-1].log_sequence
+        async for page in read_ledger(self._orders.store, self._charges, record.id):
+            fold.take(page)
         return fold.statement()
 
     async def compare(self, account: str) -> list[Comparison]:
@@ -47,6 +56,7 @@ class State:
         Only the first account is the venue's own: the positions and the cash of the others are part of it there.
         """
         chosen = self._accounts.get(account)
+        await self._collect()
         found = await self._broker.open_orders()
         positions = await self._broker.positions()
         word = await self._broker.account()
