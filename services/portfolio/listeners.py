@@ -9,12 +9,13 @@ from fleet.blocks import decode_quotes
 from fleet.bus import Bus, Message
 from fleet.metrics import Metrics
 from services.portfolio.domain.marks import Marks
-from services.portfolio.translate import fill_of_event
+from services.portfolio.translate import charge_of_event, fill_of_event
 from services.portfolio.usecases.apply_fills import ApplyFills
 from services.portfolio.usecases.tell_changes import TellChanges
 from trading.errors import InvalidArgument, TradingError, Unavailable
 
 DURABLE = "portfolio-book"
+CHARGES_DURABLE = "portfolio-charges"
 
 
 class FillListener:
@@ -38,6 +39,26 @@ class FillListener:
         """
         events = [fill_of_event(message.payload) for message in messages]
         posting = await self._apply([fill for fill in events if fill is not None])
+        self._metrics.inbox_duplicates_total.inc(posting.duplicates)
+
+
+class ChargeListener:
+    """Books the charges of the stream in the same way."""
+
+    def __init__(self, bus: Bus, apply: ApplyFills, metrics: Metrics, *, batch: int) -> None:
+        self._bus = bus
+        self._apply = apply
+        self._metrics = metrics
+        self._batch = batch
+
+    async def run(self) -> None:
+        """Consume for ever."""
+        stream, subject = subjects.ORDER_STREAM, subjects.CHARGES_ALL
+        await self._bus.consume(stream, CHARGES_DURABLE, subject, self.book, batch=self._batch)
+
+    async def book(self, messages: list[Message]) -> None:
+        """Book one batch; raises InvalidArgument, Unavailable as for fills."""
+        posting = await self._apply.charges([charge_of_event(message.payload) for message in messages])
         self._metrics.inbox_duplicates_total.inc(posting.duplicates)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, ParamSpec, Protocol, TypeVar
 
 from services.portfolio.domain.account import AccountTerms, BookTotals, PositionChange, PositionValue
-from services.portfolio.domain.ledger import Fill, Position
+from services.portfolio.domain.ledger import Charge, Fill, Position
 from services.portfolio.domain.optimiser.answer import Solution
 from services.portfolio.domain.optimiser.problem import Problem
 from trading.market import Quote
@@ -14,7 +14,7 @@ Result = TypeVar("Result")
 
 
 class Posting(NamedTuple):
-    """What one batch of fills did to the book."""
+    """What one batch of fills or charges did to the book."""
 
     applied: int
     duplicates: int
@@ -45,6 +45,14 @@ class Book(Protocol):
         """
         ...
 
+    async def apply_charges(self, charges: Sequence[Charge], *, scanned_to: int | None = None) -> Posting:
+        """Fold in the charges that are new and note how far execution's record was scanned, in the same way."""
+        ...
+
+    async def transferred_since(self, account: str, time_ns: int) -> int:
+        """What was paid in, in nanos of any currency, negative when out: told after a time, ns UTC."""
+        ...
+
     async def read(self, account: str) -> AccountBook:
         """One account at one moment; empty when nothing was ever booked on it."""
         ...
@@ -59,6 +67,10 @@ class Book(Protocol):
 
     async def scanned_to(self) -> int:
         """How far catch-up has scanned execution's log."""
+        ...
+
+    async def charges_scanned_to(self) -> int:
+        """How far catch-up has scanned execution's record of charges."""
         ...
 
 
@@ -105,11 +117,22 @@ class FillPage(NamedTuple):
     has_more: bool
 
 
+class ChargePage(NamedTuple):
+    """A stretch of execution's record of charges."""
+
+    charges: tuple[Charge, ...]
+    has_more: bool
+
+
 class Execution(Protocol):
     """The service that owns the truth about orders. Every call raises TradingError when it cannot answer."""
 
     async def fills_after(self, log_sequence: int, limit: int, timeout_s: float) -> FillPage:
         """Fills later in the log than `log_sequence`, in its order."""
+        ...
+
+    async def charges_after(self, sequence: int, limit: int, timeout_s: float) -> ChargePage:
+        """Charges later in the record than `sequence`, in its order."""
         ...
 
     async def accounts(self, timeout_s: float) -> tuple[AccountTerms, ...]:

@@ -9,7 +9,7 @@ from neuraltrader.execution.v1 import execution_service_pb2 as execution_calls
 from neuraltrader.portfolio.v1 import portfolio_pb2 as pb
 from neuraltrader.portfolio.v1 import portfolio_service_pb2 as calls
 from services.portfolio.domain.account import AccountTerms, AccountValue, PositionChange, PositionValue
-from services.portfolio.domain.ledger import Fill
+from services.portfolio.domain.ledger import Charge, Fill
 from services.portfolio.domain.matrices import Floats, matrix_of, require_finite, vector_of
 from services.portfolio.domain.optimiser.answer import Proven
 from services.portfolio.domain.optimiser.problem import (
@@ -48,6 +48,7 @@ _POSITION_KINDS = {
     calls.POSITION_KIND_NOTIONAL: PositionKind.NOTIONAL,
 }
 _SIDES = {execution.SIDE_BUY: Side.BUY, execution.SIDE_SELL: Side.SELL}
+_CHARGE_KINDS = {value: name.removeprefix("CHARGE_KIND_") for name, value in execution.ChargeKind.items() if value}
 _STATES = {
     execution.TRADING_STATE_ACTIVE: TradingState.ACTIVE,
     execution.TRADING_STATE_REDUCING: TradingState.REDUCING,
@@ -87,6 +88,38 @@ def fill_of(message: execution.Fill) -> Fill:
         order_id=message.order_id,
         execution_id=message.execution_id,
         event_time_ns=message.event_time_ns,
+        log_sequence=message.log_sequence,
+    )
+
+
+def charge_of_event(payload: bytes) -> Charge:
+    """The charge that an event is; raises InvalidArgument for no charge."""
+    message = execution.Charge()
+    try:
+        message.ParseFromString(payload)
+    except DecodeError as error:
+        raise InvalidArgument("Not a charge.", bytes=len(payload)) from error
+    return charge_of(message)
+
+
+def charge_of(message: execution.Charge) -> Charge:
+    """A charge in our words; raises InvalidArgument when it lacks what the book needs."""
+    kind = _CHARGE_KINDS.get(message.kind)
+    if not (message.charge_id and message.account and message.currency and message.sequence > 0) or kind is None:
+        raise InvalidArgument(
+            "Expected a charge with id, account, kind, currency and sequence.", charge_id=message.charge_id
+        )
+    return Charge(
+        event_id=message.charge_id,
+        account=message.account,
+        kind=kind,
+        symbol=message.symbol,
+        currency=message.currency,
+        amount_nanos=message.amount_nanos,
+        quantity_nanos=message.quantity_nanos,
+        event_time_ns=message.event_time_ns,
+        receive_time_ns=message.receive_time_ns,
+        sequence=message.sequence,
         log_sequence=message.log_sequence,
     )
 

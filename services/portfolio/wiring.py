@@ -19,12 +19,12 @@ from services.portfolio.adapters.sql_accounts import SqlAccounts
 from services.portfolio.adapters.sql_book import SqlBook
 from services.portfolio.adapters.threads import open_threads
 from services.portfolio.domain.marks import Marks
-from services.portfolio.listeners import FillListener, QuoteListener, Relay, Rounds, Step
+from services.portfolio.listeners import ChargeListener, FillListener, QuoteListener, Relay, Rounds, Step
 from services.portfolio.rpc import SERVICE_NAME, PortfolioRpc
 from services.portfolio.settings import Settings
 from services.portfolio.usecases.apply_fills import ApplyFills
 from services.portfolio.usecases.calculate_risk import CalculateRisk
-from services.portfolio.usecases.catch_up import CatchUp, Freshen
+from services.portfolio.usecases.catch_up import CatchUp, CatchUpCharges, Freshen
 from services.portfolio.usecases.know_accounts import KnowAccounts
 from services.portfolio.usecases.optimize import Optimize
 from services.portfolio.usecases.price_positions import PricePositions
@@ -77,7 +77,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, runtime: Runtime) -> 
         )
     )
     nats = await stack.enter_async_context(bus.connect(settings.nats_url, runtime.name, runtime.metrics))
-    await nats.ensure_stream(subjects.ORDER_STREAM, [subjects.ORDERS_ALL])
+    await nats.ensure_stream(subjects.ORDER_STREAM, [subjects.ORDERS_ALL, subjects.CHARGES_ALL])
     await nats.ensure_stream(subjects.POSITION_STREAM, [subjects.PORTFOLIO_ALL])
     execution = channels.connect(settings.execution_address, token=settings.token, client=runtime.name)
     market_data = channels.connect(settings.market_data_address, token=settings.token, client=runtime.name)
@@ -111,13 +111,23 @@ def _build(outside: _Outside) -> tuple[ReadBook, dict[str, Loop]]:
     catch_up = CatchUp(
         execution, book, apply, page=page, overlap=settings.catch_up_overlap, timeout_s=settings.catch_up_timeout_s
     )
+    catch_up_charges = CatchUpCharges(execution, book, apply, page=page, timeout_s=settings.catch_up_timeout_s)
     price = PricePositions(book, outside.market_data, marks, runtime.log)
     roll = RollDay(book, know, accounts, read, marks, runtime.clock)
     warm = outside.solver.warm  # in the first round, so that its import does not compete with the start
-    steps: dict[str, Step] = {"accounts": know.learn, "day": roll, "fills": catch_up, "marks": price, "solver": warm}
+    steps: dict[str, Step] = {
+        "accounts": know.learn,
+        "day": roll,
+        "fills": catch_up,
+        "charges": catch_up_charges,
+        "marks": price,
+        "solver": warm,
+    }
     rounds = Rounds(steps, runtime.log, period_s=settings.catch_up_s)
     tell = TellChanges(book, accounts, NatsPositions(outside.nats), marks, batch=settings.outbox_batch)
     fills = FillListener(outside.nats, apply, runtime.metrics, batch=settings.fill_batch)
+    charges = ChargeListener(outside.nats, apply, runtime.metrics, batch=settings.fill_batch)
     quotes = QuoteListener(outside.nats, marks, runtime.log)
     relay = Relay(tell, changed, runtime.log, retry_s=settings.outbox_retry_s)
-    return read, {"fills": fills.run, "quotes": quotes.run, "relay": relay.run, "rounds": rounds.run}
+    listening: dict[str, Loop] = {"fills": fills.run, "charges": charges.run, "quotes": quotes.run}
+    return read, {**listening, "relay": relay.run, "rounds": rounds.run}

@@ -12,6 +12,7 @@ from fakes.orders import (
     FakeBell,
     FakeBroker,
     FakeCatalogue,
+    FakeChargeStore,
     FakeControlStore,
     FakeLease,
     FakeOrderStore,
@@ -27,6 +28,7 @@ from services.execution.domain.venue import StreamOpened
 from services.execution.ports import SeenQuote
 from services.execution.usecases import desk
 from services.execution.usecases.blotter import LiveOrder
+from services.execution.usecases.collect_charges import ChargeRhythm
 from services.execution.usecases.desk import Outside, Rules
 from services.execution.usecases.journal import JournalBounds
 from services.execution.usecases.reconcile import Rhythm
@@ -46,6 +48,7 @@ class FakeOutside:
     store: FakeOrderStore
     controls: FakeControlStore
     broker: FakeBroker
+    charges: FakeChargeStore
     lease: FakeLease = field(default_factory=FakeLease)
     catalogue: FakeCatalogue = field(default_factory=lambda: FakeCatalogue(AAPL, crypto("BTC")))
     quotes: FakeQuotes = field(default_factory=lambda: FakeQuotes({"AAPL": SeenQuote(a_quote(), 0)}))
@@ -62,6 +65,7 @@ class Desk(desk.Desk):
             Outside(
                 outside.store,
                 outside.controls,
+                outside.charges,
                 outside.lease,
                 outside.broker,
                 outside.catalogue,
@@ -77,6 +81,7 @@ class Desk(desk.Desk):
         )
         self.store = outside.store
         self.controls = outside.controls
+        self.record_of_charges = outside.charges
         self.broker = outside.broker
         self.catalogue = outside.catalogue
         self.quotes = outside.quotes
@@ -113,6 +118,7 @@ def assemble(
     store: FakeOrderStore | None = None,
     controls: FakeControlStore | None = None,
     broker: FakeBroker | None = None,
+    charges: FakeChargeStore | None = None,
     *,
     bounds: JournalBounds = QUICK,
     rhythm: Rhythm = RHYTHM,
@@ -120,7 +126,9 @@ def assemble(
     closed_in_memory: int = 100,
 ) -> Desk:
     """Build a desk; a quote of 99/101 is known for AAPL, nothing runs yet."""
-    outside = FakeOutside(store or FakeOrderStore(), controls or FakeControlStore(), broker or FakeBroker())
+    log = store or FakeOrderStore()
+    record = FakeChargeStore(log, list(charges.rows), set(charges.paid), set(charges.told)) if charges else None
+    outside = FakeOutside(log, controls or FakeControlStore(), broker or FakeBroker(), record or FakeChargeStore(log))
     rules = Rules(
         accounts=(MAIN,),
         venue="paper",
@@ -134,6 +142,7 @@ def assemble(
         venue_retry_s=0.01,
         cancel_wait_s=0.3,
         drain_s=1.0,
+        charges=ChargeRhythm(every_s=0.01),
         expire_every_s=0.01,
         losses_every_s=0.01,
     )
@@ -181,5 +190,10 @@ async def until(condition: Callable[[], bool], timeout_s: float = 2.0) -> None:
 def after_crash(desk: Desk, rhythm: Rhythm = RHYTHM) -> Desk:
     """The next process after a kill -9: the log, the controls and the venue are all that is left."""
     store = FakeOrderStore(list(desk.store.entries), dict(desk.store.timings), list(desk.store.waiting))
-    broker = FakeBroker(dict(desk.broker.book), dict(desk.broker.terms), unworked=desk.broker.unworked)
-    return assemble(store, desk.controls, broker, rhythm=rhythm)
+    broker = FakeBroker(
+        dict(desk.broker.book),
+        dict(desk.broker.terms),
+        unworked=desk.broker.unworked,
+        charged=list(desk.broker.charged),
+    )
+    return assemble(store, desk.controls, broker, desk.record_of_charges, rhythm=rhythm)

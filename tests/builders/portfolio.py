@@ -7,7 +7,7 @@ import numpy as np
 
 from neuraltrader.execution.v1 import execution_pb2 as execution
 from services.portfolio.domain.account import AccountTerms
-from services.portfolio.domain.ledger import Fill
+from services.portfolio.domain.ledger import Charge, Fill
 from services.portfolio.domain.matrices import Floats
 from services.portfolio.domain.optimiser.problem import Constraints, Objective, Problem, given_moments
 from trading.market import Quote
@@ -50,6 +50,31 @@ def fill_event(fill: Fill) -> bytes:
         log_sequence=fill.log_sequence,
         fill=fill_message(fill),
     ).SerializeToString()
+
+
+def a_charge(number: int = 1, amount: str = "2", **words: Any) -> Charge:
+    """Charge `number` of the record, of the account, after the fill of that number."""
+    named = {
+        "event_id": f"charge-{number}",
+        "account": "main",
+        "kind": "FEE",
+        "symbol": "",
+        "currency": "USD",
+        "amount_nanos": parse_nanos(amount),
+        "quantity_nanos": 0,
+        "event_time_ns": number * ONE,
+        "receive_time_ns": number * ONE,
+        "sequence": number,
+        "log_sequence": number * 3,
+    }
+    return Charge(**(named | words))
+
+
+def charge_message(charge: Charge) -> execution.Charge:
+    """A charge as execution sends it."""
+    words = charge._asdict()
+    kind = execution.ChargeKind.Value(f"CHARGE_KIND_{words.pop('kind')}")
+    return execution.Charge(charge_id=words.pop("event_id"), kind=kind, **words)
 
 
 def some_terms(account: str = "main", opening: str = "100000", **words: Any) -> AccountTerms:

@@ -2,13 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from builders import orders
 from builders.orders import venue_order
 
 from services.execution.domain.adoption import adopted_id
+from services.execution.domain.charge import Charge, LoggedCharge, VenueCharge
 from services.execution.domain.fill import LoggedFill
 from services.execution.domain.limits import RiskLimits, SignalTrading
 from services.execution.domain.order import Execution, Order, OrderTerms
@@ -167,6 +168,51 @@ def _fill(entry: Entry, execution: Execution) -> LoggedFill:
 
 
 @dataclass
+class FakeChargeStore:
+    """The record of charges as a list, beside the log in `log`; the next `outages` writes happen and are not told."""
+
+    log: FakeOrderStore = field(default_factory=FakeOrderStore)
+    rows: list[LoggedCharge] = field(default_factory=list)
+    paid: set[EventId] = field(default_factory=set)
+    told: set[int] = field(default_factory=set)
+    epochs: list[int | None] = field(default_factory=list)
+    outages: int = 0
+
+    async def known(self, charge_ids: Sequence[EventId]) -> frozenset[EventId]:
+        return frozenset(row.charge.charge_id for row in self.rows) & frozenset(charge_ids)
+
+    async def record(self, charges: Sequence[Charge], epoch: int | None, *, paid: bool = False) -> None:
+        known = await self.known([charge.charge_id for charge in charges])
+        fresh = [charge for charge in charges if charge.charge_id not in known]
+        place, first = await self.log.head(), await self.head() + 1
+        self.rows += [LoggedCharge(sequence, place, charge) for sequence, charge in enumerate(fresh, first)]
+        self.paid |= {charge.charge_id for charge in fresh if paid}
+        self.epochs.append(epoch)
+        if self.outages:
+            self.outages -= 1
+            raise Unavailable("The store is down.")
+
+    async def head(self) -> int:
+        return len(self.rows)
+
+    async def newest_ns(self) -> int:
+        return max((row.charge.event_time_ns for row in self.rows), default=0)
+
+    async def list(self, after: int, limit: int, account: str | None = None) -> Sequence[LoggedCharge]:
+        chosen = [row for row in self._counted() if row.sequence > after and account in (None, row.charge.account)]
+        return chosen[:limit]
+
+    async def untold(self, limit: int) -> Sequence[LoggedCharge]:
+        return [row for row in self._counted() if row.sequence not in self.told][:limit]
+
+    async def note_told(self, charges: Sequence[LoggedCharge]) -> None:
+        self.told |= {logged.sequence for logged in charges}
+
+    def _counted(self) -> Iterator[LoggedCharge]:
+        return (row for row in self.rows if row.charge.charge_id not in self.paid)
+
+
+@dataclass
 class FakeControlStore:
     """What an operator set, with the audit trail."""
 
@@ -275,6 +321,7 @@ class FakeBroker:
     tells: bool = True
     unworked: frozenset[OrderType] = frozenset()
     held: list[VenuePosition] = field(default_factory=list)
+    charged: list[VenueCharge] = field(default_factory=list)
     stream: "asyncio.Queue[VenueUpdate | StreamOpened]" = field(default_factory=asyncio.Queue)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     cash: VenueAccount = field(
@@ -347,6 +394,12 @@ class FakeBroker:
     async def account(self) -> VenueAccount:
         self._check()
         return self.cash
+
+    async def charges(self, after_ns: int, after_id: str = "") -> Sequence[VenueCharge]:
+        self._check()
+        names = [charge.venue_id for charge in self.charged]
+        later = self.charged[names.index(after_id) + 1 :] if after_id else self.charged
+        return [charge for charge in later if charge.event_time_ns > after_ns]
 
     async def updates(self) -> AsyncIterator[VenueUpdate | StreamOpened]:
         while True:
@@ -448,6 +501,7 @@ class FakePublisher:
     """Remembers what was published; the next `outages` publishes fail."""
 
     published: list[OutboxRow] = field(default_factory=list)
+    charges: list[LoggedCharge] = field(default_factory=list)
     outages: int = 0
 
     async def publish(self, rows: Sequence[OutboxRow]) -> Sequence[OutboxRow]:
@@ -456,3 +510,10 @@ class FakePublisher:
         self.outages -= failing
         self.published += rows[failing:]
         return rows[:failing]
+
+    async def publish_charges(self, charges: Sequence[LoggedCharge]) -> Sequence[LoggedCharge]:
+        await asyncio.sleep(0)
+        failing = min(self.outages, len(charges))
+        self.outages -= failing
+        self.charges += charges[failing:]
+        return charges[:failing]

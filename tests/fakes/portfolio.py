@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any, ParamSpec, TypeVar
 
 import grpc
-from builders.portfolio import fill_message
+from builders.portfolio import charge_message, fill_message
 
 from neuraltrader.execution.v1 import execution_service_pb2 as pb
 from neuraltrader.execution.v1 import execution_service_pb2_grpc as pb_grpc
@@ -13,10 +13,10 @@ from neuraltrader.market_data.v1 import market_data_pb2 as market
 from neuraltrader.market_data.v1 import market_data_service_pb2 as market_calls
 from neuraltrader.market_data.v1 import market_data_service_pb2_grpc as market_grpc
 from services.portfolio.domain.account import AccountTerms
-from services.portfolio.domain.ledger import Fill
+from services.portfolio.domain.ledger import Charge, Fill
 from services.portfolio.domain.optimiser.answer import Solution
 from services.portfolio.domain.optimiser.problem import Problem
-from services.portfolio.ports import FillPage, ValuedChange
+from services.portfolio.ports import ChargePage, FillPage, ValuedChange
 from trading.errors import Unavailable, UnknownSymbol
 from trading.market import Quote
 
@@ -29,6 +29,7 @@ class FakeExecution:
 
     def __init__(self, fills: Sequence[Fill] = (), accounts: Sequence[AccountTerms] = ()) -> None:
         self.log = sorted(fills, key=lambda fill: fill.log_sequence)
+        self.charges: list[Charge] = []
         self.terms = list(accounts)
         self.is_away = False
         self.asked_after: list[int] = []
@@ -38,6 +39,11 @@ class FakeExecution:
         self.asked_after.append(log_sequence)
         later = [fill for fill in self.log if fill.log_sequence > log_sequence]
         return FillPage(tuple(later[:limit]), len(later) > limit)
+
+    async def charges_after(self, sequence: int, limit: int, timeout_s: float) -> ChargePage:
+        self._answer()
+        later = [charge for charge in self.charges if charge.sequence > sequence]
+        return ChargePage(tuple(later[:limit]), len(later) > limit)
 
     async def accounts(self, timeout_s: float) -> tuple[AccountTerms, ...]:
         self._answer()
@@ -102,6 +108,14 @@ class ExecutionServer(pb_grpc.ExecutionServiceServicer):
     def __init__(self, fills: Sequence[Fill] = (), accounts: Sequence[pb.Account] = ()) -> None:
         self.log = sorted(fills, key=lambda fill: fill.log_sequence)
         self.accounts = list(accounts)
+        self.charges: list[Charge] = []
+
+    async def ListCharges(self, request: pb.ListChargesRequest, context: Any) -> pb.ListChargesResponse:
+        later = [charge for charge in self.charges if charge.sequence > request.after_sequence]
+        page = later[: request.page_size]
+        return pb.ListChargesResponse(
+            charges=[charge_message(charge) for charge in page], has_more=len(later) > len(page)
+        )
 
     async def ListFills(self, request: pb.ListFillsRequest, context: Any) -> pb.ListFillsResponse:
         later = [fill for fill in self.log if fill.log_sequence > request.after_log_sequence]

@@ -10,6 +10,7 @@ from fakes.orders import FakeOrderStore
 from simulation.exchange import Exchange
 from simulation.weather import Weather
 
+from services.execution.domain.charge import LoggedCharge, VenueCharge
 from services.execution.domain.order import Order, OrderTerms
 from services.execution.domain.venue import (
     StreamOpened,
@@ -128,6 +129,10 @@ class VenueLine:
     async def positions(self) -> Sequence[VenuePosition]:
         held = await self._request(self._exchange.positions)
         return [VenuePosition(symbol, quantity) for symbol, quantity in held.items()]
+
+    async def charges(self, after_ns: int, after_id: str = "") -> Sequence[VenueCharge]:
+        """It charges nothing."""
+        return ()
 
     async def account(self) -> VenueAccount:
         return await self._request(lambda: VenueAccount("USD", 10_000_000 * ONE, 20_000_000 * ONE, multiplier=2))
@@ -364,6 +369,10 @@ class JetStreamLine:
         self._life = life
         self._stream = stream
         self._climate = climate
+
+    async def publish_charges(self, charges: Sequence[LoggedCharge]) -> Sequence[LoggedCharge]:
+        """There are none."""
+        return ()
 
     async def publish(self, rows: Sequence[OutboxRow]) -> Sequence[OutboxRow]:
         return await self._life.ask(lambda: self._publish(rows))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from builders.orders import AAPL, MAIN, a_quote
-from fakes.orders import FakeBell, FakeCatalogue, FakeControlStore, FakeQuotes
+from fakes.orders import FakeBell, FakeCatalogue, FakeChargeStore, FakeControlStore, FakeQuotes
 from simulation.callers import Caller, NotReached, requests
 from simulation.exchange import Exchange
 from simulation.invariants import Evidence, by_order, unlike_the_venue, violations
@@ -112,6 +112,7 @@ class World:
         self.lease = LeaseRow()
         self.log = DurableLog(self.climate, self.lease)
         self.controls = FakeControlStore()
+        self.charges = FakeChargeStore()
         self.stream = JetStream()
         self.acknowledged: dict[str, OrderId] = {}
         self.surprises: list[str] = []
@@ -208,6 +209,7 @@ class World:
         outside = Outside(
             StoreLine(life, self.log, self.climate),
             self.controls,
+            self.charges,
             LeaseLine(life, self.lease, self.clock, self.climate),
             self._manner.line(life, self.exchange, self.climate),
             FakeCatalogue(AAPL),

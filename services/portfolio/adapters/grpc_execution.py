@@ -3,12 +3,12 @@
 from neuraltrader.execution.v1 import execution_service_pb2 as pb
 from neuraltrader.execution.v1.execution_service_pb2_grpc import ExecutionServiceStub
 from services.portfolio.domain.account import AccountTerms
-from services.portfolio.ports import FillPage
-from services.portfolio.translate import fill_of, terms_of
+from services.portfolio.ports import ChargePage, FillPage
+from services.portfolio.translate import charge_of, fill_of, terms_of
 
 
 class GrpcExecution:
-    """Reads execution's log of fills and its accounts."""
+    """Reads execution's log of fills, its record of charges and its accounts."""
 
     def __init__(self, stub: ExecutionServiceStub) -> None:
         self._stub = stub
@@ -18,6 +18,12 @@ class GrpcExecution:
         request = pb.ListFillsRequest(after_log_sequence=log_sequence, page_size=limit)
         answer = await self._stub.ListFills(request, timeout=timeout_s)
         return FillPage(tuple(fill_of(fill) for fill in answer.fills), answer.has_more)
+
+    async def charges_after(self, sequence: int, limit: int, timeout_s: float) -> ChargePage:
+        """Charges later in the record than `sequence`, in its order."""
+        request = pb.ListChargesRequest(after_sequence=sequence, page_size=limit)
+        answer = await self._stub.ListCharges(request, timeout=timeout_s)
+        return ChargePage(tuple(charge_of(charge) for charge in answer.charges), answer.has_more)
 
     async def accounts(self, timeout_s: float) -> tuple[AccountTerms, ...]:
         """Its accounts, by id."""

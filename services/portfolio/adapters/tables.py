@@ -52,6 +52,24 @@ fills = Table(
 )
 """Every fill once: the inbox of exactly-once, and what a position can be folded from again."""
 
+charges = Table(
+    "charges",
+    metadata,
+    Column("event_id", Text, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("symbol", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("amount_nanos", BigInteger, nullable=False),
+    Column("quantity_nanos", BigInteger, nullable=False),
+    Column("event_time_ns", BigInteger, nullable=False),
+    Column("receive_time_ns", BigInteger, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("log_sequence", BigInteger, nullable=False),
+    Index("charges_by_position", "account", "symbol", "currency", "log_sequence", "sequence"),
+)
+"""Every charge once, beside the fills."""
+
 positions = Table(
     "positions",
     metadata,

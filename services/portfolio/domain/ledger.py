@@ -1,15 +1,18 @@
-"""The book as an exact fold of fills: integers only, no clock, no rounding but the one of each notional.
+"""The book as an exact fold of fills and charges: integers only, no clock, no rounding but that of each notional.
 
 A position is a signed quantity and its exact cost. Opening adds the fill's notional to the cost; closing
 takes away cost × closed / held, rounded half-even; a fill that crosses zero closes first and then opens
-with what is left of its own notional. So, to the nano and after every fill:
+with what is left of its own notional. A charge of a position is among its fees, a dividend realised; units that are
+taken as a fee take away what they cost. So, to the nano and after every fill and every charge of a position:
 
     Σ cash flow + Σ cost = Σ realised − Σ fees
+
+What is charged to the account, and what is paid in or out, moves the cash alone.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from trading.money import ONE, divide_half_even, notional_nanos
 from trading.order import Side
@@ -34,6 +37,35 @@ class Fill(NamedTuple):
     @property
     def key(self) -> "PositionKey":
         return PositionKey(self.account, self.symbol, self.currency)
+
+
+class Charge(NamedTuple):
+    """What the venue took from an account beside fills (negative: gave), told once. Amounts in nanos.
+
+    `quantity_nanos` units of `symbol` are taken with it. It counts after the event at `log_sequence` of the log.
+    """
+
+    event_id: str
+    account: str
+    kind: str
+    symbol: str
+    currency: str
+    amount_nanos: int
+    quantity_nanos: int
+    event_time_ns: int
+    receive_time_ns: int
+    sequence: int
+    log_sequence: int
+
+    @property
+    def key(self) -> "PositionKey | None":
+        """The position it belongs to; None when it is the account's."""
+        is_own = self.symbol and self.kind != TRANSFER
+        return PositionKey(self.account, self.symbol, self.currency) if is_own else None
+
+
+DIVIDEND, TRANSFER = "DIVIDEND", "TRANSFER"
+Entry = Fill | Charge
 
 
 class PositionKey(NamedTuple):
@@ -76,6 +108,23 @@ def flat(key: PositionKey) -> Position:
 def fold(position: Position, fill: Fill) -> Position:
     """The position after one more fill of its key."""
     return _fold(position, fill, notional_nanos(fill.price_nanos, fill.quantity_nanos))
+
+
+def fold_charge(position: Position, charge: Charge) -> Position:
+    """The position after one more charge of its key."""
+    held, cost = position.quantity_nanos, position.cost_nanos
+    taken, removed = charge.quantity_nanos, 0
+    if held * taken > 0:
+        removed = divide_half_even(cost * min(abs(taken), abs(held)), abs(held))
+    is_dividend = charge.kind == DIVIDEND
+    return position._replace(
+        quantity_nanos=held - taken,
+        cost_nanos=cost - removed,
+        realized_nanos=position.realized_nanos - (charge.amount_nanos if is_dividend else 0),
+        fees_nanos=position.fees_nanos + removed + (0 if is_dividend else charge.amount_nanos),
+        updated_time_ns=max(position.updated_time_ns, charge.event_time_ns),
+        log_sequence=max(position.log_sequence, charge.log_sequence),
+    )
 
 
 def _fold(position: Position, fill: Fill, notional: int) -> Position:
@@ -131,9 +180,22 @@ class Ledger:
         self._pay(fill, notional)
         return position
 
-    def pay(self, fill: Fill) -> None:
-        """Fold in the cash of a fill alone, whose position is folded elsewhere."""
-        self._pay(fill, notional_nanos(fill.price_nanos, fill.quantity_nanos))
+    def post_charge(self, charge: Charge) -> Position | None:
+        """Fold in a charge that was not folded before; give back the position it changed, if it belongs to one."""
+        self.pay(charge)
+        key = charge.key
+        if key is None:
+            return None
+        position = self.positions[key] = fold_charge(self.positions.get(key) or flat(key), charge)
+        return position
+
+    def pay(self, entry: Entry) -> None:
+        """Fold in the cash of a fill or a charge alone, whose position is folded elsewhere."""
+        if isinstance(entry, Fill):
+            self._pay(entry, notional_nanos(entry.price_nanos, entry.quantity_nanos))
+        else:
+            key = CashKey(entry.account, entry.currency)
+            self.flows[key] = self.flows.get(key, 0) - entry.amount_nanos
 
     def _pay(self, fill: Fill, notional: int) -> None:
         """Cash moves by − signed notional − fee."""
@@ -141,22 +203,38 @@ class Ledger:
         self.flows[key] = self.flows.get(key, 0) - fill.side.sign * notional - fill.fee_nanos
 
 
-def in_log_order(fills: Iterable[Fill]) -> list[Fill]:
-    """Each fill once, in the order of the log: the one order in which a book is folded."""
-    distinct = {fill.event_id: fill for fill in fills}
-    return sorted(distinct.values(), key=lambda fill: (fill.log_sequence, fill.event_id))
+EntryT = TypeVar("EntryT", Fill, Charge, Entry)
 
 
-def refold(key: PositionKey, fills: Iterable[Fill], so_far: Position | None = None) -> Position:
-    """A position from all its fills, or from those after `so_far`; they must come in the order of the log."""
+def in_log_order(entries: Iterable[EntryT]) -> list[EntryT]:
+    """Each entry once, in the order of the log: the one order in which a book is folded."""
+    distinct = {entry.event_id: entry for entry in entries}
+    return sorted(distinct.values(), key=place_of)
+
+
+def place_of(entry: Entry) -> tuple[int, int, str]:
+    """Where an entry counts: a charge after the fill at its place."""
+    return (entry.log_sequence, 0 if isinstance(entry, Fill) else entry.sequence, entry.event_id)
+
+
+def refold(key: PositionKey, entries: Iterable[Entry], so_far: Position | None = None) -> Position:
+    """A position from all its entries, or from those after `so_far`; they must come in the order of the log."""
     position = so_far or flat(key)
-    for fill in fills:
-        position = fold(position, fill)
+    for entry in entries:
+        position = fold(position, entry) if isinstance(entry, Fill) else fold_charge(position, entry)
     return position
 
 
-def late_keys(positions: dict[PositionKey, Position], fills: Iterable[Fill]) -> set[PositionKey]:
-    """Positions that already hold a fill from later in the log than one of `fills`."""
-    return {
-        fill.key for fill in fills if fill.key in positions and fill.log_sequence < positions[fill.key].log_sequence
-    }
+def late_keys(positions: dict[PositionKey, Position], entries: Iterable[Entry]) -> set[PositionKey]:
+    """Positions that already hold an entry that counts after one of `entries`."""
+    late = set()
+    for entry in entries:
+        key = entry.key
+        if key is not None and key in positions and _is_late(entry, positions[key].log_sequence):
+            late.add(key)
+    return late
+
+
+def _is_late(entry: Entry, newest: int) -> bool:
+    """A fill at the newest place itself came before the charge that was folded there."""
+    return entry.log_sequence <= newest if isinstance(entry, Fill) else entry.log_sequence < newest

@@ -1,9 +1,9 @@
-"""Folds fills into the book, each once, and wakes whoever publishes the changes."""
+"""Folds fills and charges into the book, each once, and wakes whoever publishes the changes."""
 
 import asyncio
 from collections.abc import Sequence
 
-from services.portfolio.domain.ledger import Fill
+from services.portfolio.domain.ledger import Charge, Fill
 from services.portfolio.ports import Book, Posting
 
 
@@ -19,6 +19,15 @@ class ApplyFills:
         """Fold in what is new; raises Unavailable when the database is gone and nothing was folded."""
         async with self._turn:  # the database would order them too, at the price of waiting on its locks
             posting = await self._book.apply(fills, scanned_to=scanned_to)
+        return self._told(posting)
+
+    async def charges(self, charges: Sequence[Charge], *, scanned_to: int | None = None) -> Posting:
+        """Fold in the charges that are new; raises Unavailable in the same way."""
+        async with self._turn:
+            posting = await self._book.apply_charges(charges, scanned_to=scanned_to)
+        return self._told(posting)
+
+    def _told(self, posting: Posting) -> Posting:
         if posting.applied:
             self._changed.set()
         return posting

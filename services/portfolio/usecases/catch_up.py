@@ -1,4 +1,4 @@
-"""Asks execution's own log for fills that the stream did not bring: a lost NATS store must not lose a fill."""
+"""Asks execution itself for fills and charges that the stream did not bring: a lost NATS store must lose neither."""
 
 from services.portfolio.ports import Book, Execution
 from services.portfolio.usecases.apply_fills import ApplyFills
@@ -27,6 +27,28 @@ class CatchUp:
             if page.fills:
                 cursor = page.fills[-1].log_sequence
                 found += (await self._apply(page.fills, scanned_to=cursor)).applied
+        return found
+
+
+class CatchUpCharges:
+    """Scans the record of charges from where it stopped last: one writer numbers them as it commits them."""
+
+    def __init__(self, execution: Execution, book: Book, apply: ApplyFills, *, page: int, timeout_s: float) -> None:
+        self._execution = execution
+        self._book = book
+        self._apply = apply
+        self._page = page
+        self._timeout_s = timeout_s
+
+    async def __call__(self) -> int:
+        """Fold in every charge that was missed and give back how many; raises TradingError when execution is away."""
+        cursor, found, has_more = await self._book.charges_scanned_to(), 0, True
+        while has_more:
+            page = await self._execution.charges_after(cursor, self._page, self._timeout_s)
+            has_more = page.has_more and bool(page.charges)
+            if page.charges:
+                cursor = page.charges[-1].sequence
+                found += (await self._apply.charges(page.charges, scanned_to=cursor)).applied
         return found
 
 

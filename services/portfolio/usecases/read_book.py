@@ -15,7 +15,7 @@ from services.portfolio.domain.account import (
 from services.portfolio.ports import AccountBook, Accounts, Book
 from services.portfolio.usecases.catch_up import Freshen
 from services.portfolio.usecases.know_accounts import KnowAccounts
-from trading.clock import Clock
+from trading.clock import DAY_NS, Clock
 from trading.errors import TradingError
 
 DEFAULT_ACCOUNT = "main"
@@ -77,9 +77,16 @@ class ReadBook:
     async def _value(self, terms: AccountTerms) -> AccountValue:
         book = await self._book.read(terms.id)
         equity = self.equity(terms, book)
-        opening = await self._accounts.day_opening(terms.id, utc_day(self._clock.now_ns()))
         cash = terms.opening_cash_nanos + book.flows.get(terms.currency, 0)
-        return AccountValue(terms, book.totals, cash, equity, equity - (equity if opening is None else opening))
+        return AccountValue(terms, book.totals, cash, equity, await self._day_pnl(terms, equity))
+
+    async def _day_pnl(self, terms: AccountTerms, equity: int) -> int:
+        """What the day has earned: not what was paid in."""
+        today = utc_day(self._clock.now_ns())
+        opening = await self._accounts.day_opening(terms.id, today)
+        if opening is None:
+            return 0
+        return equity - opening - await self._book.transferred_since(terms.id, today * DAY_NS)
 
     def equity(self, terms: AccountTerms, book: AccountBook) -> int:
         """Equity at the newest marks, in nanos of the account's currency."""
