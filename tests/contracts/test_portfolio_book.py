@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from builders.portfolio import a_fill, some_terms
+from builders.portfolio import a_charge, a_fill, some_terms
 
 from fleet.database import Database, open_database
 from services.portfolio.adapters.sql_accounts import SqlAccounts
 from services.portfolio.adapters.sql_book import SqlBook
 from services.portfolio.domain.account import BookTotals
-from services.portfolio.domain.ledger import Fill, Ledger, in_log_order
+from services.portfolio.domain.ledger import Charge, Fill, Ledger, in_log_order, place_of
 from services.portfolio.ports import AccountBook, Posting
 from trading.money import MAX_NANOS, ONE
 from trading.order import Side
@@ -191,3 +191,99 @@ async def test_the_first_word_on_a_day_stands(accounts: SqlAccounts) -> None:
     assert await accounts.day_opening("main", 20_000) == 5 * ONE
     assert await accounts.day_opening("main", 20_001) is None
     assert await accounts.has_days("main")
+
+
+COINS = "BTC-USDT"
+
+
+def some_charges(count: int) -> list[Charge]:
+    """Of every kind, in the account's name and of positions, in money and in coins, among the fills of `a_day`."""
+    dice = random.Random(5)
+    return [
+        a_charge(
+            number,
+            kind=dice.choice(["FEE", "BORROW", "INTEREST", "FUNDING", "DIVIDEND", "TRANSFER"]),
+            symbol=dice.choice(["", "AAPL", "TSLA"]),
+            account=dice.choice(["main", "second"]),
+            amount_nanos=dice.randrange(-(10**9), 10**9),
+            quantity_nanos=dice.choice([0, 0, 10**9]),
+            log_sequence=number * 5,
+        )
+        for number in range(1, count + 1)
+    ]
+
+
+async def assert_folded(book: SqlBook, entries: list[Fill | Charge]) -> None:
+    """Both accounts are as if everything had come in the order of the log."""
+    ledger = Ledger()
+    for entry in sorted(entries, key=place_of):
+        if isinstance(entry, Fill):
+            ledger.post(entry)
+        else:
+            ledger.post_charge(entry)
+    for account in ("main", "second"):
+        found = await read_sorted(book, account)
+        own = sorted(position for key, position in ledger.positions.items() if key.account == account)
+        assert found.positions == tuple(own)
+        assert found.flows == {key.currency: flow for key, flow in ledger.flows.items() if key.account == account}
+
+
+async def test_a_charge_moves_the_cash_and_no_position(book: SqlBook) -> None:
+    assert await book.apply_charges([a_charge(1, "2"), a_charge(2, "-5", kind="INTEREST")]) == Posting(2, 0)
+    assert await read_sorted(book, "main") == AccountBook(BookTotals("main"), (), {"USD": 3 * ONE})
+    assert await book.pending(10) == ()
+
+
+async def test_a_charge_counts_once_however_often_it_is_told(book: SqlBook) -> None:
+    await book.apply_charges([a_charge(1)])
+    assert await book.apply_charges([a_charge(1), a_charge(2), a_charge(2)]) == Posting(1, 2)
+    assert (await book.read("main")).flows == {"USD": -4 * ONE}
+
+
+async def test_a_fee_of_a_position_is_among_its_fees_and_is_told(book: SqlBook) -> None:
+    await book.apply([a_fill(1, Side.BUY, "10", "100")])
+    await book.apply_charges([a_charge(1, "2", symbol="AAPL"), a_charge(2, "-3", symbol="AAPL", kind="DIVIDEND")])
+    (position,) = (await book.read("main")).positions
+    assert (position.fees_nanos, position.realized_nanos, position.cost_nanos) == (2 * ONE, 3 * ONE, 1_000 * ONE)
+    told = [(waiting.change.event_id, waiting.change.account_sequence) for waiting in await book.pending(10)]
+    assert told == [("event-1", 1), ("charge-1", 2), ("charge-2", 3)]
+
+
+async def test_coins_taken_as_a_fee_cost_what_was_paid_for_them(book: SqlBook) -> None:
+    await book.apply([a_fill(1, Side.BUY, "10", "100", symbol=COINS)])
+    await book.apply_charges([a_charge(1, "0", symbol=COINS, quantity_nanos=ONE // 4)])
+    (position,) = (await book.read("main")).positions
+    assert (position.quantity_nanos, position.cost_nanos) == (9_750_000_000, 975 * ONE)
+    assert (position.fees_nanos, position.avg_price_nanos) == (25 * ONE, 100 * ONE)
+
+
+async def test_charges_and_fills_in_any_order_give_the_same_book(book: SqlBook) -> None:
+    fills, charges, dice = a_day(60), some_charges(40), random.Random(9)
+    delivered: list[Fill | Charge] = [*fills, *charges, *charges[:10]]
+    dice.shuffle(delivered)
+    for first in range(0, len(delivered), 7):
+        batch = delivered[first : first + 7]
+        await book.apply([entry for entry in batch if isinstance(entry, Fill)])
+        await book.apply_charges([entry for entry in batch if isinstance(entry, Charge)])
+    await assert_folded(book, [*fills, *charges])
+
+
+async def test_a_charge_does_not_say_that_the_fills_before_it_are_booked(book: SqlBook) -> None:
+    await book.apply([a_fill(1)])
+    await book.apply_charges([a_charge(9, symbol="AAPL")])
+    assert await book.newest_log_sequence() == 3
+
+
+async def test_the_record_of_charges_is_scanned_apart_from_the_log(book: SqlBook) -> None:
+    await book.apply([a_fill(1)], scanned_to=3)
+    await book.apply_charges([a_charge(1)], scanned_to=1)
+    await book.apply_charges([a_charge(1)], scanned_to=7)
+    assert (await book.scanned_to(), await book.charges_scanned_to()) == (3, 7)
+
+
+async def test_what_was_paid_in_is_counted_from_when_it_was_told(book: SqlBook) -> None:
+    deposit = a_charge(1, "-500", kind="TRANSFER", receive_time_ns=20)
+    await book.apply_charges([deposit, a_charge(2, "30", kind="TRANSFER", receive_time_ns=30), a_charge(3, "1")])
+    assert await book.transferred_since("main", 20) == 470 * ONE
+    assert await book.transferred_since("main", 21) == -30 * ONE
+    assert await book.transferred_since("other", 0) == 0

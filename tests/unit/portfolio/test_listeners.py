@@ -7,15 +7,15 @@ from typing import cast
 import numpy as np
 import pytest
 import structlog
-from builders.portfolio import a_fill, fill_event
+from builders.portfolio import a_charge, a_fill, charge_message, fill_event
 
 from fleet.blocks import encode_quotes
 from fleet.bus import Bus, Message
 from fleet.metrics import Metrics
 from neuraltrader.execution.v1 import execution_pb2 as execution
-from services.portfolio.domain.ledger import Fill
+from services.portfolio.domain.ledger import Charge, Fill
 from services.portfolio.domain.marks import Marks
-from services.portfolio.listeners import FillListener, QuoteListener, Relay, Rounds
+from services.portfolio.listeners import ChargeListener, FillListener, QuoteListener, Relay, Rounds
 from services.portfolio.ports import Posting
 from services.portfolio.usecases.apply_fills import ApplyFills
 from services.portfolio.usecases.tell_changes import TellChanges
@@ -32,6 +32,7 @@ class Ledger:
 
     def __init__(self, away: int = 0) -> None:
         self.got: list[Fill] = []
+        self.charged: list[Charge] = []
         self.away = away
 
     async def __call__(self, fills: Sequence[Fill], *, scanned_to: int | None = None) -> Posting:
@@ -40,6 +41,10 @@ class Ledger:
             raise Unavailable("The database does not answer.")
         self.got += fills
         return Posting(len(fills), 2)
+
+    async def charges(self, charges: Sequence[Charge], *, scanned_to: int | None = None) -> Posting:
+        self.charged += charges
+        return Posting(len(charges) - 1, 1)
 
 
 def a_listener(ledger: Ledger, metrics: Metrics | None = None) -> FillListener:
@@ -56,6 +61,22 @@ async def test_fills_of_a_batch_are_booked_and_other_events_are_not() -> None:
     await a_listener(ledger, metrics).book(messages(fill_event(a_fill(1)), accepted, fill_event(a_fill(2))))
     assert ledger.got == [a_fill(1), a_fill(2)]
     assert metrics.registry.get_sample_value("nt_inbox_duplicates_total") == 2
+
+
+async def test_charges_of_a_batch_are_booked() -> None:
+    ledger, metrics = Ledger(), Metrics()
+    listener = ChargeListener(NO_BUS, cast(ApplyFills, ledger), metrics, batch=10)
+    charges = [a_charge(1), a_charge(2, symbol="AAPL", kind="DIVIDEND", quantity_nanos=3)]
+    await listener.book(messages(*(charge_message(charge).SerializeToString() for charge in charges)))
+    assert ledger.charged == charges
+    assert metrics.registry.get_sample_value("nt_inbox_duplicates_total") == 1
+
+
+@pytest.mark.parametrize("payload", [b"\xff\xff", b"", charge_message(a_charge(1, sequence=0)).SerializeToString()])
+async def test_what_is_no_charge_is_refused(payload: bytes) -> None:
+    listener = ChargeListener(NO_BUS, cast(ApplyFills, Ledger()), Metrics(), batch=10)
+    with pytest.raises(InvalidArgument):
+        await listener.book(messages(payload))
 
 
 async def test_a_batch_with_a_poison_message_books_nothing_of_it() -> None:

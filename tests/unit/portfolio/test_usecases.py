@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import structlog
-from builders.portfolio import a_fill, a_quote, some_terms
+from builders.portfolio import a_charge, a_fill, a_quote, some_terms
 from fakes.portfolio import FakeExecution, FakeMarketData, FakePositionEvents
 
 from fleet.database import open_database
@@ -14,7 +14,7 @@ from services.portfolio.adapters.sql_accounts import SqlAccounts
 from services.portfolio.adapters.sql_book import SqlBook
 from services.portfolio.domain.marks import Marks
 from services.portfolio.usecases.apply_fills import ApplyFills
-from services.portfolio.usecases.catch_up import CatchUp, Freshen
+from services.portfolio.usecases.catch_up import CatchUp, CatchUpCharges, Freshen
 from services.portfolio.usecases.know_accounts import KnowAccounts
 from services.portfolio.usecases.price_positions import PricePositions
 from services.portfolio.usecases.read_book import ReadBook
@@ -44,6 +44,7 @@ class Desk:
         freshen = Freshen(self.execution, book, self.apply, page=100, timeout_s=1)
         self.read = ReadBook(book, freshen, self.know, accounts, self.marks, self.clock, LOG)
         self.catch_up = CatchUp(self.execution, book, self.apply, page=2, overlap=6, timeout_s=1)
+        self.catch_up_charges = CatchUpCharges(self.execution, book, self.apply, page=2, timeout_s=1)
         self.tell = TellChanges(book, accounts, self.events, self.marks, batch=2)
         self.price = PricePositions(book, self.market_data, self.marks, LOG)
         self.roll = RollDay(book, self.know, accounts, self.read, self.marks, self.clock)
@@ -217,3 +218,32 @@ async def test_changes_wait_while_the_stream_is_away(desk: Desk) -> None:
         await desk.tell()
     desk.events.is_away = False
     assert await desk.tell() == 1
+
+
+async def test_charges_that_the_stream_lost_are_found_in_executions_record(desk: Desk) -> None:
+    desk.execution.charges = [a_charge(number) for number in (1, 2, 4, 5, 6)]
+    await desk.apply.charges([a_charge(2)])
+    assert await desk.catch_up_charges() == 4
+    assert await desk.catch_up_charges() == 0
+    assert await desk.book.charges_scanned_to() == 6
+    assert (await desk.read.account("main")).cash_nanos == (100_000 - 10) * ONE
+
+
+async def test_a_book_that_was_lost_is_built_again_from_execution(desk: Desk) -> None:
+    desk.execution.log = [a_fill(1, Side.BUY, "10", "100"), a_fill(2, Side.SELL, "4", "110")]
+    desk.execution.charges = [a_charge(1, "0", symbol="AAPL", quantity_nanos=ONE), a_charge(2, "7")]
+    await desk.catch_up_charges()
+    await desk.catch_up()
+    (value,) = (await desk.read.positions("main")).positions
+    assert (value.position.quantity_nanos, value.position.fees_nanos) == (5 * ONE, 100 * ONE)
+    assert value.position.realized_nanos == 40 * ONE
+    assert (await desk.read.account("main")).cash_nanos == (100_000 - 1_000 + 440 - 7) * ONE
+
+
+async def test_a_deposit_is_equity_and_not_what_the_day_earned(desk: Desk) -> None:
+    await desk.know.learn()
+    await desk.roll()
+    now_ns = desk.clock.now_ns()
+    await desk.apply.charges([a_charge(1, "-500", kind="TRANSFER", receive_time_ns=now_ns), a_charge(2, "3")])
+    value = await desk.read.account("main")
+    assert (value.equity_nanos, value.day_pnl_nanos) == (100_497 * ONE, -3 * ONE)
