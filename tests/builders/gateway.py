@@ -82,6 +82,21 @@ def a_fill(**changes: Any) -> execution_pb2.Fill:
     return execution_pb2.Fill(**fields | changes)
 
 
+def a_charge(**changes: Any) -> execution_pb2.Charge:
+    """A fee of two dollars that no trade carries."""
+    fields: dict[str, Any] = {
+        "charge_id": "charge-1",
+        "venue_id": "20251009::fee",
+        "account": "main",
+        "kind": execution_pb2.CHARGE_KIND_FEE,
+        "currency": "USD",
+        "amount_nanos": 2 * ONE,
+        "event_time_ns": EVENT_NS,
+        "sequence": 1,
+    }
+    return execution_pb2.Charge(**fields | changes)
+
+
 def a_statement(**changes: Any) -> execution_pb2.Statement:
     """A day on which ten AAPL were bought."""
     fields: dict[str, Any] = {
@@ -94,6 +109,7 @@ def a_statement(**changes: Any) -> execution_pb2.Statement:
         "realized_nanos": -ONE // 100,
         "fees_nanos": ONE // 100,
         "fills": [a_fill()],
+        "charges": [a_charge()],
         "positions": [
             execution_pb2.StatementPosition(symbol="AAPL", quantity_nanos=10 * ONE, avg_price_nanos=189_500_000_000)
         ],

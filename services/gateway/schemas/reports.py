@@ -28,7 +28,11 @@ STATEMENT_COLUMNS = (
     "order_id",
     "execution_id",
     "event_time_ns",
+    "kind",
 )
+_CHARGE_KINDS: dict[int, Any] = {
+    value: name.removeprefix("CHARGE_KIND_") for name, value in pb.ChargeKind.items() if value
+}
 COMPARISON_COLUMNS = ("account", "subject", "name", "ours", "venue", "agrees", "timestamp_ns")
 
 
@@ -69,6 +73,20 @@ class StatementPosition(TypedDict):
     avg_price: DecimalText
 
 
+class Charge(TypedDict):
+    """What the venue took from the account, or gave to it, beside its trades."""
+
+    charge_id: str
+    venue_id: Annotated[str, Field(description="The venue's id of it.")]
+    kind: Literal["FEE", "BORROW", "INTEREST", "FUNDING", "DIVIDEND", "TRANSFER"]
+    symbol: Annotated[str | None, Field(description="Null when it concerns the account.")]
+    quantity: Annotated[DecimalText, Field(description="Units of the symbol that were taken.")]
+    amount: Annotated[DecimalText, Field(description="Cash that was taken; negative was paid to the account.")]
+    currency: str
+    order_id: str | None
+    event_time_ns: Nanoseconds
+
+
 class Statement(TypedDict):
     """What an account traded on one UTC day, and what it held and owned at its end."""
 
@@ -78,9 +96,12 @@ class Statement(TypedDict):
     day: str
     opening_cash: DecimalText
     closing_cash: DecimalText
-    realized_pnl: Annotated[DecimalText, Field(description="Profit realised on the day, fees included.")]
+    realized_pnl: Annotated[
+        DecimalText, Field(description="Profit realised on the day, fees and charges included, transfers not.")
+    ]
     fees: DecimalText
     trades: list[Trade]
+    charges: list[Charge]
     positions: list[StatementPosition]
 
 
@@ -140,6 +161,7 @@ def statement_view(statement: pb.Statement) -> Statement:
         "realized_pnl": format_nanos(statement.realized_nanos),
         "fees": format_nanos(statement.fees_nanos),
         "trades": [_trade_view(fill) for fill in statement.fills],
+        "charges": [_charge_view(charge) for charge in statement.charges],
         "positions": [_position_view(position) for position in statement.positions],
     }
 
@@ -152,6 +174,20 @@ def _trade_view(fill: pb.Fill) -> Trade:
         "symbol": fill.symbol,
         "side": "BUY" if fill.side == pb.Side.SIDE_BUY else "SELL",
         "log_sequence": str(fill.log_sequence),
+    }
+
+
+def _charge_view(charge: pb.Charge) -> Charge:
+    return {
+        "charge_id": charge.charge_id,
+        "venue_id": charge.venue_id,
+        "kind": _CHARGE_KINDS[charge.kind],
+        "symbol": charge.symbol or None,
+        "quantity": format_nanos(charge.quantity_nanos),
+        "amount": format_nanos(charge.amount_nanos),
+        "currency": charge.currency,
+        "order_id": charge.order_id or None,
+        "event_time_ns": str(charge.event_time_ns),
     }
 
 
@@ -183,9 +219,13 @@ def comparison_view(account: str, answer: rpc.CompareWithVenueResponse) -> Venue
 
 
 def statement_rows(statement: Statement) -> list[Row]:
-    """A statement as rows of STATEMENT_COLUMNS: its trades, then its positions, then its cash."""
+    """A statement as rows of STATEMENT_COLUMNS: its trades and charges, then its positions, then its cash."""
     about = {"account": statement["account"], "day": statement["day"], "currency": statement["currency"]}
     records: list[dict[str, Any]] = [{"record": "trade", **about, **trade} for trade in statement["trades"]]
+    records += [
+        {"record": "charge", **about, **charge, "fee": charge["amount"], "execution_id": charge["venue_id"]}
+        for charge in statement["charges"]
+    ]
     records += [{"record": "position", **about, **held, "price": held["avg_price"]} for held in statement["positions"]]
     records.append({"record": "cash", **about, "symbol": statement["currency"], "quantity": statement["closing_cash"]})
     return [tuple(str(record.get(name) or "") for name in STATEMENT_COLUMNS) for record in records]

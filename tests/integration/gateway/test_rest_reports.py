@@ -93,13 +93,26 @@ async def test_a_statement_tells_trades_positions_and_cash(gateway: Gateway) -> 
                 "log_sequence": "7",
             }
         ],
+        "charges": [
+            {
+                "charge_id": "charge-1",
+                "venue_id": "20251009::fee",
+                "kind": "FEE",
+                "symbol": None,
+                "quantity": "0",
+                "amount": "2",
+                "currency": "USD",
+                "order_id": None,
+                "event_time_ns": str(EVENT_NS),
+            }
+        ],
         "positions": [{"symbol": "AAPL", "quantity": "10", "avg_price": "189.5"}],
     }
     (sent,) = gateway.fleet.script.heard(execution.GetStatementRequest)
     assert (sent.account, sent.day) == ("main", "2025-10-09")
 
 
-async def test_a_statement_is_a_csv_file_of_trades_then_positions_then_cash(gateway: Gateway) -> None:
+async def test_a_statement_is_a_csv_file_of_trades_charges_positions_and_cash(gateway: Gateway) -> None:
     fills = [a_fill(), a_fill(side=execution_pb2.SIDE_SELL, execution_id='x "8", late', mid_nanos=0)]
     fills[1].ClearField("mid_nanos")
     del gateway.fleet.execution.statement.fills[:]
@@ -109,11 +122,14 @@ async def test_a_statement_is_a_csv_file_of_trades_then_positions_then_cash(gate
     assert answer.headers["content-disposition"] == 'attachment; filename="statement-main-2025-10-09.csv"'
     head, *body = rows(answer.text)
     found = [dict(zip(head, row, strict=True)) for row in body]
-    assert [row["record"] for row in found] == ["trade", "trade", "position", "cash"]
+    assert [row["record"] for row in found] == ["trade", "trade", "charge", "position", "cash"]
     assert (found[0]["side"], found[0]["price"], found[0]["mid"], found[0]["fee"]) == ("BUY", "189.5", "189.49", "0.01")
     assert (found[1]["side"], found[1]["execution_id"], found[1]["mid"]) == ("SELL", 'x "8", late', "")
-    assert (found[2]["symbol"], found[2]["quantity"], found[2]["price"]) == ("AAPL", "10", "189.5")
-    assert (found[3]["symbol"], found[3]["quantity"], found[3]["currency"]) == ("USD", "98104.99", "USD")
+    charge = found[2]
+    assert (charge["kind"], charge["fee"], charge["currency"], charge["symbol"]) == ("FEE", "2", "USD", "")
+    assert charge["execution_id"] == "20251009::fee"
+    assert (found[3]["symbol"], found[3]["quantity"], found[3]["price"]) == ("AAPL", "10", "189.5")
+    assert (found[4]["symbol"], found[4]["quantity"], found[4]["currency"]) == ("USD", "98104.99", "USD")
     again = await gateway.http.get(
         "/v1/execution/statement", headers=AS_CSV | {"If-None-Match": answer.headers["etag"]}
     )
@@ -127,7 +143,7 @@ async def test_the_columns_of_both_files_are_the_contracts(gateway: Gateway) -> 
     statement = (await gateway.http.get("/v1/execution/statement", headers=AS_CSV)).text.partition("\r\n")[0]
     comparison = (await gateway.http.get("/v1/execution/venue-comparison", headers=AS_CSV)).text.partition("\r\n")[0]
     assert statement == (
-        "record,account,day,symbol,side,quantity,price,fee,currency,liquidity,mid,order_id,execution_id,event_time_ns"
+        "record,account,day,symbol,side,quantity,price,fee,currency,liquidity,mid,order_id,execution_id,event_time_ns,kind"
     )
     assert comparison == "account,subject,name,ours,venue,agrees,timestamp_ns"
 

@@ -77,5 +77,6 @@ def test_subjects_are_spelt_as_the_design_says() -> None:
     assert subjects.quote("alpaca", "BTC-USDT") == "market_data.v1.quote.alpaca.BTC-USDT"
     assert subjects.bar(Interval.ONE_MINUTE, "alpaca", "AAPL") == "market_data.v1.bar.1m.alpaca.AAPL"
     assert subjects.order_event("FILL", "main") == "execution.v1.order.fill.main"
+    assert subjects.charge("FEE", "main") == "execution.v1.charge.fee.main"
     assert subjects.venue_status("down", "alpaca") == "market_data.v1.venue.down.alpaca"
     assert subjects.position_changed("main") == "portfolio.v1.position.changed.main"

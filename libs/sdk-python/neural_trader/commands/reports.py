@@ -46,11 +46,16 @@ def _statement_text(statement: dict[str, Any]) -> str:
         (moment(trade["event_time_ns"]), *(trade[name] for name in ("symbol", "side", "quantity", "price", "fee")))
         for trade in statement["trades"]
     )
+    charges = (
+        (moment(each["event_time_ns"]), *(each[name] for name in ("kind", "symbol", "quantity", "amount")))
+        for each in statement["charges"]
+    )
     positions = (tuple(held.values()) for held in statement["positions"])
     return "\n\n".join(
         (
             facts({name.replace("_", " "): statement[name] for name in names}),
             table(("time", "symbol", "side", "quantity", "price", "fee"), trades),
+            table(("time", "kind", "symbol", "quantity", "amount"), charges),
             table(("symbol", "held", "average"), positions),
         )
     )
