@@ -29,7 +29,7 @@ async def test_submits_that_come_together_are_committed_together() -> None:
         desk.broker.gate.clear()
         before = len(desk.store.appends)
         await asyncio.gather(*[desk.buy() for _ in range(20)])
-        assert len(desk.store.appends) - before <= 2
+        assert len([append for append in desk.store.appends[before:] if append.entries]) <= 2
         assert len(desk.store.entries) == 40
         desk.broker.gate.set()
 
@@ -79,7 +79,7 @@ async def test_everything_is_told_in_the_order_of_the_log() -> None:
         desk.broker.fill(order_id, 10)
         await until(lambda: len(desk.publisher.published) == 3)
         assert [row.kind for row in desk.publisher.published] == ["SUBMITTED", "ACCEPTED", "FILL"]
-        assert desk.relay.depth == 0
+        await until(lambda: desk.relay.depth == 0)
 
 
 async def test_what_was_told_leaves_the_outbox() -> None:
