@@ -1,6 +1,6 @@
 """What tells the relay of rows in the outbox that the journal did not hand over: LISTEN on Postgres, nothing on SQLite.
 
-A trigger notifies of every insert (migration 0006), whoever makes it: an import, a repair by hand, another process.
+A trigger notifies of every insert (migration 0004), whoever makes it: an import, a repair by hand, another process.
 """
 
 import asyncio
