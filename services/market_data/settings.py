@@ -80,6 +80,9 @@ class Settings(VenueAccounts, CacheSettings, FleetSettings):
     )
     connect_timeout_seconds: float = Field(10.0, gt=0, description="Patience for a connection and its login.")
     venue_timeout_seconds: float = Field(4.0, gt=0, description="Patience for an answer of the venue's REST API.")
+    assets_asked_alone: int = Field(
+        64, ge=0, description="Symbols that a venue is asked about one by one; of more its whole list is fetched."
+    )
     binance_life_seconds: float = Field(
         82_800.0, gt=0, description="Age at which a Binance connection is changed for a new one; it ends after a day."
     )

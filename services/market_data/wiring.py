@@ -231,6 +231,7 @@ def _limits(settings: Settings) -> VenueLimits:
             settings.frames_ahead,
         ),
         rest_timeout_s=settings.venue_timeout_seconds,
+        assets_at_once=len(settings.symbols) > settings.assets_asked_alone,
         binance_rollover=Rollover(settings.binance_life_seconds, settings.binance_overlap_seconds),
         binance_weight=settings.binance_weight,
         binance_by_depth=settings.binance_by_depth,

@@ -73,7 +73,8 @@ def _template(name: str) -> bytes:
 class FloodVenue:
     """Lists every symbol, lets everybody in, and sends when it is told to."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: list[str]) -> None:
+        self._names = names
         self.subscribed = asyncio.Event()
         self._sockets: list[ServerConnection] = []
 
@@ -103,8 +104,10 @@ class FloodVenue:
     def answer(self, connection: ServerConnection, request: Request) -> Response | None:
         """The REST API on the same port: every asset is listed, and nothing is remembered."""
         path = request.path.partition("?")[0]
-        if path.startswith("/v2/assets/"):
-            body: dict[str, object] = _ASSET | {"symbol": path.rpartition("/")[2]}
+        if path == "/v2/assets":
+            body: object = [_ASSET | {"symbol": name} for name in self._names]
+        elif path.startswith("/v2/assets/"):
+            body = _ASSET | {"symbol": path.rpartition("/")[2]}
         elif path == "/stream":
             return None
         else:
@@ -113,9 +116,9 @@ class FloodVenue:
 
 
 @asynccontextmanager
-async def flood_venue() -> AsyncIterator[tuple[FloodVenue, str]]:
+async def flood_venue(names: list[str]) -> AsyncIterator[tuple[FloodVenue, str]]:
     """A venue that listens on a free port; and that port."""
-    venue = FloodVenue()
+    venue = FloodVenue(names)
     server: Server = await serve(
         venue.meet, "127.0.0.1", 0, process_request=venue.answer, compression=None, ping_interval=None, max_size=2**24
     )
@@ -125,7 +128,7 @@ async def flood_venue() -> AsyncIterator[tuple[FloodVenue, str]]:
 
 async def _serve(names: list[str]) -> None:
     frames = iter(Frames(names))
-    async with flood_venue() as (venue, address):
+    async with flood_venue(names) as (venue, address):
         print(json.dumps({"address": address}), flush=True)
         while line := await asyncio.to_thread(sys.stdin.readline):
             await venue.subscribed.wait()

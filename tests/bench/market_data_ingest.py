@@ -113,7 +113,7 @@ async def _send(venue: subprocess.Popen[str], consumer: Consumer, ticks: int) ->
 
 async def _latency() -> tuple[list[float], float]:
     async with AsyncExitStack() as stack:
-        venue, address = await stack.enter_async_context(flood_venue())
+        venue, address = await stack.enter_async_context(flood_venue(symbols(1)))
         consumer, pid = await stack.enter_async_context(_fleet(address, 1))
         await venue.subscribed.wait()
         frames, samples, cpu_before = Frames(symbols(1), per_frame=1), [], _cpu_s(pid)

@@ -64,7 +64,7 @@ async def adapters(
                 protocol,
                 lambda one: AlpacaFeed(protocol, one, urls[one], key, clock, bounds),
                 AlpacaHistory(protocol, rest, "iex"),
-                AlpacaAssets(rest),
+                AlpacaAssets(rest, clock),
                 AlpacaTrades(protocol, rest, "iex", clock),
             )
     elif protocol == "polygon":
@@ -76,7 +76,7 @@ async def adapters(
                 protocol,
                 lambda one: PolygonFeed(protocol, one, where["stream"], secret, clock, bounds),
                 PolygonHistory(protocol, pages),
-                PolygonAssets(pages),
+                PolygonAssets(pages, clock),
                 PolygonTrades(protocol, pages, clock),
             )
     else:

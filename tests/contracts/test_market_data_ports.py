@@ -24,6 +24,8 @@ from services.market_data.adapters.alpaca_key import AlpacaKey
 from services.market_data.adapters.alpaca_rest import AlpacaRest
 from services.market_data.adapters.alpaca_stream import AlpacaFeed, StreamLimits
 from services.market_data.adapters.nats_publisher import NatsPublisher
+from services.market_data.adapters.polygon_assets import PolygonAssets
+from services.market_data.adapters.polygon_rest import PolygonRest
 from services.market_data.adapters.shared_quotes import KEY_PREFIX, SharedQuotes
 from services.market_data.domain.feed import FeedLost, FeedRefused, FeedState, VenueStatus
 from services.market_data.domain.gaps import Gap
@@ -246,7 +248,7 @@ class TestFakeInstruments(InstrumentContract):
 class TestAlpacaAssets(InstrumentContract):
     @pytest.fixture
     def source(self, rest: AlpacaRest) -> InstrumentSource:
-        return AlpacaAssets(rest)
+        return AlpacaAssets(rest, SystemClock())
 
     async def test_a_coin_is_found_under_the_venue_s_spelling(self, source: InstrumentSource) -> None:
         asset = await source.asset(a_coin())
@@ -257,7 +259,22 @@ class TestAlpacaAssets(InstrumentContract):
     async def test_a_wrong_key_is_refused(self, venue: LiveVenue) -> None:
         async with http_client(venue.addresses["rest"], headers={}, timeout_s=5) as client:
             with pytest.raises(FeedRefused, match="401"):
-                await AlpacaAssets(AlpacaRest(client)).asset(a_share())
+                await AlpacaAssets(AlpacaRest(client), SystemClock()).asset(a_share())
+
+
+class TestAlpacaAssetsAtOnce(TestAlpacaAssets):
+    @pytest.fixture
+    def source(self, rest: AlpacaRest) -> InstrumentSource:
+        return AlpacaAssets(rest, SystemClock(), at_once=True)
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+class TestPolygonAssets(InstrumentContract):
+    @pytest.fixture
+    async def source(self, venue: LiveVenue, at_once: bool) -> AsyncIterator[InstrumentSource]:
+        headers = {"Authorization": f"Bearer {venue.line['polygon']['key']}"}
+        async with http_client(venue.line["polygon"]["rest"], headers=headers, timeout_s=5) as client:
+            yield PolygonAssets(PolygonRest(client), SystemClock(), at_once=at_once)
 
 
 class QuoteCacheContract:

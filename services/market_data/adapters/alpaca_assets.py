@@ -1,12 +1,15 @@
 """What Alpaca lists, from the trading API."""
 
+from functools import partial
 from urllib.parse import quote
 
 import msgspec
 
 from services.market_data.adapters.alpaca_key import SPELLING
 from services.market_data.adapters.alpaca_rest import AlpacaRest
+from services.market_data.adapters.venue_listing import VenueListing
 from services.market_data.domain.registry import VenueAsset
+from trading.clock import Clock
 from trading.errors import NotFound
 from trading.instruments import AssetClass, Instrument
 from trading.money import parse_nanos
@@ -30,21 +33,30 @@ class AssetBody(msgspec.Struct, rename={"asset_class": "class"}):
 
 
 class AlpacaAssets:
-    """Asks about one asset at a time."""
+    """Asks about one asset at a time, or about all `at_once` where many are wanted."""
 
-    def __init__(self, rest: AlpacaRest) -> None:
-        self._rest = rest
+    def __init__(self, rest: AlpacaRest, clock: Clock, *, at_once: bool = False) -> None:
+        self._rest, self._at_once = rest, at_once
+        self._lists = {kind: VenueListing(partial(self._ask_all, name), clock) for name, kind in _CLASSES.items()}
 
     async def asset(self, instrument: Instrument) -> VenueAsset | None:
         """What Alpaca says about an instrument; None when it does not list it, or as something else."""
-        spelling = instrument.venue_symbol(SPELLING)
-        try:
-            body = await self._rest.get(f"/v2/assets/{quote(spelling, safe='')}", AssetBody)
-        except NotFound:
-            return None
-        if _CLASSES.get(body.asset_class) is not instrument.asset_class or body.status != "active":
+        body = await self._body(instrument.venue_symbol(SPELLING), instrument.asset_class)
+        if body is None or _CLASSES.get(body.asset_class) is not instrument.asset_class or body.status != "active":
             return None
         return _asset(body, instrument.asset_class)
+
+    async def _body(self, spelling: str, asset_class: AssetClass) -> AssetBody | None:
+        if self._at_once:
+            return await self._lists[asset_class].get(spelling)
+        try:
+            return await self._rest.get(f"/v2/assets/{quote(spelling, safe='')}", AssetBody)
+        except NotFound:
+            return None
+
+    async def _ask_all(self, asset_class: str) -> dict[str, AssetBody]:
+        params = {"status": "active", "asset_class": asset_class}
+        return {body.symbol: body for body in await self._rest.get("/v2/assets", list[AssetBody], params)}
 
 
 def _asset(body: AssetBody, asset_class: AssetClass) -> VenueAsset:

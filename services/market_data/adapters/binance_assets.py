@@ -1,12 +1,11 @@
 """What Binance lists, from one answer about everything that is kept for a minute."""
 
-import asyncio
-
 import msgspec
 
 from services.market_data.adapters.binance_rest import SPELLING, BinanceRest
+from services.market_data.adapters.venue_listing import VenueListing
 from services.market_data.domain.registry import VenueAsset
-from trading.clock import MINUTE_NS, Clock
+from trading.clock import Clock
 from trading.instruments import AssetClass, Instrument
 from trading.money import parse_nanos
 
@@ -42,25 +41,19 @@ class BinanceAssets:
     """Looks pairs up; shares are not listed here."""
 
     def __init__(self, rest: BinanceRest, clock: Clock) -> None:
-        self._rest, self._clock = rest, clock
-        self._turn = asyncio.Lock()
-        self._pairs: dict[str, PairBody] = {}
-        self._asked_ns: int | None = None
+        self._rest = rest
+        self._pairs = VenueListing(self._ask, clock)
 
     async def asset(self, instrument: Instrument) -> VenueAsset | None:
         """What Binance says about an instrument; None when it does not list it."""
         if instrument.asset_class is not AssetClass.CRYPTO:
             return None
-        pair = (await self._listing()).get(instrument.venue_symbol(SPELLING))
+        pair = await self._pairs.get(instrument.venue_symbol(SPELLING))
         return None if pair is None else _asset(pair)
 
-    async def _listing(self) -> dict[str, PairBody]:
-        async with self._turn:  # many ask at once, one question is enough
-            now_ns = self._clock.monotonic_ns()
-            if self._asked_ns is None or now_ns - self._asked_ns > MINUTE_NS:
-                info = await self._rest.get("/api/v3/exchangeInfo", InfoBody)
-                self._pairs, self._asked_ns = {pair.symbol: pair for pair in info.symbols}, now_ns
-        return self._pairs
+    async def _ask(self) -> dict[str, PairBody]:
+        info = await self._rest.get("/api/v3/exchangeInfo", InfoBody)
+        return {pair.symbol: pair for pair in info.symbols}
 
 
 def _asset(pair: PairBody) -> VenueAsset:

@@ -32,13 +32,17 @@ from trading.instruments import AssetClass
 
 @dataclass(frozen=True, slots=True)
 class VenueLimits:
-    """Bounds of what a venue is asked and sends; `rest_timeout_s` is the patience for one answer."""
+    """Bounds of what a venue is asked and sends; `rest_timeout_s` is the patience for one answer.
+
+    `assets_at_once` asks for all that a venue lists, and not for one after another.
+    """
 
     stream: StreamLimits
     rest_timeout_s: float
     binance_rollover: Rollover
     binance_weight: int
     binance_by_depth: bool
+    assets_at_once: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ class VenueOffers:
         tape = feed_of(account.alpaca_stream_url)
         return Offer(
             [AlpacaFeed(venue, one, urls[one], key, clock, self._limits.stream) for one in classes],
-            AlpacaAssets(trading),
+            AlpacaAssets(trading, clock, at_once=self._limits.assets_at_once),
             AlpacaHistory(venue, data, tape),
             AlpacaTrades(venue, data, tape, clock),
         )
@@ -89,7 +93,7 @@ class VenueOffers:
         rest = PolygonRest(await self._client(account.polygon_rest_url, headers))
         return Offer(
             [PolygonFeed(venue, one, url, key, clock, self._limits.stream) for one in classes],
-            PolygonAssets(rest),
+            PolygonAssets(rest, clock, at_once=self._limits.assets_at_once),
             PolygonHistory(venue, rest),
             PolygonTrades(venue, rest, clock),
         )

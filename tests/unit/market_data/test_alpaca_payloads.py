@@ -15,6 +15,7 @@ from services.market_data.adapters.alpaca_history import AlpacaHistory, feed_of
 from services.market_data.adapters.alpaca_messages import decode
 from services.market_data.adapters.alpaca_rest import AlpacaRest
 from services.market_data.domain.feed import FeedRefused
+from trading.clock import ManualClock
 from trading.errors import InvalidArgument, ResourceExhausted, TradingError, Unavailable
 from trading.market import Interval
 
@@ -87,7 +88,7 @@ async def test_recorded_daily_bars_are_read_exactly() -> None:
 async def test_a_recorded_asset_is_read() -> None:
     rest, asked = answering(httpx.Response(200, content=body("test_asset_routes__test_get_asset__1.json")))
 
-    asset = await AlpacaAssets(rest).asset(a_share())
+    asset = await AlpacaAssets(rest, ManualClock()).asset(a_share())
 
     assert asset is not None
     assert (asset.name, asset.tradable, asset.lot_nanos) == ("Apple Inc. Common Stock", True, None)
@@ -140,7 +141,7 @@ async def test_a_coin_s_slash_is_escaped_in_the_path() -> None:
     asset = {"symbol": "BTC/USD", "class": "crypto", "tradable": True, "min_order_size": "0.0001", "price_increment": 1}
     rest, asked = answering(httpx.Response(200, json=asset))
 
-    found = await AlpacaAssets(rest).asset(a_coin())
+    found = await AlpacaAssets(rest, ManualClock()).asset(a_coin())
 
     assert asked[0].url.raw_path == b"/v2/assets/BTC%2FUSD"
     assert found is not None
@@ -158,7 +159,7 @@ async def test_a_coin_s_slash_is_escaped_in_the_path() -> None:
 async def test_an_asset_that_is_missing_retired_or_something_else_is_not_listed(answer: httpx.Response) -> None:
     rest, _ = answering(answer)
 
-    assert await AlpacaAssets(rest).asset(a_share()) is None
+    assert await AlpacaAssets(rest, ManualClock()).asset(a_share()) is None
 
 
 @pytest.mark.parametrize(

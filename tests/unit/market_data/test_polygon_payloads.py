@@ -106,7 +106,7 @@ async def test_recorded_daily_bars_are_read_exactly() -> None:
 async def test_a_recorded_ticker_is_an_asset(prefix: str) -> None:
     rest, _ = answering(httpx.Response(200, content=body(prefix)))
 
-    asset = await PolygonAssets(rest).asset(a_share())
+    asset = await PolygonAssets(rest, ManualClock()).asset(a_share())
 
     assert asset is not None
     assert (asset.spelling, asset.name, asset.tradable) == ("AAPL", "Apple Inc.", True)
@@ -156,7 +156,7 @@ async def test_a_ticker_of_another_market_or_a_dead_one_is_not_listed() -> None:
     dead = {"results": {"ticker": "AAPL", "market": "stocks", "active": False}}
     rest, _ = answering(httpx.Response(200, json=coin), httpx.Response(200, json=dead))
 
-    assert [await PolygonAssets(rest).asset(a_share()) for _ in range(2)] == [None, None]
+    assert [await PolygonAssets(rest, ManualClock()).asset(a_share()) for _ in range(2)] == [None, None]
 
 
 @pytest.mark.parametrize(("base", "name"), [("BTC", "BTC-USD"), ("USDC", "USDC-USD")])
