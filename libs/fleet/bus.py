@@ -19,8 +19,9 @@ from nats.js.api import AckPolicy, ConsumerConfig, RetentionPolicy, StorageType,
 from nats.js.errors import BadRequestError
 
 from fleet.consumption import RETRY_WAIT_S, Consumption, Handle, Message, heed_cancel
-from fleet.core_nats import CoreNats, NatsLost
+from fleet.core_nats import CoreNats
 from fleet.metrics import Metrics
+from fleet.nats_wire import NatsLost
 from fleet.publication import Event, Publication, StreamGone
 from fleet.telemetry import current_traceparent
 from trading.errors import Unavailable

@@ -1,9 +1,10 @@
 """Between the words of the trade and the protobuf messages of market_data."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TypeVar
 
 from fleet.blocks import quotes_message
+from fleet.rpc import written
 from neuraltrader.market_data.v1 import market_data_pb2 as pb
 from neuraltrader.market_data.v1 import market_data_service_pb2 as rpc_pb
 from services.market_data.domain.feed import FeedState, Venue, VenueStatus
@@ -33,6 +34,8 @@ _KINDS = {
     rpc_pb.HISTORY_KIND_TRADES: Kind.TRADES,
 }
 SLICE_BYTES = 1024 * 1024
+_LENGTH_DELIMITED = 2
+ResponseT = TypeVar("ResponseT", rpc_pb.GetHistoricalResponse, rpc_pb.QueryHistoryResponse)
 
 
 _SESSION_STATES = {
@@ -171,8 +174,26 @@ def answered(found: EncodedFrame) -> Iterator[rpc_pb.QueryHistoryResponse]:
     return _sliced(found, rpc_pb.QueryHistoryResponse)
 
 
-def _sliced(found: EncodedFrame, response: Any) -> Iterator[Any]:
-    """Bytes small enough for one message each; what they amount to comes with the first."""
-    yield response(data=bytes(found.data[:SLICE_BYTES]), rows=found.rows, truncated=found.truncated)
-    for start in range(SLICE_BYTES, len(found.data), SLICE_BYTES):
-        yield response(data=bytes(found.data[start : start + SLICE_BYTES]))
+def _sliced(found: EncodedFrame, response: type[ResponseT]) -> Iterator[ResponseT]:
+    """Bytes small enough for one message each; what they amount to comes with the first.
+
+    Messages of protobuf may be written one after another and are then read as one: the few fields, and the bytes
+    behind their tag and length. protobuf itself would copy them three times.
+    """
+    field = response.DESCRIPTOR.fields_by_name["data"].number
+    head = response(rows=found.rows, truncated=found.truncated).SerializeToString()
+    for start in range(0, max(len(found.data), 1), SLICE_BYTES):
+        part = found.data[start : start + SLICE_BYTES]
+        tag = bytes((field << 3 | _LENGTH_DELIMITED,))
+        yield written(response, b"".join((head, tag, _varint(len(part)), part)))
+        head = b""
+
+
+def _varint(number: int) -> bytes:
+    """A whole number in seven bits a byte, the lowest first."""
+    text = bytearray()
+    while number > 0x7F:
+        text.append(number & 0x7F | 0x80)
+        number >>= 7
+    text.append(number)
+    return bytes(text)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from fleet.consumption import Message
-from fleet.core_nats import LINE_BYTES_MOST, CoreNats, NatsLost, Server, Subscription, Wire, servers
+from fleet.core_nats import CoreNats, Server, servers
+from fleet.nats_wire import LINE_BYTES_MOST, NatsLost, Subscription, Wire
 
 SAID = b'INFO {"max_payload":9}\r\nMSG a.b 1 4\r\ntick\r\nPING\r\nMSG a.c 1 reply.to 2\r\n\r\n\r\nPONG\r\n'
 
