@@ -76,7 +76,7 @@ class Settings(VenueAccounts, CacheSettings, FleetSettings):
     mute_after_seconds: float = Field(
         10.0,
         gt=0,
-        description="A connection that answers no ping for so long is lost; a ping goes every third of it.",
+        description="A connection that is silent and answers no ping for so long is lost; it is asked after a third.",
     )
     connect_timeout_seconds: float = Field(10.0, gt=0, description="Patience for a connection and its login.")
     venue_timeout_seconds: float = Field(4.0, gt=0, description="Patience for an answer of the venue's REST API.")

@@ -164,8 +164,8 @@ class VenueSocket(WSListener):
 async def open_socket(url: str, limits: StreamLimits, headers: Mapping[str, str] | None = None) -> VenueSocket:
     """Connect; raises FeedLost, or FeedRefused where trying again would not help.
 
-    A peer that answers no ping is found within `mute_s`: at worst it goes mute right after an answer, for which
-    picows waits a third of that in any case; a third later it is asked again, and has a third to answer.
+    A peer that says nothing and answers no ping is found within `mute_s`: it is asked after a third of silence, and
+    has a third to answer. One whose data flows is not asked: behind megabytes that we hold back its pong would be late.
     """
     try:
         async with asyncio.timeout(limits.open_timeout_s):
@@ -174,7 +174,7 @@ async def open_socket(url: str, limits: StreamLimits, headers: Mapping[str, str]
                 url,
                 extra_headers=headers,
                 enable_auto_ping=True,
-                auto_ping_strategy=WSAutoPingStrategy.PING_PERIODICALLY,
+                auto_ping_strategy=WSAutoPingStrategy.PING_WHEN_IDLE,
                 auto_ping_idle_timeout=limits.mute_s / _PULSES_PER_PATIENCE,
                 auto_ping_reply_timeout=limits.mute_s / _PULSES_PER_PATIENCE,
                 max_frame_size=limits.frame_bytes_most,
