@@ -245,3 +245,38 @@ async def test_halts_are_asked_for_only_where_the_plan_carries_them(halts: bool)
         pass
 
     assert ({"statuses", "lulds"} <= heard[1].keys()) is halts
+
+
+@pytest.mark.parametrize("as_text", [True, False])
+async def test_a_message_in_fragments_is_read_as_one(as_text: bool) -> None:
+    whole = json.dumps([QUOTE]) if as_text else msgpack.packb([QUOTE])
+    pieces = [whole[:5], whole[5:9], whole[9:]]
+
+    async def script(socket: ServerConnection) -> None:
+        await saying(whole)(_Fragmenting(socket, whole, pieces))  # type: ignore[arg-type]  # all that a script uses
+
+    async with venue(script) as feed, feed.open([a_share()]) as session:
+        assert await session.read() == 1
+
+
+async def test_fragments_beyond_the_bound_end_the_session() -> None:
+    whole = "[" + " " * 20_000 + "]"
+    pieces = [whole[at : at + 4_000] for at in range(0, len(whole), 4_000)]
+
+    async def script(socket: ServerConnection) -> None:
+        await saying(whole)(_Fragmenting(socket, whole, pieces))  # type: ignore[arg-type]  # all that a script uses
+
+    async with venue(script) as feed, feed.open([a_share()]) as session:
+        with pytest.raises(FeedLost, match="more than 10000 bytes"):
+            await session.read()
+
+
+class _Fragmenting:
+    """A socket that sends one message in pieces."""
+
+    def __init__(self, socket: ServerConnection, whole: str | bytes, pieces: list[Any]) -> None:
+        self._socket, self._whole, self._pieces = socket, whole, pieces
+        self.recv, self.wait_closed = socket.recv, socket.wait_closed
+
+    async def send(self, message: str | bytes) -> None:
+        await self._socket.send(self._pieces if message == self._whole else message)
