@@ -175,16 +175,23 @@ class Reconcile:
         return changes
 
     def _compare(self, live: LiveOrder, found: VenueOrder) -> int:
+        """Bring an order to where the venue has it; what one fact uncovers, as a change behind a cancel, follows it."""
         live.misses = 0
-        facts = differences(live.order, found)
-        for fact in facts:
-            self._note(live, fact)
-        if not facts and live in self._quiet([live]):
-            refusal = unheeded(live.order, found, self._clock.now_ns())
-            facts = [refusal] if refusal else []
+        is_quiet = live in self._quiet([live])
+        changes = 0
+        for _ in range(_MOST_STEPS):
+            facts = self._facts(live, found, is_quiet=is_quiet)
             for fact in facts:
                 self._note(live, fact)
-        return len(facts)
+            changes += len(facts)
+            if not facts:
+                break
+        return changes
+
+    def _facts(self, live: LiveOrder, found: VenueOrder, *, is_quiet: bool) -> list[Fact]:
+        facts = differences(live.order, found)
+        refusal = unheeded(live.order, found, self._clock.now_ns()) if is_quiet and not facts else None
+        return [refusal] if refusal else facts
 
     def _missed(self, live: LiveOrder) -> int:
         """The venue says that it has no such order: believed only when it says so again, later."""
@@ -218,6 +225,10 @@ class Reconcile:
 
 async def _nothing() -> None:
     """Nothing moves positions beside trades."""
+
+
+_MOST_STEPS = 5
+"""Of one comparison: a fill, a cancel that was not heeded, the change behind it, and the end of that."""
 
 
 def _is_being_sent(live: LiveOrder) -> bool:
