@@ -133,7 +133,7 @@ def _freeze(process: "subprocess.Popen[bytes]", file: Path) -> None:
     process.send_signal(signal.SIGSTOP)
     while file.exists() and _is_locked(file):
         process.send_signal(signal.SIGCONT)
-        time.sleep(0.01)
+        time.sleep(0.01)  # it runs for this long: nothing to wait for, only its transaction to leave behind
         process.send_signal(signal.SIGSTOP)
 
 
