@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, ParamSpec, Protocol, TypeVar
 
 from services.portfolio.domain.account import AccountTerms, BookTotals, PositionChange, PositionValue
+from services.portfolio.domain.estimation.history import Closes
 from services.portfolio.domain.ledger import Charge, Fill, Position
 from services.portfolio.domain.optimiser.answer import Solution
 from services.portfolio.domain.optimiser.problem import Problem
@@ -149,6 +150,12 @@ class MarketData(Protocol):
 
     async def sectors(self) -> Mapping[str, str]:
         """Sector of every known symbol, by canonical symbol and every other spelling."""
+        ...
+
+    async def daily_closes(self, symbols: Sequence[str], start_ns: int, end_ns: int) -> Sequence[Closes]:
+        """Positive daily closes of each symbol, in any spelling and in the order given, from `start_ns` to before
+        `end_ns`. Raises UnknownSymbol.
+        """
         ...
 
 

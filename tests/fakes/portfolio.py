@@ -13,10 +13,12 @@ from neuraltrader.market_data.v1 import market_data_pb2 as market
 from neuraltrader.market_data.v1 import market_data_service_pb2 as market_calls
 from neuraltrader.market_data.v1 import market_data_service_pb2_grpc as market_grpc
 from services.portfolio.domain.account import AccountTerms
+from services.portfolio.domain.estimation.history import Closes
 from services.portfolio.domain.ledger import Charge, Fill
 from services.portfolio.domain.optimiser.answer import Solution
 from services.portfolio.domain.optimiser.problem import Problem
 from services.portfolio.ports import ChargePage, FillPage, ValuedChange
+from trading.clock import DAY_NS
 from trading.errors import Unavailable, UnknownSymbol
 from trading.market import Quote
 
@@ -55,11 +57,17 @@ class FakeExecution:
 
 
 class FakeMarketData:
-    """Some quotes and sectors."""
+    """Some quotes, sectors and daily closes."""
 
-    def __init__(self, quotes: Sequence[Quote] = (), sectors: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        quotes: Sequence[Quote] = (),
+        sectors: Mapping[str, str] | None = None,
+        closes: Mapping[str, Closes] | None = None,
+    ) -> None:
         self.quotes = {quote.symbol: quote for quote in quotes}
         self.known_sectors = dict(sectors or {})
+        self.known_closes = dict(closes or {})
         self.asked_sectors = 0
 
     async def quote(self, symbol: str) -> Quote:
@@ -70,6 +78,15 @@ class FakeMarketData:
     async def sectors(self) -> Mapping[str, str]:
         self.asked_sectors += 1
         return self.known_sectors
+
+    async def daily_closes(self, symbols: Sequence[str], start_ns: int, end_ns: int) -> Sequence[Closes]:
+        for symbol in symbols:
+            if symbol not in self.known_closes:
+                raise UnknownSymbol(f"{symbol} is not known.", symbol=symbol)
+        return [
+            {day: close for day, close in self.known_closes[symbol].items() if start_ns <= day * DAY_NS < end_ns}
+            for symbol in symbols
+        ]
 
 
 class FakePositionEvents:
@@ -129,9 +146,29 @@ class ExecutionServer(pb_grpc.ExecutionServiceServicer):
 class MarketDataServer(market_grpc.MarketDataServiceServicer):
     """market_data on a real gRPC port, as far as portfolio calls it."""
 
-    def __init__(self, quotes: Sequence[market.Quote] = (), instruments: Sequence[market.Instrument] = ()) -> None:
+    def __init__(
+        self,
+        quotes: Sequence[market.Quote] = (),
+        instruments: Sequence[market.Instrument] = (),
+        bars: Sequence[market.Bar] = (),
+    ) -> None:
         self.quotes = {quote.symbol: quote for quote in quotes}
         self.instruments = list(instruments)
+        self.bars = list(bars)
+
+    async def ListBars(self, request: market_calls.ListBarsRequest, context: Any) -> market_calls.ListBarsResponse:
+        """Pages of at most 100 bars, so that every reader meets a cursor."""
+        (symbol,) = request.symbols
+        found = [
+            bar
+            for bar in self.bars
+            if bar.symbol == symbol and request.start_time_ns <= bar.timestamp_ns < request.end_time_ns
+        ]
+        if not any(bar.symbol == symbol for bar in self.bars):
+            await context.abort(grpc.StatusCode.NOT_FOUND, "unknown")
+        first = int(request.cursor or 0)
+        rest = str(first + 100) if len(found) > first + 100 else ""
+        return market_calls.ListBarsResponse(bars=found[first : first + 100], next_cursor=rest)
 
     async def GetQuote(self, request: market_calls.GetQuoteRequest, context: Any) -> market_calls.GetQuoteResponse:
         if request.symbol not in self.quotes:

@@ -1,15 +1,22 @@
 """market_data over gRPC."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 
 from fleet.blocks import to_quote
 from neuraltrader.market_data.v1 import market_data_service_pb2 as pb
 from neuraltrader.market_data.v1.market_data_service_pb2_grpc import MarketDataServiceStub
+from services.portfolio.domain.estimation.history import Closes
+from trading.clock import DAY_NS
 from trading.market import Quote
+from trading.money import to_float
+
+_PAGE_BARS = 10_000
+_CONCURRENT_READS = 8
 
 
 class GrpcMarketData:
-    """Reads quotes and the sectors of instruments."""
+    """Reads quotes, the sectors of instruments and daily closes."""
 
     def __init__(self, stub: MarketDataServiceStub) -> None:
         self._stub = stub
@@ -28,3 +35,30 @@ class GrpcMarketData:
             if instrument.sector
             for spelling in (instrument.symbol, *instrument.venue_symbols.values())
         }
+
+    async def daily_closes(self, symbols: Sequence[str], start_ns: int, end_ns: int) -> Sequence[Closes]:
+        """Closes of each symbol by day, a few symbols at a time."""
+        slots = asyncio.Semaphore(_CONCURRENT_READS)
+        try:
+            async with asyncio.TaskGroup() as group:
+                reading = [group.create_task(self._closes(symbol, start_ns, end_ns, slots)) for symbol in symbols]
+        except ExceptionGroup as failed:  # the first to fail ended the others: its error is the answer
+            raise failed.exceptions[0] from None
+        return [task.result() for task in reading]
+
+    async def _closes(self, symbol: str, start_ns: int, end_ns: int, slots: asyncio.Semaphore) -> Closes:
+        closes: dict[int, float] = {}
+        question = pb.ListBarsRequest(
+            symbols=[symbol], start_time_ns=start_ns, end_time_ns=end_ns, interval="1d", page_size=_PAGE_BARS
+        )
+        async with slots:
+            while True:
+                answer = await self._stub.ListBars(question)
+                closes.update(
+                    (bar.timestamp_ns // DAY_NS, to_float(bar.close_nanos))
+                    for bar in answer.bars
+                    if bar.close_nanos > 0
+                )
+                if not answer.next_cursor:
+                    return closes
+                question.cursor = answer.next_cursor

@@ -1,0 +1,1 @@
+"""From prices to expected returns and covariances: what the optimiser is fed with."""
