@@ -13,8 +13,13 @@ from fleet import channels
 from fleet.rpc import READY
 from neuraltrader.execution.v1.execution_service_pb2_grpc import ExecutionServiceStub
 from neuraltrader.inference.v1.inference_service_pb2_grpc import InferenceServiceStub
+from neuraltrader.inference.v1.registry_service_pb2_grpc import RegistryServiceStub
+from neuraltrader.inference.v1.training_service_pb2_grpc import TrainingServiceStub
 from neuraltrader.market_data.v1.market_data_service_pb2_grpc import MarketDataServiceStub
+from neuraltrader.portfolio.v1.book_service_pb2_grpc import BookServiceStub
 from neuraltrader.portfolio.v1.portfolio_service_pb2_grpc import PortfolioServiceStub
+from neuraltrader.portfolio.v1.rebalance_service_pb2_grpc import RebalanceServiceStub
+from neuraltrader.portfolio.v1.risk_service_pb2_grpc import RiskServiceStub
 from services.gateway.order_stream import OrderStream
 from services.gateway.tables import Tables
 from trading.clock import Clock
@@ -40,8 +45,13 @@ class Backends:
 
     market_data: MarketDataServiceStub
     inference: InferenceServiceStub
+    registry: RegistryServiceStub
+    training: TrainingServiceStub
     execution: ExecutionServiceStub
     portfolio: PortfolioServiceStub
+    book: BookServiceStub
+    risk: RiskServiceStub
+    rebalances: RebalanceServiceStub
     orders: OrderStream
     tables: Tables
     clock: Clock
@@ -84,8 +94,13 @@ async def open_backends(
         yield Backends(
             market,
             InferenceServiceStub(inference),
+            RegistryServiceStub(inference),
+            TrainingServiceStub(inference),
             stub,
             PortfolioServiceStub(portfolio),
+            BookServiceStub(portfolio),
+            RiskServiceStub(portfolio),
+            RebalanceServiceStub(portfolio),
             OrderStream(stub, metadata, pending_max=orders_pending_max, log=log),
             Tables(market, metadata, timeout_s),
             clock,

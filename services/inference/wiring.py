@@ -15,7 +15,7 @@ from services.inference.adapters.onnx_session import SessionRules
 from services.inference.domain.markets import Markets
 from services.inference.domain.signals import SignalBook, SignalRules
 from services.inference.listeners import Listeners
-from services.inference.rpc import SERVICE_NAME, InferenceRpc
+from services.inference.rpc.inference import SERVICE_NAME, InferenceRpc
 from services.inference.settings import Settings
 from services.inference.usecases.follow import Follow, FollowRules
 from services.inference.usecases.predict import Predict

@@ -9,7 +9,7 @@ from fleet.blocks import decode_quotes
 from fleet.bus import Bus, Message
 from fleet.metrics import Metrics
 from services.portfolio.domain.marks import Marks
-from services.portfolio.translate import charge_of_event, fill_of_event
+from services.portfolio.translate.executed import charge_of_event, fill_of_event
 from services.portfolio.usecases.apply_fills import ApplyFills
 from services.portfolio.usecases.tell_changes import TellChanges
 from trading.errors import InvalidArgument, TradingError, Unavailable

@@ -20,7 +20,7 @@ from services.portfolio.adapters.sql_book import SqlBook
 from services.portfolio.adapters.threads import open_threads
 from services.portfolio.domain.marks import Marks
 from services.portfolio.listeners import ChargeListener, FillListener, QuoteListener, Relay, Rounds, Step
-from services.portfolio.rpc import SERVICE_NAME, PortfolioRpc
+from services.portfolio.rpc.portfolio import SERVICE_NAME, PortfolioRpc
 from services.portfolio.settings import Settings
 from services.portfolio.usecases.apply_fills import ApplyFills
 from services.portfolio.usecases.calculate_risk import CalculateRisk

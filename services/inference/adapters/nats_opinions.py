@@ -2,8 +2,8 @@
 
 from fleet import subjects
 from fleet.bus import Bus
-from services.inference import translate
 from services.inference.domain.prediction import Prediction, Signal
+from services.inference.translate import opinions
 
 
 class NatsOpinions:
@@ -14,11 +14,11 @@ class NatsOpinions:
 
     async def predicted(self, prediction: Prediction) -> None:
         """Publish on the subject of the model and symbol."""
-        message = translate.prediction_message(prediction)
+        message = opinions.prediction_message(prediction)
         await self._bus.publish(subjects.prediction(prediction.model, prediction.symbol), message.SerializeToString())
 
     async def signalled(self, signal: Signal) -> None:
         """Publish on the subject of the model and symbol."""
         behind = signal.prediction
-        message = translate.signal_message(signal)
+        message = opinions.signal_message(signal)
         await self._bus.publish(subjects.signal(behind.model, behind.symbol), message.SerializeToString())

@@ -4,7 +4,7 @@ from neuraltrader.execution.v1 import execution_service_pb2 as pb
 from neuraltrader.execution.v1.execution_service_pb2_grpc import ExecutionServiceStub
 from services.portfolio.domain.account import AccountTerms
 from services.portfolio.ports import ChargePage, FillPage
-from services.portfolio.translate import charge_of, fill_of, terms_of
+from services.portfolio.translate.executed import charge_of, fill_of, terms_of
 
 
 class GrpcExecution:

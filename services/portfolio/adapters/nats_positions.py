@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from fleet import subjects
 from fleet.bus import Bus, Event
 from services.portfolio.ports import ValuedChange
-from services.portfolio.translate import change_message
+from services.portfolio.translate.book import change_message
 from trading.ids import hashed_id
 
 EVENT_TYPE = "portfolio.v1.position.changed"

@@ -7,11 +7,11 @@ from builders.portfolio import a_fill, fill_event, fill_message, some_terms
 from neuraltrader.execution.v1 import execution_pb2 as execution
 from neuraltrader.execution.v1 import execution_service_pb2 as execution_calls
 from neuraltrader.portfolio.v1 import portfolio_service_pb2 as pb
-from services.portfolio import translate
 from services.portfolio.domain.account import AccountValue, BookTotals, PositionChange, value_position
 from services.portfolio.domain.ledger import Ledger
 from services.portfolio.domain.optimiser.problem import MinPositionKind, Objective
 from services.portfolio.domain.risk import PositionKind
+from services.portfolio.translate import book, executed, optimisation, risk
 from trading.errors import AmountOutOfRange, InvalidArgument
 from trading.money import ONE
 from trading.order import Side
@@ -19,17 +19,17 @@ from trading.order import Side
 
 def test_a_fill_event_becomes_the_fill_it_carries() -> None:
     fill = a_fill(7, Side.SELL, "0.5", "123.45", fee="0.01", symbol="BRK.B")
-    assert translate.fill_of_event(fill_event(fill)) == fill
+    assert executed.fill_of_event(fill_event(fill)) == fill
 
 
 def test_another_event_carries_no_fill() -> None:
     event = execution.OrderEvent(event_id="e", kind=execution.ORDER_EVENT_KIND_ACCEPTED)
-    assert translate.fill_of_event(event.SerializeToString()) is None
+    assert executed.fill_of_event(event.SerializeToString()) is None
 
 
 def test_bytes_that_are_no_event_are_refused() -> None:
     with pytest.raises(InvalidArgument):
-        translate.fill_of_event(b"\xff\xff\xff")
+        executed.fill_of_event(b"\xff\xff\xff")
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_fill_without_what_the_book_needs_is_refused(words: dict[str, object])
     for name, value in words.items():
         setattr(message, name, value)
     with pytest.raises(InvalidArgument):
-        translate.fill_of(message)
+        executed.fill_of(message)
 
 
 def test_terms_carry_the_kill_switch_by_name() -> None:
@@ -57,18 +57,18 @@ def test_terms_carry_the_kill_switch_by_name() -> None:
         id="main", venue="alpaca", currency="USD", trading_state=execution.TRADING_STATE_HALTED,
         opening_cash_nanos=100_000 * ONE, buying_power_nanos=400_000 * ONE,
     )  # fmt: skip
-    assert translate.terms_of(message) == some_terms(trading_state="HALTED")
+    assert executed.terms_of(message) == some_terms(trading_state="HALTED")
 
 
 def test_money_is_split_into_units_and_nanos_of_one_sign() -> None:
-    money = translate.money_message("USD", -1_500_000_000)
+    money = book.money_message("USD", -1_500_000_000)
     assert (money.currency, money.units, money.nanos) == ("USD", -1, -500_000_000)
 
 
 def test_a_change_carries_the_position_its_cause_and_the_cash() -> None:
     position = Ledger().post(a_fill(quantity="10", price="100", fee="1"))
     change = PositionChange(position, "event-1", 4, -1001 * ONE)
-    message = translate.change_message(change, value_position(position, {"AAPL": 110 * ONE}), 8999 * ONE)
+    message = book.change_message(change, value_position(position, {"AAPL": 110 * ONE}), 8999 * ONE)
     assert (message.event_id, message.account_sequence, message.cash.units) == ("event-1", 4, 8999)
     told = message.position
     assert (told.quantity_nanos, told.avg_price_nanos, told.mark_price_nanos) == (10 * ONE, 100 * ONE, 110 * ONE)
@@ -80,12 +80,12 @@ def test_a_position_beyond_the_wires_range_is_refused_by_name() -> None:
     for number in range(3):
         position = ledger.post(a_fill(number, quantity="9000000000"))
     with pytest.raises(AmountOutOfRange):
-        translate.position_message(value_position(position, {}))
+        book.position_message(value_position(position, {}))
 
 
 def test_an_account_is_told_with_its_exact_sums() -> None:
     value = AccountValue(some_terms(), BookTotals("main", 3, 9, 3), 99_000 * ONE, 100_100 * ONE, 100 * ONE)
-    message = translate.account_message(value)
+    message = book.account_message(value)
     assert (message.id, message.venue, message.currency, message.trading_state) == ("main", "alpaca", "USD", "ACTIVE")
     assert (message.cash.units, message.equity.units, message.day_pnl.units) == (99_000, 100_100, 100)
     assert (message.buying_power.units, message.log_sequence, message.fill_count) == (400_000, 9, 3)
@@ -97,7 +97,7 @@ def a_request(**words: object) -> pb.OptimizeRequest:
 
 
 def test_an_unsaid_option_has_its_documented_default() -> None:
-    problem = translate.problem_of(a_request())
+    problem = optimisation.problem_of(a_request())
     assert (problem.objective, problem.risk_free_rate, problem.risk_aversion) == (Objective.MAX_SHARPE, 0.02, 5.0)
     constraints = problem.constraints
     assert (constraints.max_position_size, constraints.min_position_size) == (1.0, 0.0)
@@ -112,7 +112,7 @@ def test_said_options_are_kept_even_when_they_are_zero() -> None:
     request.constraints.turnover_limit = 0.0
     request.constraints.min_position_kind = pb.MIN_POSITION_KIND_HARD
     request.current_positions["B"] = 0.25
-    problem = translate.problem_of(request)
+    problem = optimisation.problem_of(request)
     assert (problem.risk_free_rate, problem.target_return, problem.constraints.turnover_limit) == (0.0, 0.0, 0.0)
     assert problem.constraints.min_position_kind is MinPositionKind.HARD
     assert problem.held.tolist() == [0.0, 0.25]
@@ -121,7 +121,7 @@ def test_said_options_are_kept_even_when_they_are_zero() -> None:
 def test_returns_become_annual_moments() -> None:
     returns = np.random.default_rng(1).normal(0, 0.01, (30, 2))
     request = a_request(expected_returns=[], covariance_f64le=b"", returns_f64le=returns.tobytes(), periods_per_year=12)
-    moments = translate.problem_of(request).moments
+    moments = optimisation.problem_of(request).moments
     assert moments.expected_returns == pytest.approx(returns.mean(axis=0) * 12)
     assert moments.covariance == pytest.approx(np.cov(returns.T) * 12)
 
@@ -148,7 +148,7 @@ def test_returns_become_annual_moments() -> None:
 )
 def test_what_is_no_problem_is_refused_by_name(words: dict[str, object], code: str) -> None:
     with pytest.raises(InvalidArgument) as refused:
-        translate.problem_of(a_request(**words))
+        optimisation.problem_of(a_request(**words))
     assert refused.value.reason == code
 
 
@@ -160,13 +160,13 @@ def test_returns_that_make_no_moments_are_refused(words: dict[str, object], code
     returns = np.random.default_rng(1).normal(0, 0.01, (30, 2)).tobytes()
     named = {"expected_returns": [], "covariance_f64le": b"", "returns_f64le": returns}
     with pytest.raises(InvalidArgument) as refused:
-        translate.problem_of(a_request(**(named | words)))
+        optimisation.problem_of(a_request(**(named | words)))
     assert refused.value.reason == code
 
 
 def test_a_covariance_that_differs_by_rounding_is_made_symmetric() -> None:
     covariance = np.array([[1.0, 0.5], [0.5 + 1e-13, 1.0]])
-    moments = translate.problem_of(a_request(covariance_f64le=covariance.tobytes())).moments
+    moments = optimisation.problem_of(a_request(covariance_f64le=covariance.tobytes())).moments
     assert moments.covariance[0, 1] == moments.covariance[1, 0]
 
 
@@ -174,13 +174,13 @@ def test_a_risk_question_takes_the_market_it_is_given_or_the_benchmarks_column()
     returns = np.random.default_rng(1).normal(0, 0.01, (30, 2))
     market = returns[:, 0] * 2
     request = pb.CalculateRiskRequest(symbols=["A", "SPY"], positions=[1, 2], returns_f64le=returns.tobytes())
-    asked = translate.question_of(request)
+    asked = risk.question_of(request)
     assert asked.kind is PositionKind.WEIGHTS
     assert asked.market is not None
     assert (asked.market == returns[:, 1]).all()
     request.market_returns_f64le = market.tobytes()
     request.position_kind = pb.POSITION_KIND_NOTIONAL
-    asked = translate.question_of(request)
+    asked = risk.question_of(request)
     assert asked.market is not None
     assert (asked.market == market).all()
     assert asked.kind is PositionKind.NOTIONAL
@@ -188,4 +188,4 @@ def test_a_risk_question_takes_the_market_it_is_given_or_the_benchmarks_column()
 
 def test_an_unknown_position_kind_is_refused() -> None:
     with pytest.raises(InvalidArgument):
-        translate.question_of(pb.CalculateRiskRequest(symbols=["A"], positions=[1], position_kind=7))  # type: ignore[arg-type]
+        risk.question_of(pb.CalculateRiskRequest(symbols=["A"], positions=[1], position_kind=7))  # type: ignore[arg-type]

@@ -47,6 +47,34 @@ SIGNAL_SIDE_FLAT: SignalSide.ValueType  # 3
 """Hold no position."""
 Global___SignalSide: _TypeAlias = SignalSide  # noqa: Y015
 
+class _ModelState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ModelStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MODEL_STATE_UNSPECIFIED: _ModelState.ValueType  # 0
+    """Never sent."""
+    MODEL_STATE_LOADED: _ModelState.ValueType  # 1
+    """In memory, answers at once."""
+    MODEL_STATE_UNLOADED: _ModelState.ValueType  # 2
+    """On disk; the next request loads it."""
+    MODEL_STATE_REFUSED: _ModelState.ValueType  # 3
+    """On disk and refused; loading it says why."""
+
+class ModelState(_ModelState, metaclass=_ModelStateEnumTypeWrapper):
+    """Where a model is."""
+
+MODEL_STATE_UNSPECIFIED: ModelState.ValueType  # 0
+"""Never sent."""
+MODEL_STATE_LOADED: ModelState.ValueType  # 1
+"""In memory, answers at once."""
+MODEL_STATE_UNLOADED: ModelState.ValueType  # 2
+"""On disk; the next request loads it."""
+MODEL_STATE_REFUSED: ModelState.ValueType  # 3
+"""On disk and refused; loading it says why."""
+Global___ModelState: _TypeAlias = ModelState  # noqa: Y015
+
 @_typing.final
 class Prediction(_message.Message):
     """A model's opinion of one symbol at one tick."""
@@ -268,6 +296,17 @@ class Model(_message.Message):
     TRAINING_DATA_FIELD_NUMBER: _builtins.int
     METRICS_FIELD_NUMBER: _builtins.int
     LOAD_MS_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    ARCHITECTURE_FIELD_NUMBER: _builtins.int
+    SEQUENCE_LENGTH_FIELD_NUMBER: _builtins.int
+    PRECISION_FIELD_NUMBER: _builtins.int
+    DEVICE_NOTE_FIELD_NUMBER: _builtins.int
+    WEIGHT_BYTES_FIELD_NUMBER: _builtins.int
+    CANARY_VERSION_FIELD_NUMBER: _builtins.int
+    CANARY_WEIGHT_FIELD_NUMBER: _builtins.int
+    SHADOW_VERSION_FIELD_NUMBER: _builtins.int
+    PREVIOUS_VERSION_FIELD_NUMBER: _builtins.int
+    TRAINABLE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name in the registry."""
     version: _builtins.str
@@ -284,6 +323,28 @@ class Model(_message.Message):
     """What it was trained on, in a sentence."""
     load_ms: _builtins.float
     """Time to load it, in milliseconds."""
+    state: Global___ModelState.ValueType
+    """Whether it is in memory."""
+    architecture: _builtins.str
+    """Kind of network, such as mlp, gru or onnx."""
+    sequence_length: _builtins.int
+    """Feature rows that one prediction sees: 1, or the window of a sequence model."""
+    precision: _builtins.str
+    """Numbers it computes with: fp32, fp16 or int8."""
+    device_note: _builtins.str
+    """Why it does not run on the device that was asked for; empty when it does."""
+    weight_bytes: _builtins.int
+    """Bytes of its weights."""
+    canary_version: _builtins.str
+    """Version that gets a share of the predictions; empty without a canary."""
+    canary_weight: _builtins.float
+    """That share, 0..1."""
+    shadow_version: _builtins.str
+    """Version that predicts beside the one in use and is only measured; empty without one."""
+    previous_version: _builtins.str
+    """Version that a rollback returns to; empty when there is none."""
+    trainable: _builtins.bool
+    """The training service can train new versions of it."""
     @_builtins.property
     def versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Every version on disk, newest first."""
@@ -310,11 +371,179 @@ class Model(_message.Message):
         training_data: _builtins.str = ...,
         metrics: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         load_ms: _builtins.float = ...,
+        state: Global___ModelState.ValueType = ...,
+        architecture: _builtins.str = ...,
+        sequence_length: _builtins.int = ...,
+        precision: _builtins.str = ...,
+        device_note: _builtins.str = ...,
+        weight_bytes: _builtins.int = ...,
+        canary_version: _builtins.str = ...,
+        canary_weight: _builtins.float = ...,
+        shadow_version: _builtins.str = ...,
+        previous_version: _builtins.str = ...,
+        trainable: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibrated", b"calibrated", "device", b"device", "features", b"features", "horizon_ns", b"horizon_ns", "load_ms", b"load_ms", "metrics", b"metrics", "name", b"name", "sha256", b"sha256", "training_data", b"training_data", "version", b"version", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["architecture", b"architecture", "calibrated", b"calibrated", "canary_version", b"canary_version", "canary_weight", b"canary_weight", "device", b"device", "device_note", b"device_note", "features", b"features", "horizon_ns", b"horizon_ns", "load_ms", b"load_ms", "metrics", b"metrics", "name", b"name", "precision", b"precision", "previous_version", b"previous_version", "sequence_length", b"sequence_length", "sha256", b"sha256", "shadow_version", b"shadow_version", "state", b"state", "trainable", b"trainable", "training_data", b"training_data", "version", b"version", "versions", b"versions", "weight_bytes", b"weight_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Model: _TypeAlias = Model  # noqa: Y015
+
+@_typing.final
+class MarketDataColumns(_message.Message):
+    """Rows of market data as columns of one length."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYMBOL_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    VOLUME_FIELD_NUMBER: _builtins.int
+    TIMESTAMP_NS_FIELD_NUMBER: _builtins.int
+    BID_FIELD_NUMBER: _builtins.int
+    ASK_FIELD_NUMBER: _builtins.int
+    SPREAD_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def symbol(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Any spelling of each row's symbol."""
+
+    @_builtins.property
+    def price(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Last prices, in units."""
+
+    @_builtins.property
+    def volume(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Sizes of the last trades, in units."""
+
+    @_builtins.property
+    def timestamp_ns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The venue's times, ns UTC."""
+
+    @_builtins.property
+    def bid(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Best bids, in units."""
+
+    @_builtins.property
+    def ask(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Best asks, in units."""
+
+    @_builtins.property
+    def spread(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """ask − bid, checked when present; empty means absent everywhere."""
+
+    def __init__(
+        self,
+        *,
+        symbol: _abc.Iterable[_builtins.str] | None = ...,
+        price: _abc.Iterable[_builtins.float] | None = ...,
+        volume: _abc.Iterable[_builtins.float] | None = ...,
+        timestamp_ns: _abc.Iterable[_builtins.int] | None = ...,
+        bid: _abc.Iterable[_builtins.float] | None = ...,
+        ask: _abc.Iterable[_builtins.float] | None = ...,
+        spread: _abc.Iterable[_builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "bid", b"bid", "price", b"price", "spread", b"spread", "symbol", b"symbol", "timestamp_ns", b"timestamp_ns", "volume", b"volume"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MarketDataColumns: _TypeAlias = MarketDataColumns  # noqa: Y015
+
+@_typing.final
+class FeatureDrift(_message.Message):
+    """How one feature of one model moved away from what it was trained on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FEATURE_FIELD_NUMBER: _builtins.int
+    PSI_FIELD_NUMBER: _builtins.int
+    MEAN_FIELD_NUMBER: _builtins.int
+    TRAINED_MEAN_FIELD_NUMBER: _builtins.int
+    feature: _builtins.str
+    """Name of the feature."""
+    psi: _builtins.float
+    """Population stability index against the training data; above 0.25 is a large shift."""
+    mean: _builtins.float
+    """Mean of the newest rows."""
+    trained_mean: _builtins.float
+    """Mean in the training data."""
+    def __init__(
+        self,
+        *,
+        feature: _builtins.str = ...,
+        psi: _builtins.float = ...,
+        mean: _builtins.float = ...,
+        trained_mean: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["feature", b"feature", "mean", b"mean", "psi", b"psi", "trained_mean", b"trained_mean"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FeatureDrift: _TypeAlias = FeatureDrift  # noqa: Y015
+
+@_typing.final
+class Drift(_message.Message):
+    """How a model does on what it sees now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    FEATURES_FIELD_NUMBER: _builtins.int
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    ROLLING_BRIER_FIELD_NUMBER: _builtins.int
+    BASE_RATE_BRIER_FIELD_NUMBER: _builtins.int
+    HIT_RATE_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Model name."""
+    version: _builtins.str
+    """Its version."""
+    rows: _builtins.int
+    """Rows behind the indices."""
+    outcomes: _builtins.int
+    """Predictions whose horizon has passed, in the rolling window."""
+    rolling_brier: _builtins.float
+    """Mean squared error of the probability on those; absent before there are any."""
+    base_rate_brier: _builtins.float
+    """The same of a forecast that always says the window's base rate."""
+    hit_rate: _builtins.float
+    """Share of those predictions that had the right sign; absent before there are any."""
+    @_builtins.property
+    def features(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeatureDrift]:
+        """Each feature; empty when the model carries no training distribution."""
+
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        version: _builtins.str = ...,
+        rows: _builtins.int = ...,
+        features: _abc.Iterable[Global___FeatureDrift] | None = ...,
+        outcomes: _builtins.int = ...,
+        rolling_brier: _builtins.float | None = ...,
+        base_rate_brier: _builtins.float | None = ...,
+        hit_rate: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_base_rate_brier", b"_base_rate_brier", "_hit_rate", b"_hit_rate", "_rolling_brier", b"_rolling_brier", "base_rate_brier", b"base_rate_brier", "hit_rate", b"hit_rate", "rolling_brier", b"rolling_brier"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_base_rate_brier", b"_base_rate_brier", "_hit_rate", b"_hit_rate", "_rolling_brier", b"_rolling_brier", "base_rate_brier", b"base_rate_brier", "features", b"features", "hit_rate", b"hit_rate", "model", b"model", "outcomes", b"outcomes", "rolling_brier", b"rolling_brier", "rows", b"rows", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__base_rate_brier: _TypeAlias = _typing.Literal["base_rate_brier"]  # noqa: Y015
+    _WhichOneofArgType__base_rate_brier: _TypeAlias = _typing.Literal["_base_rate_brier", b"_base_rate_brier"]  # noqa: Y015
+    _WhichOneofReturnType__hit_rate: _TypeAlias = _typing.Literal["hit_rate"]  # noqa: Y015
+    _WhichOneofArgType__hit_rate: _TypeAlias = _typing.Literal["_hit_rate", b"_hit_rate"]  # noqa: Y015
+    _WhichOneofReturnType__rolling_brier: _TypeAlias = _typing.Literal["rolling_brier"]  # noqa: Y015
+    _WhichOneofArgType__rolling_brier: _TypeAlias = _typing.Literal["_rolling_brier", b"_rolling_brier"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__base_rate_brier) -> _WhichOneofReturnType__base_rate_brier | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__hit_rate) -> _WhichOneofReturnType__hit_rate | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rolling_brier) -> _WhichOneofReturnType__rolling_brier | None: ...
+
+Global___Drift: _TypeAlias = Drift  # noqa: Y015

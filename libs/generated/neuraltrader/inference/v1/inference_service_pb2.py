@@ -26,7 +26,7 @@ from neuraltrader.common.v1 import common_pb2 as neuraltrader_dot_common_dot_v1_
 from neuraltrader.inference.v1 import inference_pb2 as neuraltrader_dot_inference_dot_v1_dot_inference__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1neuraltrader/inference/v1/inference_service.proto\x12\x19neuraltrader.inference.v1\x1a#neuraltrader/common/v1/common.proto\x1a)neuraltrader/inference/v1/inference.proto\"^\n\x0ePredictRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12=\n\x0bmarket_data\x18\x02 \x03(\x0b\x32(.neuraltrader.inference.v1.MarketDataRow\"\xa0\x01\n\x0fPredictResponse\x12\x13\n\x0bpredictions\x18\x01 \x03(\x01\x12\x12\n\nconfidence\x18\x02 \x03(\x01\x12\x12\n\ncalibrated\x18\x03 \x01(\x08\x12\x0c\n\x04warm\x18\x04 \x03(\x08\x12\r\n\x05model\x18\x05 \x01(\t\x12\x0f\n\x07version\x18\x06 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x07 \x01(\t\x12\x12\n\nlatency_ms\x18\x08 \x01(\x01\"\x13\n\x11ListModelsRequest\"F\n\x12ListModelsResponse\x12\x30\n\x06models\x18\x01 \x03(\x0b\x32 .neuraltrader.inference.v1.Model\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"C\n\x10GetModelResponse\x12/\n\x05model\x18\x01 \x01(\x0b\x32 .neuraltrader.inference.v1.Model\"\x11\n\x0fGetStatsRequest\"\xd3\x01\n\x10GetStatsResponse\x12\r\n\x05ticks\x18\x01 \x01(\x03\x12\x13\n\x0bpredictions\x18\x02 \x01(\x03\x12\x0f\n\x07signals\x18\x03 \x01(\x03\x12\x14\n\x0cmissed_ticks\x18\x04 \x01(\x03\x12\x37\n\x0etick_to_signal\x18\x05 \x01(\x0b\x32\x1f.neuraltrader.common.v1.Latency\x12;\n\x12tick_to_prediction\x18\x06 \x01(\x0b\x32\x1f.neuraltrader.common.v1.Latency2\xa9\x03\n\x10InferenceService\x12`\n\x07Predict\x12).neuraltrader.inference.v1.PredictRequest\x1a*.neuraltrader.inference.v1.PredictResponse\x12i\n\nListModels\x12,.neuraltrader.inference.v1.ListModelsRequest\x1a-.neuraltrader.inference.v1.ListModelsResponse\x12\x63\n\x08GetModel\x12*.neuraltrader.inference.v1.GetModelRequest\x1a+.neuraltrader.inference.v1.GetModelResponse\x12\x63\n\x08GetStats\x12*.neuraltrader.inference.v1.GetStatsRequest\x1a+.neuraltrader.inference.v1.GetStatsResponseB\x8e\x01\n\x1d\x63om.neuraltrader.inference.v1P\x01ZOgithub.com/neural-trader/neural-trader/go/neuraltrader/inference/v1;inferencev1\xaa\x02\x19NeuralTrader.Inference.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1neuraltrader/inference/v1/inference_service.proto\x12\x19neuraltrader.inference.v1\x1a#neuraltrader/common/v1/common.proto\x1a)neuraltrader/inference/v1/inference.proto\"\xc1\x01\n\x0ePredictRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12=\n\x0bmarket_data\x18\x02 \x03(\x0b\x32(.neuraltrader.inference.v1.MarketDataRow\x12=\n\x07\x63olumns\x18\x03 \x01(\x0b\x32,.neuraltrader.inference.v1.MarketDataColumns\x12\x11\n\tarrow_ipc\x18\x04 \x01(\x0c\x12\x0f\n\x07version\x18\x05 \x01(\t\"\xa0\x01\n\x0fPredictResponse\x12\x13\n\x0bpredictions\x18\x01 \x03(\x01\x12\x12\n\nconfidence\x18\x02 \x03(\x01\x12\x12\n\ncalibrated\x18\x03 \x01(\x08\x12\x0c\n\x04warm\x18\x04 \x03(\x08\x12\r\n\x05model\x18\x05 \x01(\t\x12\x0f\n\x07version\x18\x06 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x07 \x01(\t\x12\x12\n\nlatency_ms\x18\x08 \x01(\x01\"\x13\n\x11ListModelsRequest\"F\n\x12ListModelsResponse\x12\x30\n\x06models\x18\x01 \x03(\x0b\x32 .neuraltrader.inference.v1.Model\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"C\n\x10GetModelResponse\x12/\n\x05model\x18\x01 \x01(\x0b\x32 .neuraltrader.inference.v1.Model\"\x11\n\x0fGetStatsRequest\"\xd3\x01\n\x10GetStatsResponse\x12\r\n\x05ticks\x18\x01 \x01(\x03\x12\x13\n\x0bpredictions\x18\x02 \x01(\x03\x12\x0f\n\x07signals\x18\x03 \x01(\x03\x12\x14\n\x0cmissed_ticks\x18\x04 \x01(\x03\x12\x37\n\x0etick_to_signal\x18\x05 \x01(\x0b\x32\x1f.neuraltrader.common.v1.Latency\x12;\n\x12tick_to_prediction\x18\x06 \x01(\x0b\x32\x1f.neuraltrader.common.v1.Latency\" \n\x0fGetDriftRequest\x12\r\n\x05model\x18\x01 \x01(\t\"C\n\x10GetDriftResponse\x12/\n\x05\x64rift\x18\x01 \x01(\x0b\x32 .neuraltrader.inference.v1.Drift2\xa9\x03\n\x10InferenceService\x12`\n\x07Predict\x12).neuraltrader.inference.v1.PredictRequest\x1a*.neuraltrader.inference.v1.PredictResponse\x12i\n\nListModels\x12,.neuraltrader.inference.v1.ListModelsRequest\x1a-.neuraltrader.inference.v1.ListModelsResponse\x12\x63\n\x08GetModel\x12*.neuraltrader.inference.v1.GetModelRequest\x1a+.neuraltrader.inference.v1.GetModelResponse\x12\x63\n\x08GetStats\x12*.neuraltrader.inference.v1.GetStatsRequest\x1a+.neuraltrader.inference.v1.GetStatsResponseB\x8e\x01\n\x1d\x63om.neuraltrader.inference.v1P\x01ZOgithub.com/neural-trader/neural-trader/go/neuraltrader/inference/v1;inferencev1\xaa\x02\x19NeuralTrader.Inference.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,22 +34,26 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'neuraltrader.inference.v1.i
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\035com.neuraltrader.inference.v1P\001ZOgithub.com/neural-trader/neural-trader/go/neuraltrader/inference/v1;inferencev1\252\002\031NeuralTrader.Inference.V1'
-  _globals['_PREDICTREQUEST']._serialized_start=160
-  _globals['_PREDICTREQUEST']._serialized_end=254
-  _globals['_PREDICTRESPONSE']._serialized_start=257
-  _globals['_PREDICTRESPONSE']._serialized_end=417
-  _globals['_LISTMODELSREQUEST']._serialized_start=419
-  _globals['_LISTMODELSREQUEST']._serialized_end=438
-  _globals['_LISTMODELSRESPONSE']._serialized_start=440
-  _globals['_LISTMODELSRESPONSE']._serialized_end=510
-  _globals['_GETMODELREQUEST']._serialized_start=512
-  _globals['_GETMODELREQUEST']._serialized_end=543
-  _globals['_GETMODELRESPONSE']._serialized_start=545
-  _globals['_GETMODELRESPONSE']._serialized_end=612
-  _globals['_GETSTATSREQUEST']._serialized_start=614
-  _globals['_GETSTATSREQUEST']._serialized_end=631
-  _globals['_GETSTATSRESPONSE']._serialized_start=634
-  _globals['_GETSTATSRESPONSE']._serialized_end=845
-  _globals['_INFERENCESERVICE']._serialized_start=848
-  _globals['_INFERENCESERVICE']._serialized_end=1273
+  _globals['_PREDICTREQUEST']._serialized_start=161
+  _globals['_PREDICTREQUEST']._serialized_end=354
+  _globals['_PREDICTRESPONSE']._serialized_start=357
+  _globals['_PREDICTRESPONSE']._serialized_end=517
+  _globals['_LISTMODELSREQUEST']._serialized_start=519
+  _globals['_LISTMODELSREQUEST']._serialized_end=538
+  _globals['_LISTMODELSRESPONSE']._serialized_start=540
+  _globals['_LISTMODELSRESPONSE']._serialized_end=610
+  _globals['_GETMODELREQUEST']._serialized_start=612
+  _globals['_GETMODELREQUEST']._serialized_end=643
+  _globals['_GETMODELRESPONSE']._serialized_start=645
+  _globals['_GETMODELRESPONSE']._serialized_end=712
+  _globals['_GETSTATSREQUEST']._serialized_start=714
+  _globals['_GETSTATSREQUEST']._serialized_end=731
+  _globals['_GETSTATSRESPONSE']._serialized_start=734
+  _globals['_GETSTATSRESPONSE']._serialized_end=945
+  _globals['_GETDRIFTREQUEST']._serialized_start=947
+  _globals['_GETDRIFTREQUEST']._serialized_end=979
+  _globals['_GETDRIFTRESPONSE']._serialized_start=981
+  _globals['_GETDRIFTRESPONSE']._serialized_end=1048
+  _globals['_INFERENCESERVICE']._serialized_start=1051
+  _globals['_INFERENCESERVICE']._serialized_end=1476
 # @@protoc_insertion_point(module_scope)

@@ -28,21 +28,37 @@ class PredictRequest(_message.Message):
 
     MODEL_FIELD_NUMBER: _builtins.int
     MARKET_DATA_FIELD_NUMBER: _builtins.int
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    ARROW_IPC_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Model name; empty means the default model."""
+    arrow_ipc: _builtins.bytes
+    """The same as an Arrow IPC stream with the columns' names: symbol (utf8 or dictionary), price, volume, bid, ask,
+    spread (float64), timestamp_ns (int64 or timestamp).
+    """
+    version: _builtins.str
+    """Version to ask; empty means the one in use."""
     @_builtins.property
     def market_data(self) -> _containers.RepeatedCompositeFieldContainer[_inference_pb2.MarketDataRow]:
-        """Rows to score; at most 100,000."""
+        """Rows to score; at most 100,000. Exactly one of rows, columns and Arrow is given."""
+
+    @_builtins.property
+    def columns(self) -> _inference_pb2.MarketDataColumns:
+        """The same as columns."""
 
     def __init__(
         self,
         *,
         model: _builtins.str = ...,
         market_data: _abc.Iterable[_inference_pb2.MarketDataRow] | None = ...,
+        columns: _inference_pb2.MarketDataColumns | None = ...,
+        arrow_ipc: _builtins.bytes = ...,
+        version: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["market_data", b"market_data", "model", b"model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arrow_ipc", b"arrow_ipc", "columns", b"columns", "market_data", b"market_data", "model", b"model", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -253,3 +269,49 @@ class GetStatsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetStatsResponse: _TypeAlias = GetStatsResponse  # noqa: Y015
+
+@_typing.final
+class GetDriftRequest(_message.Message):
+    """Asks for drift."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Model name; empty means the model that follows the market."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetDriftRequest: _TypeAlias = GetDriftRequest  # noqa: Y015
+
+@_typing.final
+class GetDriftResponse(_message.Message):
+    """Carries drift."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DRIFT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def drift(self) -> _inference_pb2.Drift:
+        """The model's drift."""
+
+    def __init__(
+        self,
+        *,
+        drift: _inference_pb2.Drift | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["drift", b"drift"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["drift", b"drift"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetDriftResponse: _TypeAlias = GetDriftResponse  # noqa: Y015

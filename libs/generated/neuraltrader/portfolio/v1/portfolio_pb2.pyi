@@ -3,8 +3,10 @@
 isort:skip_file
 The book: positions and accounts, folded from fills."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 from neuraltrader.common.v1 import common_pb2 as _common_pb2
 import builtins as _builtins
 import sys
@@ -141,6 +143,10 @@ class Account(_message.Message):
     TRADING_STATE_FIELD_NUMBER: _builtins.int
     LOG_SEQUENCE_FIELD_NUMBER: _builtins.int
     FILL_COUNT_FIELD_NUMBER: _builtins.int
+    BALANCES_FIELD_NUMBER: _builtins.int
+    UNPRICED_CURRENCIES_FIELD_NUMBER: _builtins.int
+    GROSS_EXPOSURE_FIELD_NUMBER: _builtins.int
+    NET_EXPOSURE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Our name for it."""
     venue: _builtins.str
@@ -169,6 +175,22 @@ class Account(_message.Message):
     def day_pnl(self) -> _common_pb2.Money:
         """Equity − equity at the start of the UTC day."""
 
+    @_builtins.property
+    def balances(self) -> _containers.RepeatedCompositeFieldContainer[_common_pb2.Money]:
+        """Exact cash in each currency."""
+
+    @_builtins.property
+    def unpriced_currencies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Currencies whose cash or positions equity leaves out, because there is no rate to the account's currency."""
+
+    @_builtins.property
+    def gross_exposure(self) -> _common_pb2.Money:
+        """Σ|market value| of the positions."""
+
+    @_builtins.property
+    def net_exposure(self) -> _common_pb2.Money:
+        """Σ market value of the positions."""
+
     def __init__(
         self,
         *,
@@ -182,10 +204,14 @@ class Account(_message.Message):
         trading_state: _builtins.str = ...,
         log_sequence: _builtins.int = ...,
         fill_count: _builtins.int = ...,
+        balances: _abc.Iterable[_common_pb2.Money] | None = ...,
+        unpriced_currencies: _abc.Iterable[_builtins.str] | None = ...,
+        gross_exposure: _common_pb2.Money | None = ...,
+        net_exposure: _common_pb2.Money | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["buying_power", b"buying_power", "cash", b"cash", "day_pnl", b"day_pnl", "equity", b"equity"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["buying_power", b"buying_power", "cash", b"cash", "day_pnl", b"day_pnl", "equity", b"equity", "gross_exposure", b"gross_exposure", "net_exposure", b"net_exposure"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["buying_power", b"buying_power", "cash", b"cash", "currency", b"currency", "day_pnl", b"day_pnl", "equity", b"equity", "fill_count", b"fill_count", "id", b"id", "log_sequence", b"log_sequence", "trading_state", b"trading_state", "venue", b"venue"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balances", b"balances", "buying_power", b"buying_power", "cash", b"cash", "currency", b"currency", "day_pnl", b"day_pnl", "equity", b"equity", "fill_count", b"fill_count", "gross_exposure", b"gross_exposure", "id", b"id", "log_sequence", b"log_sequence", "net_exposure", b"net_exposure", "trading_state", b"trading_state", "unpriced_currencies", b"unpriced_currencies", "venue", b"venue"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

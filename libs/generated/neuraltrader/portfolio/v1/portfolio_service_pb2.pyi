@@ -36,6 +36,14 @@ class _ObjectiveEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Objective.V
     """Most μᵀw − γ/2 · wᵀΣw."""
     OBJECTIVE_TARGET_RETURN: _Objective.ValueType  # 4
     """Least wᵀΣw with μᵀw at least the target."""
+    OBJECTIVE_TARGET_RISK: _Objective.ValueType  # 5
+    """Most μᵀw with √(wᵀΣw) at most the target."""
+    OBJECTIVE_MIN_CVAR: _Objective.ValueType  # 6
+    """Least conditional value at risk of the returns matrix (Rockafellar–Uryasev)."""
+    OBJECTIVE_RISK_PARITY: _Objective.ValueType  # 7
+    """Every asset contributes the same risk."""
+    OBJECTIVE_HRP: _Objective.ValueType  # 8
+    """Hierarchical risk parity (López de Prado)."""
 
 class Objective(_Objective, metaclass=_ObjectiveEnumTypeWrapper):
     """What the optimiser strives for."""
@@ -50,6 +58,14 @@ OBJECTIVE_MAX_UTILITY: Objective.ValueType  # 3
 """Most μᵀw − γ/2 · wᵀΣw."""
 OBJECTIVE_TARGET_RETURN: Objective.ValueType  # 4
 """Least wᵀΣw with μᵀw at least the target."""
+OBJECTIVE_TARGET_RISK: Objective.ValueType  # 5
+"""Most μᵀw with √(wᵀΣw) at most the target."""
+OBJECTIVE_MIN_CVAR: Objective.ValueType  # 6
+"""Least conditional value at risk of the returns matrix (Rockafellar–Uryasev)."""
+OBJECTIVE_RISK_PARITY: Objective.ValueType  # 7
+"""Every asset contributes the same risk."""
+OBJECTIVE_HRP: Objective.ValueType  # 8
+"""Hierarchical risk parity (López de Prado)."""
 Global___Objective: _TypeAlias = Objective  # noqa: Y015
 
 class _MinPositionKind:
@@ -75,6 +91,34 @@ MIN_POSITION_KIND_SEMICONTINUOUS: MinPositionKind.ValueType  # 1
 MIN_POSITION_KIND_HARD: MinPositionKind.ValueType  # 2
 """At least the minimum of every asset."""
 Global___MinPositionKind: _TypeAlias = MinPositionKind  # noqa: Y015
+
+class _CovarianceEstimator:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CovarianceEstimatorEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CovarianceEstimator.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    COVARIANCE_ESTIMATOR_UNSPECIFIED: _CovarianceEstimator.ValueType  # 0
+    """Read as SAMPLE."""
+    COVARIANCE_ESTIMATOR_SAMPLE: _CovarianceEstimator.ValueType  # 1
+    """ddof = 1."""
+    COVARIANCE_ESTIMATOR_LEDOIT_WOLF: _CovarianceEstimator.ValueType  # 2
+    """Shrunk towards a multiple of the identity (Ledoit and Wolf 2004)."""
+    COVARIANCE_ESTIMATOR_EWMA: _CovarianceEstimator.ValueType  # 3
+    """Exponentially weighted; `ewma_half_life` in periods."""
+
+class CovarianceEstimator(_CovarianceEstimator, metaclass=_CovarianceEstimatorEnumTypeWrapper):
+    """How returns become a covariance."""
+
+COVARIANCE_ESTIMATOR_UNSPECIFIED: CovarianceEstimator.ValueType  # 0
+"""Read as SAMPLE."""
+COVARIANCE_ESTIMATOR_SAMPLE: CovarianceEstimator.ValueType  # 1
+"""ddof = 1."""
+COVARIANCE_ESTIMATOR_LEDOIT_WOLF: CovarianceEstimator.ValueType  # 2
+"""Shrunk towards a multiple of the identity (Ledoit and Wolf 2004)."""
+COVARIANCE_ESTIMATOR_EWMA: CovarianceEstimator.ValueType  # 3
+"""Exponentially weighted; `ewma_half_life` in periods."""
+Global___CovarianceEstimator: _TypeAlias = CovarianceEstimator  # noqa: Y015
 
 class _PositionKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -287,6 +331,46 @@ class Constraints(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class LowerBoundsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class UpperBoundsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     MAX_POSITION_SIZE_FIELD_NUMBER: _builtins.int
     MIN_POSITION_SIZE_FIELD_NUMBER: _builtins.int
     MIN_POSITION_KIND_FIELD_NUMBER: _builtins.int
@@ -294,6 +378,8 @@ class Constraints(_message.Message):
     SECTOR_CAPS_FIELD_NUMBER: _builtins.int
     TURNOVER_LIMIT_FIELD_NUMBER: _builtins.int
     ALLOW_CASH_FIELD_NUMBER: _builtins.int
+    LOWER_BOUNDS_FIELD_NUMBER: _builtins.int
+    UPPER_BOUNDS_FIELD_NUMBER: _builtins.int
     max_position_size: _builtins.float
     """Largest weight of one asset; absent means 1."""
     min_position_size: _builtins.float
@@ -312,6 +398,14 @@ class Constraints(_message.Message):
     def sector_caps(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Largest summed weight of a sector."""
 
+    @_builtins.property
+    def lower_bounds(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Lower bound of single assets, instead of min_position_size; may be negative."""
+
+    @_builtins.property
+    def upper_bounds(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Upper bound of single assets, instead of max_position_size."""
+
     def __init__(
         self,
         *,
@@ -322,10 +416,12 @@ class Constraints(_message.Message):
         sector_caps: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         turnover_limit: _builtins.float | None = ...,
         allow_cash: _builtins.bool = ...,
+        lower_bounds: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        upper_bounds: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_position_size", b"_max_position_size", "_min_position_size", b"_min_position_size", "_turnover_limit", b"_turnover_limit", "max_position_size", b"max_position_size", "min_position_size", b"min_position_size", "turnover_limit", b"turnover_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_position_size", b"_max_position_size", "_min_position_size", b"_min_position_size", "_turnover_limit", b"_turnover_limit", "allow_cash", b"allow_cash", "max_position_size", b"max_position_size", "min_position_kind", b"min_position_kind", "min_position_size", b"min_position_size", "sector_caps", b"sector_caps", "sectors", b"sectors", "turnover_limit", b"turnover_limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_position_size", b"_max_position_size", "_min_position_size", b"_min_position_size", "_turnover_limit", b"_turnover_limit", "allow_cash", b"allow_cash", "lower_bounds", b"lower_bounds", "max_position_size", b"max_position_size", "min_position_kind", b"min_position_kind", "min_position_size", b"min_position_size", "sector_caps", b"sector_caps", "sectors", b"sectors", "turnover_limit", b"turnover_limit", "upper_bounds", b"upper_bounds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_position_size: _TypeAlias = _typing.Literal["max_position_size"]  # noqa: Y015
     _WhichOneofArgType__max_position_size: _TypeAlias = _typing.Literal["_max_position_size", b"_max_position_size"]  # noqa: Y015
@@ -343,6 +439,80 @@ class Constraints(_message.Message):
 Global___Constraints: _TypeAlias = Constraints  # noqa: Y015
 
 @_typing.final
+class View(_message.Message):
+    """An opinion on a combination of returns: Σ weight·r = value, give or take."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class WeightsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    WEIGHTS_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    CONFIDENCE_FIELD_NUMBER: _builtins.int
+    value: _builtins.float
+    """Its expected return, of the period of expected_returns."""
+    confidence: _builtins.float
+    """Confidence in it, within 0..1 exclusive."""
+    @_builtins.property
+    def weights(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Weight of each symbol in the combination."""
+
+    def __init__(
+        self,
+        *,
+        weights: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        value: _builtins.float = ...,
+        confidence: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidence", b"confidence", "value", b"value", "weights", b"weights"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___View: _TypeAlias = View  # noqa: Y015
+
+@_typing.final
+class ReturnsWindow(_message.Message):
+    """Symbols whose newest daily returns are read from market_data instead of being sent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DAYS_FIELD_NUMBER: _builtins.int
+    days: _builtins.int
+    """Daily returns."""
+    def __init__(
+        self,
+        *,
+        days: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["days", b"days"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReturnsWindow: _TypeAlias = ReturnsWindow  # noqa: Y015
+
+@_typing.final
 class OptimizeRequest(_message.Message):
     """An optimisation problem over N symbols. expected_returns, covariance and risk_free_rate share one period."""
 
@@ -350,6 +520,26 @@ class OptimizeRequest(_message.Message):
 
     @_typing.final
     class CurrentPositionsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class MarketWeightsEntry(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
 
         KEY_FIELD_NUMBER: _builtins.int
@@ -379,6 +569,17 @@ class OptimizeRequest(_message.Message):
     PERIODS_PER_YEAR_FIELD_NUMBER: _builtins.int
     CONSTRAINTS_FIELD_NUMBER: _builtins.int
     CURRENT_POSITIONS_FIELD_NUMBER: _builtins.int
+    TARGET_RISK_FIELD_NUMBER: _builtins.int
+    BETA_FIELD_NUMBER: _builtins.int
+    TURNOVER_COST_FIELD_NUMBER: _builtins.int
+    COVARIANCE_ESTIMATOR_FIELD_NUMBER: _builtins.int
+    EWMA_HALF_LIFE_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    VIEWS_FIELD_NUMBER: _builtins.int
+    MARKET_WEIGHTS_FIELD_NUMBER: _builtins.int
+    EXPOSURES_F64LE_FIELD_NUMBER: _builtins.int
+    FACTOR_COVARIANCE_F64LE_FIELD_NUMBER: _builtins.int
+    RESIDUAL_VARIANCES_F64LE_FIELD_NUMBER: _builtins.int
     covariance_f64le: _builtins.bytes
     """N×N covariance, row-major little-endian float64."""
     returns_f64le: _builtins.bytes
@@ -393,6 +594,22 @@ class OptimizeRequest(_message.Message):
     """Target of TARGET_RETURN."""
     periods_per_year: _builtins.float
     """Periods in a year, which scale `returns_f64le`; 0 means 252."""
+    target_risk: _builtins.float
+    """Target of TARGET_RISK, a standard deviation."""
+    beta: _builtins.float
+    """β of MIN_CVAR; absent means 0.95."""
+    turnover_cost: _builtins.float
+    """Cost of Σ|w − w₀|, subtracted from the expected return."""
+    covariance_estimator: Global___CovarianceEstimator.ValueType
+    """How `returns_f64le` or the window become a covariance."""
+    ewma_half_life: _builtins.float
+    """Half-life of EWMA in periods; 0 means 63."""
+    exposures_f64le: _builtins.bytes
+    """N×K factor exposures B, row-major little-endian float64: Σ = B·F·Bᵀ + diag(D), instead of covariance_f64le."""
+    factor_covariance_f64le: _builtins.bytes
+    """K×K factor covariance F."""
+    residual_variances_f64le: _builtins.bytes
+    """N residual variances D."""
     @_builtins.property
     def symbols(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """N distinct symbols."""
@@ -409,6 +626,18 @@ class OptimizeRequest(_message.Message):
     def current_positions(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """w₀ by symbol, for the turnover limit."""
 
+    @_builtins.property
+    def window(self) -> Global___ReturnsWindow:
+        """Read the returns of the symbols instead of sending them."""
+
+    @_builtins.property
+    def views(self) -> _containers.RepeatedCompositeFieldContainer[Global___View]:
+        """Opinions that change the expected returns (Black–Litterman)."""
+
+    @_builtins.property
+    def market_weights(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Market weights by symbol, from which Black–Litterman's prior is implied; empty means equal weights."""
+
     def __init__(
         self,
         *,
@@ -423,23 +652,46 @@ class OptimizeRequest(_message.Message):
         periods_per_year: _builtins.float = ...,
         constraints: Global___Constraints | None = ...,
         current_positions: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        target_risk: _builtins.float | None = ...,
+        beta: _builtins.float | None = ...,
+        turnover_cost: _builtins.float | None = ...,
+        covariance_estimator: Global___CovarianceEstimator.ValueType = ...,
+        ewma_half_life: _builtins.float = ...,
+        window: Global___ReturnsWindow | None = ...,
+        views: _abc.Iterable[Global___View] | None = ...,
+        market_weights: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        exposures_f64le: _builtins.bytes = ...,
+        factor_covariance_f64le: _builtins.bytes = ...,
+        residual_variances_f64le: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_risk_aversion", b"_risk_aversion", "_risk_free_rate", b"_risk_free_rate", "_target_return", b"_target_return", "constraints", b"constraints", "risk_aversion", b"risk_aversion", "risk_free_rate", b"risk_free_rate", "target_return", b"target_return"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_beta", b"_beta", "_risk_aversion", b"_risk_aversion", "_risk_free_rate", b"_risk_free_rate", "_target_return", b"_target_return", "_target_risk", b"_target_risk", "_turnover_cost", b"_turnover_cost", "beta", b"beta", "constraints", b"constraints", "risk_aversion", b"risk_aversion", "risk_free_rate", b"risk_free_rate", "target_return", b"target_return", "target_risk", b"target_risk", "turnover_cost", b"turnover_cost", "window", b"window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_risk_aversion", b"_risk_aversion", "_risk_free_rate", b"_risk_free_rate", "_target_return", b"_target_return", "constraints", b"constraints", "covariance_f64le", b"covariance_f64le", "current_positions", b"current_positions", "expected_returns", b"expected_returns", "objective", b"objective", "periods_per_year", b"periods_per_year", "returns_f64le", b"returns_f64le", "risk_aversion", b"risk_aversion", "risk_free_rate", b"risk_free_rate", "symbols", b"symbols", "target_return", b"target_return"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_beta", b"_beta", "_risk_aversion", b"_risk_aversion", "_risk_free_rate", b"_risk_free_rate", "_target_return", b"_target_return", "_target_risk", b"_target_risk", "_turnover_cost", b"_turnover_cost", "beta", b"beta", "constraints", b"constraints", "covariance_estimator", b"covariance_estimator", "covariance_f64le", b"covariance_f64le", "current_positions", b"current_positions", "ewma_half_life", b"ewma_half_life", "expected_returns", b"expected_returns", "exposures_f64le", b"exposures_f64le", "factor_covariance_f64le", b"factor_covariance_f64le", "market_weights", b"market_weights", "objective", b"objective", "periods_per_year", b"periods_per_year", "residual_variances_f64le", b"residual_variances_f64le", "returns_f64le", b"returns_f64le", "risk_aversion", b"risk_aversion", "risk_free_rate", b"risk_free_rate", "symbols", b"symbols", "target_return", b"target_return", "target_risk", b"target_risk", "turnover_cost", b"turnover_cost", "views", b"views", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__beta: _TypeAlias = _typing.Literal["beta"]  # noqa: Y015
+    _WhichOneofArgType__beta: _TypeAlias = _typing.Literal["_beta", b"_beta"]  # noqa: Y015
     _WhichOneofReturnType__risk_aversion: _TypeAlias = _typing.Literal["risk_aversion"]  # noqa: Y015
     _WhichOneofArgType__risk_aversion: _TypeAlias = _typing.Literal["_risk_aversion", b"_risk_aversion"]  # noqa: Y015
     _WhichOneofReturnType__risk_free_rate: _TypeAlias = _typing.Literal["risk_free_rate"]  # noqa: Y015
     _WhichOneofArgType__risk_free_rate: _TypeAlias = _typing.Literal["_risk_free_rate", b"_risk_free_rate"]  # noqa: Y015
     _WhichOneofReturnType__target_return: _TypeAlias = _typing.Literal["target_return"]  # noqa: Y015
     _WhichOneofArgType__target_return: _TypeAlias = _typing.Literal["_target_return", b"_target_return"]  # noqa: Y015
+    _WhichOneofReturnType__target_risk: _TypeAlias = _typing.Literal["target_risk"]  # noqa: Y015
+    _WhichOneofArgType__target_risk: _TypeAlias = _typing.Literal["_target_risk", b"_target_risk"]  # noqa: Y015
+    _WhichOneofReturnType__turnover_cost: _TypeAlias = _typing.Literal["turnover_cost"]  # noqa: Y015
+    _WhichOneofArgType__turnover_cost: _TypeAlias = _typing.Literal["_turnover_cost", b"_turnover_cost"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__beta) -> _WhichOneofReturnType__beta | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__risk_aversion) -> _WhichOneofReturnType__risk_aversion | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__risk_free_rate) -> _WhichOneofReturnType__risk_free_rate | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__target_return) -> _WhichOneofReturnType__target_return | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__target_risk) -> _WhichOneofReturnType__target_risk | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__turnover_cost) -> _WhichOneofReturnType__turnover_cost | None: ...
 
 Global___OptimizeRequest: _TypeAlias = OptimizeRequest  # noqa: Y015
 
@@ -511,6 +763,26 @@ class OptimizeResponse(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class RiskContributionsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ALLOCATIONS_FIELD_NUMBER: _builtins.int
     CASH_FIELD_NUMBER: _builtins.int
     EXPECTED_RETURN_FIELD_NUMBER: _builtins.int
@@ -522,6 +794,8 @@ class OptimizeResponse(_message.Message):
     PSD_FIELD_NUMBER: _builtins.int
     SOLVER_FIELD_NUMBER: _builtins.int
     INPUT_SHA256_FIELD_NUMBER: _builtins.int
+    CVAR_FIELD_NUMBER: _builtins.int
+    RISK_CONTRIBUTIONS_FIELD_NUMBER: _builtins.int
     cash: _builtins.float
     """1 − Σ weights."""
     expected_return: _builtins.float
@@ -538,6 +812,8 @@ class OptimizeResponse(_message.Message):
     """verified, or pending while the covariance is still being judged."""
     input_sha256: _builtins.str
     """SHA-256 of the canonical input, hex."""
+    cvar: _builtins.float
+    """Conditional value at risk of MIN_CVAR, a positive loss per period; absent otherwise."""
     @_builtins.property
     def allocations(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Weight of every symbol."""
@@ -549,6 +825,10 @@ class OptimizeResponse(_message.Message):
     @_builtins.property
     def solver(self) -> Global___SolverReport:
         """How it was found."""
+
+    @_builtins.property
+    def risk_contributions(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Share of the risk that each asset contributes, for RISK_PARITY and HRP."""
 
     def __init__(
         self,
@@ -564,16 +844,79 @@ class OptimizeResponse(_message.Message):
         psd: _builtins.str = ...,
         solver: Global___SolverReport | None = ...,
         input_sha256: _builtins.str = ...,
+        cvar: _builtins.float | None = ...,
+        risk_contributions: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_turnover", b"_turnover", "solver", b"solver", "turnover", b"turnover"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cvar", b"_cvar", "_turnover", b"_turnover", "cvar", b"cvar", "solver", b"solver", "turnover", b"turnover"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_turnover", b"_turnover", "allocations", b"allocations", "binding_constraints", b"binding_constraints", "cash", b"cash", "expected_return", b"expected_return", "input_sha256", b"input_sha256", "objective_value", b"objective_value", "psd", b"psd", "risk", b"risk", "sharpe_ratio", b"sharpe_ratio", "solver", b"solver", "turnover", b"turnover"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cvar", b"_cvar", "_turnover", b"_turnover", "allocations", b"allocations", "binding_constraints", b"binding_constraints", "cash", b"cash", "cvar", b"cvar", "expected_return", b"expected_return", "input_sha256", b"input_sha256", "objective_value", b"objective_value", "psd", b"psd", "risk", b"risk", "risk_contributions", b"risk_contributions", "sharpe_ratio", b"sharpe_ratio", "solver", b"solver", "turnover", b"turnover"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cvar: _TypeAlias = _typing.Literal["cvar"]  # noqa: Y015
+    _WhichOneofArgType__cvar: _TypeAlias = _typing.Literal["_cvar", b"_cvar"]  # noqa: Y015
     _WhichOneofReturnType__turnover: _TypeAlias = _typing.Literal["turnover"]  # noqa: Y015
     _WhichOneofArgType__turnover: _TypeAlias = _typing.Literal["_turnover", b"_turnover"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cvar) -> _WhichOneofReturnType__cvar | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__turnover) -> _WhichOneofReturnType__turnover | None: ...
 
 Global___OptimizeResponse: _TypeAlias = OptimizeResponse  # noqa: Y015
+
+@_typing.final
+class ComputeFrontierRequest(_message.Message):
+    """Asks for the frontier of a problem; its objective is not read."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROBLEM_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    points: _builtins.int
+    """Points, 2..200; 0 means 50."""
+    @_builtins.property
+    def problem(self) -> Global___OptimizeRequest:
+        """The problem."""
+
+    def __init__(
+        self,
+        *,
+        problem: Global___OptimizeRequest | None = ...,
+        points: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["problem", b"problem"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["points", b"points", "problem", b"problem"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComputeFrontierRequest: _TypeAlias = ComputeFrontierRequest  # noqa: Y015
+
+@_typing.final
+class ComputeFrontierResponse(_message.Message):
+    """Carries one point."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POINT_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
+    index: _builtins.int
+    """Its place, from 0."""
+    @_builtins.property
+    def point(self) -> Global___OptimizeResponse:
+        """Weights and what they promise."""
+
+    def __init__(
+        self,
+        *,
+        point: Global___OptimizeResponse | None = ...,
+        index: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["point", b"point"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "point", b"point"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComputeFrontierResponse: _TypeAlias = ComputeFrontierResponse  # noqa: Y015
 
 @_typing.final
 class CalculateRiskRequest(_message.Message):
@@ -589,6 +932,8 @@ class CalculateRiskRequest(_message.Message):
     BENCHMARK_FIELD_NUMBER: _builtins.int
     RISK_FREE_RATE_FIELD_NUMBER: _builtins.int
     PERIODS_PER_YEAR_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
     position_kind: Global___PositionKind.ValueType
     """What they are."""
     returns_f64le: _builtins.bytes
@@ -601,6 +946,8 @@ class CalculateRiskRequest(_message.Message):
     """Annual risk-free rate; absent means 0.02."""
     periods_per_year: _builtins.float
     """Periods in a year; 0 means 252."""
+    account: _builtins.str
+    """Account whose positions are measured at their market value, instead of symbols and positions."""
     @_builtins.property
     def symbols(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """N distinct symbols."""
@@ -608,6 +955,10 @@ class CalculateRiskRequest(_message.Message):
     @_builtins.property
     def positions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """N signed positions."""
+
+    @_builtins.property
+    def window(self) -> Global___ReturnsWindow:
+        """Newest daily returns to read from market_data instead of returns_f64le."""
 
     def __init__(
         self,
@@ -620,10 +971,12 @@ class CalculateRiskRequest(_message.Message):
         benchmark: _builtins.str = ...,
         risk_free_rate: _builtins.float | None = ...,
         periods_per_year: _builtins.float = ...,
+        window: Global___ReturnsWindow | None = ...,
+        account: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_risk_free_rate", b"_risk_free_rate", "risk_free_rate", b"risk_free_rate"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_risk_free_rate", b"_risk_free_rate", "risk_free_rate", b"risk_free_rate", "window", b"window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_risk_free_rate", b"_risk_free_rate", "benchmark", b"benchmark", "market_returns_f64le", b"market_returns_f64le", "periods_per_year", b"periods_per_year", "position_kind", b"position_kind", "positions", b"positions", "returns_f64le", b"returns_f64le", "risk_free_rate", b"risk_free_rate", "symbols", b"symbols"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_risk_free_rate", b"_risk_free_rate", "account", b"account", "benchmark", b"benchmark", "market_returns_f64le", b"market_returns_f64le", "periods_per_year", b"periods_per_year", "position_kind", b"position_kind", "positions", b"positions", "returns_f64le", b"returns_f64le", "risk_free_rate", b"risk_free_rate", "symbols", b"symbols", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__risk_free_rate: _TypeAlias = _typing.Literal["risk_free_rate"]  # noqa: Y015
     _WhichOneofArgType__risk_free_rate: _TypeAlias = _typing.Literal["_risk_free_rate", b"_risk_free_rate"]  # noqa: Y015
@@ -650,6 +1003,9 @@ class CalculateRiskResponse(_message.Message):
     TRACKING_ERROR_FIELD_NUMBER: _builtins.int
     CORRELATION_FIELD_NUMBER: _builtins.int
     OBSERVATIONS_FIELD_NUMBER: _builtins.int
+    GROSS_EXPOSURE_FIELD_NUMBER: _builtins.int
+    NET_EXPOSURE_FIELD_NUMBER: _builtins.int
+    INPUT_SHA256_FIELD_NUMBER: _builtins.int
     var_95: _builtins.float
     """The k-th largest loss, k = ⌈0.05·T⌉."""
     cvar_95: _builtins.float
@@ -676,6 +1032,12 @@ class CalculateRiskResponse(_message.Message):
     """Correlation with the market; absent without a market."""
     observations: _builtins.int
     """T."""
+    gross_exposure: _builtins.float
+    """Σ|position|."""
+    net_exposure: _builtins.float
+    """Σ position."""
+    input_sha256: _builtins.str
+    """SHA-256 of the canonical input, hex."""
     def __init__(
         self,
         *,
@@ -692,10 +1054,13 @@ class CalculateRiskResponse(_message.Message):
         tracking_error: _builtins.float | None = ...,
         correlation: _builtins.float | None = ...,
         observations: _builtins.int = ...,
+        gross_exposure: _builtins.float = ...,
+        net_exposure: _builtins.float = ...,
+        input_sha256: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_beta", b"_beta", "_correlation", b"_correlation", "_sharpe_ratio", b"_sharpe_ratio", "_sortino_ratio", b"_sortino_ratio", "_tracking_error", b"_tracking_error", "beta", b"beta", "correlation", b"correlation", "sharpe_ratio", b"sharpe_ratio", "sortino_ratio", b"sortino_ratio", "tracking_error", b"tracking_error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_beta", b"_beta", "_correlation", b"_correlation", "_sharpe_ratio", b"_sharpe_ratio", "_sortino_ratio", b"_sortino_ratio", "_tracking_error", b"_tracking_error", "annual_return", b"annual_return", "beta", b"beta", "correlation", b"correlation", "cvar_95", b"cvar_95", "cvar_95_gaussian", b"cvar_95_gaussian", "max_drawdown", b"max_drawdown", "observations", b"observations", "sharpe_ratio", b"sharpe_ratio", "sortino_ratio", b"sortino_ratio", "tracking_error", b"tracking_error", "var_95", b"var_95", "var_95_gaussian", b"var_95_gaussian", "volatility", b"volatility"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_beta", b"_beta", "_correlation", b"_correlation", "_sharpe_ratio", b"_sharpe_ratio", "_sortino_ratio", b"_sortino_ratio", "_tracking_error", b"_tracking_error", "annual_return", b"annual_return", "beta", b"beta", "correlation", b"correlation", "cvar_95", b"cvar_95", "cvar_95_gaussian", b"cvar_95_gaussian", "gross_exposure", b"gross_exposure", "input_sha256", b"input_sha256", "max_drawdown", b"max_drawdown", "net_exposure", b"net_exposure", "observations", b"observations", "sharpe_ratio", b"sharpe_ratio", "sortino_ratio", b"sortino_ratio", "tracking_error", b"tracking_error", "var_95", b"var_95", "var_95_gaussian", b"var_95_gaussian", "volatility", b"volatility"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__beta: _TypeAlias = _typing.Literal["beta"]  # noqa: Y015
     _WhichOneofArgType__beta: _TypeAlias = _typing.Literal["_beta", b"_beta"]  # noqa: Y015

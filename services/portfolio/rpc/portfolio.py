@@ -6,8 +6,8 @@ from fleet import deadline
 from fleet.rpc import Context
 from neuraltrader.portfolio.v1 import portfolio_service_pb2 as pb
 from neuraltrader.portfolio.v1 import portfolio_service_pb2_grpc as pb_grpc
-from services.portfolio import translate
 from services.portfolio.ports import Offload
+from services.portfolio.translate import book, optimisation, risk
 from services.portfolio.usecases.calculate_risk import CalculateRisk
 from services.portfolio.usecases.optimize import Optimize
 from services.portfolio.usecases.read_book import ReadBook
@@ -35,7 +35,7 @@ class PortfolioRpc(pb_grpc.PortfolioServiceServicer):
         context: Context,
     ) -> pb.ListPositionsResponse:
         holdings = await self._read.positions(request.account, include_flat=request.include_flat)
-        positions = [translate.position_message(value) for value in holdings.positions]
+        positions = [book.position_message(value) for value in holdings.positions]
         return pb.ListPositionsResponse(positions=positions, as_of_ns=holdings.as_of_ns)
 
     async def GetAccount(
@@ -43,7 +43,7 @@ class PortfolioRpc(pb_grpc.PortfolioServiceServicer):
         request: pb.GetAccountRequest,
         context: Context,
     ) -> pb.GetAccountResponse:
-        return pb.GetAccountResponse(account=translate.account_message(await self._read.account(request.account)))
+        return pb.GetAccountResponse(account=book.account_message(await self._read.account(request.account)))
 
     async def ListAccounts(
         self,
@@ -51,15 +51,15 @@ class PortfolioRpc(pb_grpc.PortfolioServiceServicer):
         context: Context,
     ) -> pb.ListAccountsResponse:
         values = await self._read.accounts()
-        return pb.ListAccountsResponse(accounts=[translate.account_message(value) for value in values])
+        return pb.ListAccountsResponse(accounts=[book.account_message(value) for value in values])
 
     async def Optimize(self, request: pb.OptimizeRequest, context: Context) -> pb.OptimizeResponse:
-        problem = await self._offload(translate.problem_of, request)
-        return translate.optimize_response(await self._optimize(problem, deadline.remaining(_NO_DEADLINE_S)))
+        problem = await self._offload(optimisation.problem_of, request)
+        return optimisation.optimize_response(await self._optimize(problem, deadline.remaining(_NO_DEADLINE_S)))
 
     async def CalculateRisk(
         self,
         request: pb.CalculateRiskRequest,
         context: Context,
     ) -> pb.CalculateRiskResponse:
-        return translate.risk_response(await self._risk(translate.question_of(request)))
+        return risk.risk_response(await self._risk(risk.question_of(request)))

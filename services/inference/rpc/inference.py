@@ -7,8 +7,8 @@ import grpc
 
 from neuraltrader.inference.v1 import inference_service_pb2 as pb
 from neuraltrader.inference.v1 import inference_service_pb2_grpc as stubs
-from services.inference import translate
 from services.inference.ports import Models
+from services.inference.translate import latency, models, rows
 from services.inference.usecases.predict import Predict
 from services.inference.usecases.statistics import Statistics
 
@@ -31,7 +31,7 @@ class InferenceRpc(stubs.InferenceServiceServicer):
 
     async def Predict(self, request: pb.PredictRequest, context: Context) -> pb.PredictResponse:
         started_ns = time.perf_counter_ns()
-        scores = await self._predict(request.model, translate.rows_of(request.market_data))
+        scores = await self._predict(request.model, rows.rows_of(request.market_data))
         card = scores.model.card
         return pb.PredictResponse(
             predictions=scores.predictions.tolist(),
@@ -57,10 +57,10 @@ class InferenceRpc(stubs.InferenceServiceServicer):
             predictions=counted.predictions,
             signals=counted.signals,
             missed_ticks=counted.missed_ticks,
-            tick_to_signal=translate.latency_message(counted.tick_to_signal),
-            tick_to_prediction=translate.latency_message(counted.tick_to_prediction),
+            tick_to_signal=latency.latency_message(counted.tick_to_signal),
+            tick_to_prediction=latency.latency_message(counted.tick_to_prediction),
         )
 
     def _model(self, name: str) -> Any:
         model = self._models.get(name)
-        return translate.model_message(model, self._models.versions(model.card.name))
+        return models.model_message(model, self._models.versions(model.card.name))

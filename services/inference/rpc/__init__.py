@@ -1,0 +1,1 @@
+"""The calls that inference answers: translate, call, translate."""

@@ -1,0 +1,1 @@
+"""Between the words of inference and their wire form."""

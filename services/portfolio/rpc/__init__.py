@@ -1,0 +1,1 @@
+"""The calls that portfolio answers: translate, call, translate."""

@@ -1,0 +1,1 @@
+"""Between the wire and the words of the trade; what makes no sense is refused here, once."""
