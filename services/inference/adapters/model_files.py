@@ -13,7 +13,7 @@ import msgspec
 from services.inference.adapters.onnx_graph import contents
 from services.inference.adapters.onnx_session import OnnxModel, SessionRules
 from services.inference.domain.calibration import Calibration
-from services.inference.domain.errors import ModelRefused
+from services.inference.domain.errors import ModelRefused, Refusal
 from services.inference.domain.features import FEATURES
 from services.inference.domain.model import ModelCard
 from trading.errors import UnknownModel
@@ -167,12 +167,14 @@ def _read_card(directory: Path) -> ModelCard:
     try:
         card = msgspec.json.decode(_read(directory / MANIFEST_FILE, LARGEST_MANIFEST_BYTES), type=Manifest).card()
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ModelRefused(f"The manifest cannot be read: {error}", path=str(directory)) from error
+        raise ModelRefused(Refusal.MANIFEST, f"The manifest cannot be read: {error}", path=str(directory)) from error
     _expect(directory, "name", directory.parent.name, card.name)
     _expect(directory, "version", directory.name, card.version)
     _expect(directory, "features", FEATURES, card.features)
     if card.horizon_ns <= 0:
-        raise ModelRefused(f"Expected horizon_ns above 0, was {card.horizon_ns}.", path=str(directory))
+        raise ModelRefused(
+            Refusal.MANIFEST, f"Expected horizon_ns above 0, was {card.horizon_ns}.", path=str(directory)
+        )
     return card
 
 
@@ -181,9 +183,11 @@ def _read(path: Path, most_bytes: int) -> bytes:
         size = path.stat().st_size
         payload = path.read_bytes() if size <= most_bytes else b""
     except OSError as error:
-        raise ModelRefused(f"{path.name} cannot be read: {error}", path=str(path)) from error
+        raise ModelRefused(Refusal.NOT_A_FILE, f"{path.name} cannot be read: {error}", path=str(path)) from error
     if size > most_bytes:
-        raise ModelRefused(f"Expected {path.name} of at most {most_bytes} bytes, was {size}.", path=str(path))
+        raise ModelRefused(
+            Refusal.TOO_BIG, f"Expected {path.name} of at most {most_bytes} bytes, was {size}.", path=str(path)
+        )
     return payload
 
 
@@ -191,11 +195,17 @@ def _check_graph(directory: Path, payload: bytes) -> None:
     graph = contents(payload)
     strange = sorted(graph.operators - OPERATORS)
     if strange:
-        raise ModelRefused(f"Operators that are not run here: {', '.join(strange)}.", path=str(directory))
+        raise ModelRefused(
+            Refusal.OPERATOR, f"Operators that are not run here: {', '.join(strange)}.", path=str(directory)
+        )
     if graph.has_external_data or graph.has_functions:
-        raise ModelRefused("The model reaches outside its graph (external data or functions).", path=str(directory))
+        raise ModelRefused(
+            Refusal.EXTERNAL_DATA,
+            "The model reaches outside its graph (external data or functions).",
+            path=str(directory),
+        )
 
 
 def _expect(directory: Path, what: str, expected: object, was: object) -> None:
     if expected != was:
-        raise ModelRefused(f"Expected {what} {expected!r}, was {was!r}.", path=str(directory))
+        raise ModelRefused(Refusal.MANIFEST, f"Expected {what} {expected!r}, was {was!r}.", path=str(directory))

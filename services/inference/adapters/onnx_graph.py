@@ -7,7 +7,7 @@ subgraphs, functions of its own, and tensors that live in other files. Field num
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from services.inference.domain.errors import ModelRefused
+from services.inference.domain.errors import ModelRefused, Refusal
 
 _MODEL_GRAPH, _MODEL_FUNCTIONS = 7, 25
 _GRAPH_NODE, _GRAPH_INITIALIZER = 1, 5
@@ -31,7 +31,7 @@ def contents(payload: bytes) -> Contents:
     try:
         return _contents(memoryview(payload))
     except (IndexError, UnicodeDecodeError, ValueError) as error:
-        raise ModelRefused("The file is no ONNX model.") from error
+        raise ModelRefused(Refusal.UNREADABLE, "The file is no ONNX model.") from error
 
 
 def _contents(model: memoryview) -> Contents:

@@ -19,7 +19,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as codes
 
 from services.inference.adapters import cuda
-from services.inference.domain.errors import ModelRefused
+from services.inference.domain.errors import ModelRefused, Refusal
 from services.inference.domain.feature_series import Floats
 from services.inference.domain.model import ModelCard, Running
 
@@ -137,9 +137,9 @@ def _open(card: ModelCard, payload: bytes, gpu: GpuPolicy) -> Any:
     try:
         session = ort.InferenceSession(payload, options, providers=providers)
     except _REFUSALS as error:
-        raise ModelRefused(f"ONNX Runtime refuses {card.name!r}: {error}", model=card.name) from error
+        raise ModelRefused(Refusal.RUNTIME, f"ONNX Runtime refuses {card.name!r}: {error}", model=card.name) from error
     if gpu == "require" and session.get_providers()[0] != _CUDA:
-        raise ModelRefused("Expected CUDA to run the model, was cpu.", model=card.name)
+        raise ModelRefused(Refusal.DEVICE, "Expected CUDA to run the model, was cpu.", model=card.name)
     return session
 
 
@@ -147,7 +147,9 @@ def _providers(gpu: GpuPolicy) -> list[str]:
     """CUDA only when this build of the runtime has it and the driver really opens a GPU."""
     there = gpu != "off" and _CUDA in ort.get_available_providers() and cuda.device_count() > 0
     if gpu == "require" and not there:
-        raise ModelRefused("Expected a CUDA GPU and the GPU build of ONNX Runtime; one of them is missing.")
+        raise ModelRefused(
+            Refusal.DEVICE, "Expected a CUDA GPU and the GPU build of ONNX Runtime; one of them is missing."
+        )
     if not there:
         return [_CPU]
     ort.preload_dlls()
@@ -165,6 +167,7 @@ def _ends(session: Any, card: ModelCard) -> tuple[str, str]:
     if not fits or isinstance(inputs[0].shape[0], int):
         was = [(end.name, end.type, end.shape) for end in (*inputs, *outputs)]
         raise ModelRefused(
+            Refusal.SHAPE,
             f"Expected one float input of n×{len(card.features)} and one float output of n×1, was {was}.",
             model=card.name,
         )
