@@ -93,7 +93,7 @@ def write_model(path: Path, spec: ModelSpec, tensors: Weights, golden: Golden | 
             sha256 = read_model(written, FileLimits()).sha256
             written.chmod(0o644)
             written.replace(path)
-        except BaseException:
+        except BaseException:  # whatever went wrong, half a file is left for nobody
             written.unlink(missing_ok=True)
             raise
     return sha256
