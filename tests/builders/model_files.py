@@ -19,7 +19,7 @@ ARCHITECTURES: dict[str, tuple[Architecture, int]] = {
     "lstm": (Lstm(hidden=8, layers=2), 12),
     "gru": (Gru(hidden=8), 12),
     "tcn": (Tcn(channels=8, levels=3), 12),
-    "patch_tst": (PatchTst(patch=4, width=8, heads=2, layers=2, feed=16), 12),
+    "patchtst": (PatchTst(patch=4, width=8, heads=2, layers=2, feed=16), 12),
     "nhits": (Nhits(pools=(5, 2, 1), hidden=(16, 8)), 12),
 }
 """A small one of each, with its window."""

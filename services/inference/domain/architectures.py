@@ -60,7 +60,7 @@ class Tcn(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="ki
     kernel: Annotated[int, msgspec.Meta(ge=1, le=64)] = 3
 
 
-class PatchTst(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="patch_tst"):
+class PatchTst(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="patchtst"):
     """A transformer over patches of the window (after Nie et al. 2023), all features of a patch in one token.
 
     z = patches·E + e + P, patches being (T / patch, patch·F) row by row; then per layer, with softmax attention over

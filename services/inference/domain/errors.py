@@ -1,6 +1,6 @@
 """What can be wrong with a model.
 
-InvalidArgument
+FailedPrecondition
 └── ModelRefused   files that do not fit their manifest, or that this service will not run; why is one of Refusal
 TradingError (INTERNAL)
 └── ModelFault     a model that ran and gave no number
@@ -8,7 +8,7 @@ TradingError (INTERNAL)
 
 from enum import StrEnum
 
-from trading.errors import InvalidArgument, Kind, TradingError
+from trading.errors import FailedPrecondition, Kind, TradingError
 
 
 class Refusal(StrEnum):
@@ -69,7 +69,7 @@ class Refusal(StrEnum):
     """A device was insisted on, and is not there or cannot run the model."""
 
 
-class ModelRefused(InvalidArgument):
+class ModelRefused(FailedPrecondition):
     """A model that is not loaded: `why` is its reason, facts are in the metadata."""
 
     REASON = "MODEL_REFUSED"
