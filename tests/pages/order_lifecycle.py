@@ -22,7 +22,8 @@ nothing.
   headroom stays reserved, it is never sent again, and the service asks the venue for our id until it knows.
 - **CANCELED** and **EXPIRED** are closed, yet a fill may overtake the news of the end: one that leaves something open
   is counted and leaves the state standing.
-- {restorers} give back the status that the pending state interrupted, written ↩.
+- {restorers} give back the status that the pending state interrupted, written ↩. A change that leaves nothing to
+  trade, because more has traded meanwhile than it asks for, fills the order.
 - An order of another program is adopted: from INITIALIZED straight to what the venue says of it.
 
 ## Diagram
@@ -80,7 +81,7 @@ def _after(status: OrderStatus, kind: OrderEventKind, *, whole: bool) -> str:
         after = next_status(status, kind, before=_BEFORE, whole=whole)
     except InvalidStateTransition:
         return "·"
-    return "↩" if kind in RESTORERS else after
+    return "↩" if kind in RESTORERS and after is _BEFORE else after
 
 
 def _diagram() -> list[str]:

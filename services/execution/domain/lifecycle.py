@@ -68,13 +68,13 @@ _LATE_FILL = frozenset({S.CANCELED, S.EXPIRED})
 def next_status(status: S, kind: Kind, *, before: S, whole: bool) -> S:
     """The status after an event.
 
-    `before` is the status that a pending state interrupted; `whole` says that a FILL leaves nothing to trade.
+    `before` is the status that a pending state interrupted; `whole` says that nothing is left to trade after it.
     Raises InvalidStateTransition when the table has no such step.
     """
     if kind in RESTORERS:
         if status is not RESTORERS[kind]:
             raise _refusal(status, kind)
-        return before
+        return S.FILLED if kind is Kind.UPDATED and whole else before
     if kind is Kind.FILL:
         return _after_fill(status, whole)
     target = S(kind.value)

@@ -4,7 +4,7 @@ from collections.abc import Container
 from dataclasses import replace
 
 from services.execution.domain.lifecycle import FOLLOWERS, RESTORERS
-from services.execution.domain.order import Execution, Fact, Order
+from services.execution.domain.order import Execution, Fact, Order, OrderTerms
 from services.execution.domain.venue import VenueOrder, VenueUpdate
 from trading.ids import hashed_id
 from trading.money import divide_half_even
@@ -30,7 +30,7 @@ def news_of(order: Order, update: VenueUpdate, known_executions: Container[str])
         update.event_time_ns,
         reason=update.order.reason,
         venue_order_id=update.order.venue_order_id,
-        terms=order.wished if update.kind is Kind.UPDATED else None,
+        terms=_granted(order) if update.kind is Kind.UPDATED else None,
     )
 
 
@@ -84,8 +84,15 @@ def _of_change(order: Order, found: VenueOrder) -> list[Fact]:
             Fact(Kind.PENDING_UPDATE, found.event_time_ns, event_id=event_id, terms=order.wished, reconciliation=True)
         )
     if _took_place(order, found) or (interrupted and found.replacement > order.replacements):
-        facts.append(replace(_found(order, found, Kind.UPDATED), terms=order.wished))
+        facts.append(replace(_found(order, found, Kind.UPDATED), terms=_granted(order)))
     return facts
+
+
+def _granted(order: Order) -> OrderTerms | None:
+    """What a change that took place came to: a smaller quantity than has traded meanwhile is what has traded."""
+    if order.wished is None or order.wished.quantity_nanos >= order.filled_nanos:
+        return order.wished
+    return replace(order.wished, quantity_nanos=order.filled_nanos)
 
 
 def _took_place(order: Order, found: VenueOrder) -> bool:

@@ -8,7 +8,7 @@ from trading.errors import InvalidStateTransition
 from trading.order import OrderEventKind, OrderStatus
 
 # The rows of the specification: what each event leads to from each state, by name, "" for forbidden. FILL is given
-# for a fill that leaves something and for one that leaves nothing.
+# for a fill that leaves something and for one that leaves nothing, as is UPDATED.
 SPECIFICATION = {
     "INITIALIZED": "DENIED EMULATED RELEASED SUBMITTED REJECTED ACCEPTED CANCELED EXPIRED TRIGGERED",
     "DENIED": "",
@@ -59,6 +59,8 @@ def test_the_page_of_the_lifecycle_is_current() -> None:
 
 
 def _expected(status: OrderStatus, kind: OrderEventKind, whole: bool) -> OrderStatus:
+    if kind == "UPDATED" and whole:
+        return OrderStatus.FILLED
     if kind in ("UPDATED", "MODIFY_REJECTED", "CANCEL_REJECTED"):
         return BEFORE
     if kind == "FILL":

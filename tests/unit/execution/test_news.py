@@ -212,6 +212,27 @@ def test_the_word_of_an_older_change_is_not_the_word_of_the_one_under_way() -> N
     assert after(second, the_change(order, 2)).terms.quantity_nanos == 14 * ONE
 
 
+@pytest.mark.parametrize(("traded", "status"), [(4, S.PARTIALLY_FILLED), (5, S.FILLED), (7, S.FILLED)])
+@pytest.mark.parametrize("is_found", [False, True])
+def test_a_smaller_quantity_than_has_traded_meanwhile_is_what_has_traded(
+    traded: int, status: S, is_found: bool
+) -> None:
+    """Five were wished for; what traded before the venue made the change stands, and nothing is left."""
+    order = changing(quantity=5)
+    order = after(order, fill_update(order.order_id, traded, traded))
+    order = apply(order, event(order, Kind.PENDING_UPDATE, terms=order.wished))
+    told = the_change(order)
+    if is_found:
+        found = replace(told.order, status=status, filled_nanos=traded * ONE, avg_price_nanos=order.avg_price_nanos)
+        for fact in differences(order, found):
+            order = record(order, fact)
+        assert differences(order, found) == []
+    else:
+        order = after(order, told)
+    assert (order.status, order.terms.quantity_nanos) == (status, max(5, traded) * ONE)
+    assert (order.wished, order.remaining_nanos) == (None, max(5 - traded, 0) * ONE)
+
+
 def test_a_refused_change_is_news_only_while_one_is_under_way() -> None:
     """The order stands as it was."""
     order = changing()
