@@ -67,6 +67,10 @@ class Metrics:
         self.reconcile_discrepancies_total = self._counter(
             "reconcile_discrepancies_total", "Differences that reconciliation found."
         )
+        self.unprotected_positions_total = self._counter(
+            "unprotected_positions_total", "Positions whose bracket lost a leg that the venue refused every time."
+        )
+        self.charges_total = self._counter("charges_total", "Charges of venues recorded, by their kind.", "kind")
         self.kill_switch_state = self._gauge("kill_switch_state", "0 ACTIVE, 1 REDUCING, 2 HALTED.", "account")
 
     def _add_gateway(self) -> None:

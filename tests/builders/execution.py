@@ -61,6 +61,7 @@ class Desk(desk.Desk):
     """One execution service without its wire; `broker` and `store` may be kept over a restart."""
 
     def __init__(self, outside: FakeOutside, rules: Rules) -> None:
+        metrics = Metrics()
         super().__init__(
             Outside(
                 outside.store,
@@ -74,7 +75,7 @@ class Desk(desk.Desk):
                 outside.bell,
                 translate.order_event_bytes,
                 outside.clock,
-                Metrics(),
+                metrics,
                 structlog.get_logger(),
             ),
             rules,
@@ -88,6 +89,7 @@ class Desk(desk.Desk):
         self.publisher = outside.publisher
         self.bell = outside.bell
         self.clock = outside.clock
+        self.metrics = metrics
 
     async def buy(self, wait: Wait | None = Wait.NONE, timeout_s: float = 1.0, **order: Any) -> Submitted:
         """Submit an order, by default a market order to buy ten AAPL, and wait for nothing but its intent."""
@@ -145,6 +147,7 @@ def assemble(
         charges=ChargeRhythm(every_s=0.01),
         expire_every_s=0.01,
         losses_every_s=0.01,
+        leg_rest_s=0.02,
     )
     return Desk(outside, rules)
 

@@ -7,19 +7,26 @@ from services.execution.domain.order import Order, OrderTerms
 from trading.ids import ClientOrderId, OrderId, hashed_id
 from trading.order import OrderRole, OrderType, TimeInForce
 
+MOST_ATTEMPTS = 5
+"""How often a leg is made that the venue refuses each time it is sent."""
 
-def leg_terms(entry: OrderTerms) -> list[OrderTerms]:
-    """The orders that close an entry; the same entry gives the same ids."""
+
+def leg_terms(entry: OrderTerms, attempt: int = 1) -> list[OrderTerms]:
+    """The orders that close an entry; the same entry and attempt give the same ids."""
     legs = []
     if entry.take_profit_nanos is not None:
-        legs.append(
-            replace(_leg(entry, OrderRole.TAKE_PROFIT), order_type=OrderType.LIMIT, price_nanos=entry.take_profit_nanos)
-        )
+        profit = _leg(entry, OrderRole.TAKE_PROFIT, attempt)
+        legs.append(replace(profit, order_type=OrderType.LIMIT, price_nanos=entry.take_profit_nanos))
     if entry.stop_loss_nanos is not None:
-        legs.append(
-            replace(_leg(entry, OrderRole.STOP_LOSS), order_type=OrderType.STOP, stop_price_nanos=entry.stop_loss_nanos)
-        )
+        loss = _leg(entry, OrderRole.STOP_LOSS, attempt)
+        legs.append(replace(loss, order_type=OrderType.STOP, stop_price_nanos=entry.stop_loss_nanos))
     return legs
+
+
+def attempt_of(entry: OrderTerms, leg: OrderTerms) -> int:
+    """Which of an entry's attempts a leg is; 0 when it is none of them."""
+    attempts = range(1, MOST_ATTEMPTS + 1)
+    return next((attempt for attempt in attempts if _leg_id(entry, leg.role, attempt) == leg.order_id), 0)
 
 
 def open_nanos(entry: Order, legs: Iterable[Order]) -> int:
@@ -27,8 +34,12 @@ def open_nanos(entry: Order, legs: Iterable[Order]) -> int:
     return entry.filled_nanos - sum(leg.filled_nanos for leg in legs)
 
 
-def _leg(entry: OrderTerms, role: OrderRole) -> OrderTerms:
-    order_id = OrderId(hashed_id("bracket", entry.order_id, role))
+def _leg_id(entry: OrderTerms, role: OrderRole | None, attempt: int) -> OrderId:
+    return OrderId(hashed_id("bracket", entry.order_id, role, *([attempt] if attempt > 1 else [])))
+
+
+def _leg(entry: OrderTerms, role: OrderRole, attempt: int) -> OrderTerms:
+    order_id = _leg_id(entry, role, attempt)
     return replace(
         entry,
         order_id=order_id,

@@ -3,28 +3,39 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
-from services.execution.domain.bracket import leg_terms, open_nanos
-from services.execution.domain.order import INITIALIZED, Fact, Order
+from services.execution.domain.bracket import MOST_ATTEMPTS, attempt_of, leg_terms, open_nanos
+from services.execution.domain.order import INITIALIZED, Fact, Order, OrderTerms
 from services.execution.usecases.blotter import LiveOrder
 from services.execution.usecases.cancel import Cancel
+from services.execution.usecases.observe import Observer
 from services.execution.usecases.orders import Orders
-from trading.clock import Clock
+from trading.clock import SECOND_NS, Clock
 from trading.ids import OrderId
 from trading.order import OrderEventKind, OrderRole, OrderStatus
 
 
 @dataclass(slots=True, eq=False)
 class _Bracket:
+    """`legs` are the newest of each role, `spent` those that the venue refused; `rests_until_ns` is monotonic."""
+
     entry: LiveOrder
     legs: dict[OrderRole, LiveOrder] = field(default_factory=dict)
+    spent: list[LiveOrder] = field(default_factory=list)
     reached: OrderRole | None = None
+    rests_until_ns: int = 0
     canceling: set[OrderId] = field(default_factory=set)
+    given_up: list[LiveOrder] = field(default_factory=list)
 
     @property
     def open_nanos(self) -> int:
         """What the entry has opened and no leg has closed."""
-        return open_nanos(self.entry.order, (leg.order for leg in self.legs.values()))
+        return open_nanos(self.entry.order, (leg.order for leg in (*self.legs.values(), *self.spent)))
+
+    def attempt(self, leg: LiveOrder) -> int:
+        """Which attempt a leg is, from 1."""
+        return attempt_of(self.entry.order.terms, leg.order.terms)
 
     def sibling(self, role: OrderRole) -> LiveOrder | None:
         """The other leg."""
@@ -32,12 +43,21 @@ class _Bracket:
 
 
 class Brackets:
-    """The legs are ours: no venue knows of one before it is sent. A stop fires at the market, a profit at its price."""
+    """The legs are ours: no venue knows of one before it is sent. A stop fires at the market, a profit at its price.
 
-    def __init__(self, orders: Orders, cancel: Cancel, clock: Clock) -> None:
+    A leg that the venue refuses is held anew at once, and sent again after `rest_s` at the earliest, each time twice
+    as long.
+    """
+
+    def __init__(
+        self, orders: Orders, cancel: Cancel, observer: Observer, clock: Clock, log: Any, *, rest_s: float
+    ) -> None:
         self._orders = orders
         self._cancel = cancel
+        self._observer = observer
         self._clock = clock
+        self._log = log
+        self._rest_ns = int(rest_s * SECOND_NS)
         self._brackets: dict[OrderId, _Bracket] = {}
         self.release: Callable[[LiveOrder, int], None] = _hold_on
         orders.blotter.on_move = self._moved
@@ -49,13 +69,8 @@ class Brackets:
         bracket = self._brackets.setdefault(entry.order.order_id, _Bracket(entry))
         for terms in leg_terms(entry.order.terms):
             assert terms.role is not None, "a leg has a role"
-            if terms.role in bracket.legs:
-                continue
-            leg = LiveOrder(Order(terms), correlation_id=entry.correlation_id, traceparent=entry.traceparent)
-            now_ns = self._clock.now_ns()
-            facts = (Fact(INITIALIZED, now_ns, terms=terms), Fact(OrderEventKind.EMULATED, now_ns))
-            self._orders.journal.open(leg, facts)
-            self._add(bracket, leg)
+            if terms.role not in bracket.legs:
+                self._hold(bracket, terms)
 
     async def restore(self) -> None:
         """Take up the brackets of an earlier run; legs that it did not come to hold are held now."""
@@ -77,19 +92,35 @@ class Brackets:
     def reached(self, leg: LiveOrder) -> None:
         """The market has come to a leg's price."""
         bracket = self._brackets.get(leg.order.order_id)
-        if bracket is not None and bracket.open_nanos > 0:
+        if bracket is None or self._clock.monotonic_ns() < bracket.rests_until_ns:
+            return
+        if bracket.open_nanos > 0:
             bracket.reached = leg.order.terms.role
             self._settle(bracket)
 
     async def _add_closed_legs(self, bracket: _Bracket) -> None:
-        wanted = {terms.order_id: terms.role for terms in leg_terms(bracket.entry.order.terms)}
-        found = await self._orders.find_each([name for name, role in wanted.items() if role not in bracket.legs])
+        attempts = range(1, MOST_ATTEMPTS + 1)
+        wanted = [terms.order_id for attempt in attempts for terms in leg_terms(bracket.entry.order.terms, attempt)]
+        found = await self._orders.find_each([name for name in wanted if name not in self._brackets])
         for leg in found.values():
             self._add(bracket, leg)
 
+    def _hold(self, bracket: _Bracket, terms: OrderTerms) -> None:
+        entry, now_ns = bracket.entry, self._clock.now_ns()
+        leg = LiveOrder(Order(terms), correlation_id=entry.correlation_id, traceparent=entry.traceparent)
+        facts = (Fact(INITIALIZED, now_ns, terms=terms), Fact(OrderEventKind.EMULATED, now_ns))
+        self._orders.journal.open(leg, facts)
+        self._add(bracket, leg)
+
     def _add(self, bracket: _Bracket, leg: LiveOrder) -> None:
-        assert leg.order.terms.role is not None, "a leg has a role"
-        bracket.legs[leg.order.terms.role] = leg
+        """The newest attempt of a role is the leg; the others are spent."""
+        role = leg.order.terms.role
+        assert role is not None, "a leg has a role"
+        known = bracket.legs.get(role)
+        if known is not None:
+            leg_before, leg_after = sorted((known, leg), key=bracket.attempt)
+            bracket.spent.append(leg_before)
+        bracket.legs[role] = leg if known is None else leg_after
         self._brackets[leg.order.order_id] = bracket
         self._brackets[bracket.entry.order.order_id] = bracket
 
@@ -105,9 +136,31 @@ class Brackets:
         if bracket.entry.order.status.is_closed and bracket.open_nanos <= 0:
             for leg in bracket.legs.values():
                 self._end(bracket, leg)
-        elif bracket.reached is not None:
+            self._forget_if_over(bracket)
+            return
+        for leg in list(bracket.legs.values()):
+            if leg.order.status is OrderStatus.REJECTED and bracket.open_nanos > 0:
+                self._hold_again(bracket, leg)
+        if bracket.reached is not None:
             self._close_at(bracket, bracket.legs[bracket.reached])
         self._forget_if_over(bracket)
+
+    def _hold_again(self, bracket: _Bracket, refused: LiveOrder) -> None:
+        """Hold a refused leg anew: in the log at once, so that a crash does not lose it."""
+        attempt, order = bracket.attempt(refused), refused.order
+        if not attempt or attempt >= MOST_ATTEMPTS:
+            if refused not in bracket.given_up:
+                bracket.given_up.append(refused)
+                self._observer.unprotected()
+                self._log.error(
+                    "bracket.unprotected", order_id=order.order_id, role=order.terms.role, error=order.reason
+                )
+            return
+        self._log.warning("bracket.leg_refused", order_id=order.order_id, attempt=attempt, error=order.reason)
+        bracket.reached = None
+        bracket.rests_until_ns = self._clock.monotonic_ns() + (self._rest_ns << (attempt - 1))
+        again = leg_terms(bracket.entry.order.terms, attempt + 1)
+        self._hold(bracket, next(terms for terms in again if terms.role is order.terms.role))
 
     def _close_at(self, bracket: _Bracket, leg: LiveOrder) -> None:
         """Send a leg, once nothing else may still trade for the same position."""
@@ -142,7 +195,7 @@ class Brackets:
         self._orders.journal.record(live, Fact(OrderEventKind.CANCELED, self._clock.now_ns(), reason=reason))
 
     def _forget_if_over(self, bracket: _Bracket) -> None:
-        members = (bracket.entry, *bracket.legs.values())
+        members = (bracket.entry, *bracket.legs.values(), *bracket.spent)
         if all(live.order.status.is_closed for live in members):
             for live in members:
                 self._brackets.pop(live.order.order_id, None)

@@ -10,6 +10,7 @@ from services.execution.ports import Broker, ChargeStore
 from services.execution.usecases.accounts import Accounts
 from services.execution.usecases.journal import Journal
 from services.execution.usecases.market import Market
+from services.execution.usecases.observe import Observer
 from services.execution.usecases.orders import Orders
 from trading.clock import DAY_NS, SECOND_NS, Clock
 from trading.errors import Unavailable, UnknownSymbol
@@ -38,6 +39,7 @@ class CollectCharges:
         orders: Orders,
         market: Market,
         accounts: Accounts,
+        observer: Observer,
         clock: Clock,
         rhythm: ChargeRhythm,
         log: Any,
@@ -48,6 +50,7 @@ class CollectCharges:
         self._orders = orders
         self._market = market
         self._accounts = accounts
+        self._observer = observer
         self._clock = clock
         self._rhythm = rhythm
         self._log = log
@@ -156,6 +159,7 @@ class CollectCharges:
             self.on_recorded()
 
     def _tell_log(self, charge: Charge) -> None:
+        self._observer.charged(charge.kind)
         self._log.info(
             "charge.recorded",
             kind=charge.kind,

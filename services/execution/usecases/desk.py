@@ -95,6 +95,7 @@ class Rules:
     account_refresh_s: float = 10.0
     expire_every_s: float = 0.5
     losses_every_s: float = 0.5
+    leg_rest_s: float = 1.0
 
 
 class Desk:
@@ -149,6 +150,7 @@ class Desk:
             self.orders,
             self.market,
             self.accounts,
+            self.observer,
             clock,
             rules.charges,
             log,
@@ -170,7 +172,7 @@ class Desk:
             log,
             wait_s=rules.cancel_wait_s,
         )
-        self.brackets = Brackets(self.orders, self.cancel, clock)
+        self.brackets = Brackets(self.orders, self.cancel, self.observer, clock, log, rest_s=rules.leg_rest_s)
         self.release = Release(
             self.market,
             self.orders,

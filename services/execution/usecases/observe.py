@@ -76,6 +76,14 @@ class Observer:
         """Reconciliation found a difference."""
         self._metrics.reconcile_discrepancies_total.inc()
 
+    def charged(self, kind: str) -> None:
+        """A charge of the venue was recorded."""
+        self._metrics.charges_total.labels(kind).inc()
+
+    def unprotected(self) -> None:
+        """A position has lost a leg of its bracket, and no attempt is left."""
+        self._metrics.unprotected_positions_total.inc()
+
     def _note_total(self, live: LiveOrder) -> None:
         if live.received_ns is not None:
             total = max(self._clock.monotonic_ns() - live.received_ns, live.timings.total_ns)

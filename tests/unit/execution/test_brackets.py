@@ -1,5 +1,6 @@
 """The story of a bracket: an entry, and two held legs that close what it opened."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from builders.execution import RHYTHM, Desk, a_desk, after_crash, assemble, at_work, until
 from builders.orders import LIMIT, MAIN, an_order, life
 
-from services.execution.domain.bracket import leg_terms
+from services.execution.domain.bracket import MOST_ATTEMPTS, leg_terms
 from services.execution.ports import Append, Entry, VenueRefused
 from services.execution.usecases.blotter import LiveOrder
 from trading.errors import Unavailable
@@ -193,6 +194,61 @@ async def test_an_entry_the_venue_refuses_ends_both_legs() -> None:
         desk.broker.answers = [VenueRefused("no")]
         trade = await a_trade(desk)
         await trade.until("REJECTED", "CANCELED", "CANCELED")
+
+
+def attempt(trade: Trade, number: int) -> LiveOrder:
+    """The stop loss of an attempt."""
+    return trade.desk.live(leg_terms(trade.entry.order.terms, number)[1].order_id)
+
+
+def at_a_loss(desk: Desk, leg: LiveOrder, status: OrderStatus) -> Callable[[], bool]:
+    """Keep quoting a market that reaches the loss, until a leg stands so."""
+
+    def quoted() -> bool:
+        desk.quote(*LOSS)
+        return leg.order.status is status
+
+    return quoted
+
+
+async def test_a_leg_the_venue_refuses_is_held_again_and_sent_again_later() -> None:
+    """The position keeps its protection."""
+    async with a_desk(rhythm=NEVER) as desk:
+        trade = await a_trade(desk, filled=10)
+        desk.broker.answers = [VenueRefused("not now")]
+        desk.quote(*LOSS)
+        await trade.until("FILLED", "CANCELED", "REJECTED")
+        again = attempt(trade, 2)
+        desk.quote(*LOSS)
+        assert again.order.status is OrderStatus.EMULATED
+        await until(at_a_loss(desk, again, OrderStatus.ACCEPTED))
+        await trade.fill(again, 10, 89)
+        assert trade.held == 0
+
+
+async def test_a_leg_held_again_survives_a_crash() -> None:
+    """It is in the log before it is needed."""
+    async with a_desk(rhythm=NEVER) as desk:
+        old = await a_trade(desk, filled=10)
+        desk.broker.answers = [VenueRefused("not now")]
+        desk.quote(*LOSS)
+        await old.until("FILLED", "CANCELED", "REJECTED")
+        async with at_work(await reborn(old)) as again:
+            leg = attempt(Trade(again, old.entry.order.order_id), 2)
+            await until(at_a_loss(again, leg, OrderStatus.ACCEPTED))
+
+
+async def test_a_leg_refused_every_time_is_told_once() -> None:
+    """Nothing is left to try: a person has to look."""
+    async with a_desk(rhythm=NEVER) as desk:
+        trade = await a_trade(desk, filled=10)
+        desk.broker.answers = [VenueRefused("never") for _ in range(MOST_ATTEMPTS)]
+        for number in range(1, MOST_ATTEMPTS + 1):
+            await until(at_a_loss(desk, attempt(trade, number), OrderStatus.REJECTED))
+        desk.quote(*LOSS)
+        await desk.background.drain(1)
+        counted = desk.metrics.registry.get_sample_value("nt_unprotected_positions_total")
+        assert (counted, trade.held) == (1, 10)
 
 
 async def test_a_denied_entry_has_no_legs() -> None:
