@@ -54,7 +54,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """One transaction of the log: new events, what was published meanwhile, and timings that became known.
+    """One transaction of the log: new events, what was published, timings that became known, where stops stand now.
 
     It is only written while `epoch` is the newest of the lease; None is for whoever is alone by other means.
     """
@@ -62,6 +62,7 @@ class Append:
     entries: Sequence[Entry] = ()
     published_through: int | None = None
     timings: Mapping[OrderId, Timings] = field(default_factory=dict)
+    stops: Mapping[OrderId, int] = field(default_factory=dict)
     epoch: int | None = None
 
 
@@ -144,6 +145,10 @@ class OrderStore(Protocol):
 
     def client_ids(self) -> AsyncIterator[tuple[AccountId, ClientOrderId]]:
         """Every idempotency key that was ever used."""
+        ...
+
+    async def stops(self) -> Mapping[OrderId, int]:
+        """Where the trailing stops of held orders stand, in nanos."""
         ...
 
     async def count_by_status(self) -> Mapping[OrderStatus, int]:

@@ -192,7 +192,8 @@ async def until(condition: Callable[[], bool], timeout_s: float = 2.0) -> None:
 
 def after_crash(desk: Desk, rhythm: Rhythm = RHYTHM) -> Desk:
     """The next process after a kill -9: the log, the controls and the venue are all that is left."""
-    store = FakeOrderStore(list(desk.store.entries), dict(desk.store.timings), list(desk.store.waiting))
+    kept = desk.store
+    store = FakeOrderStore(list(kept.entries), dict(kept.timings), dict(kept.trailed), list(kept.waiting))
     broker = FakeBroker(
         dict(desk.broker.book),
         dict(desk.broker.terms),

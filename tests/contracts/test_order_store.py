@@ -221,6 +221,18 @@ async def test_timings_come_with_events_or_after_them(store: OrderStore) -> None
     assert stored.timings == Timings(30, 2, 10)
 
 
+async def test_the_stops_of_held_orders_are_kept(store: OrderStore) -> None:
+    """The newest of each; an order that is held no more has none."""
+    found = entries(life(Kind.EMULATED))
+    order = found[-1].order
+    await store.append(Append(found, stops={order.order_id: 90 * ONE}))
+    await store.append(Append(stops={order.order_id: 95 * ONE}))
+    assert dict(await store.stops()) == {order.order_id: 95 * ONE}
+    released = event(order, Kind.RELEASED)
+    await store.append(Append([Entry(3, released, apply(order, released), None)]))
+    assert dict(await store.stops()) == {}
+
+
 async def test_a_second_writer_collides(store: OrderStore) -> None:
     """Two events never share a place in the log, and the loser writes nothing."""
     await written(store, Kind.SUBMITTED)

@@ -51,6 +51,7 @@ class FakeOrderStore:
 
     entries: list[Entry] = field(default_factory=list)
     timings: dict[OrderId, Timings] = field(default_factory=dict)
+    trailed: dict[OrderId, int] = field(default_factory=dict)
     waiting: list[OutboxRow] = field(default_factory=list)
     appends: list[Append] = field(default_factory=list)
     outages: int = 0
@@ -125,6 +126,10 @@ class FakeOrderStore:
         for stored in self._newest().values():
             yield stored.order.account, stored.order.terms.client_order_id
 
+    async def stops(self) -> Mapping[OrderId, int]:
+        held = {stored.order.order_id for stored in await self.open_orders() if stored.order.status == "EMULATED"}
+        return {name: stop for name, stop in self.trailed.items() if name in held}
+
     async def count_by_status(self) -> Mapping[OrderStatus, int]:
         statuses = [stored.order.status for stored in self._newest().values()]
         return {status: statuses.count(status) for status in set(statuses)}
@@ -141,6 +146,7 @@ class FakeOrderStore:
         if append.published_through is not None:
             self.waiting = [row for row in self.waiting if row.log_sequence > append.published_through]
         self.timings |= append.timings
+        self.trailed |= append.stops
 
     def _newest(self) -> dict[OrderId, StoredOrder]:
         self._check()

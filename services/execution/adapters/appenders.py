@@ -119,6 +119,8 @@ class SqliteAppender:
                 "WHERE order_id = ?",
                 [(*timing_values(timings), name) for name, timings in append.timings.items()],
             )
+        if append.stops:
+            connection.executemany(_SQLITE_STOPS, append.stops.items())
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -178,6 +180,8 @@ class PostgresAppender:
         if late:
             columns = zip(*((name, *timing_values(value)) for name, value in late.items()), strict=True)
             await driver.execute(_POSTGRES_TIMINGS, *map(list, columns))
+        if append.stops:
+            await driver.execute(_POSTGRES_STOPS, list(append.stops), list(append.stops.values()), append.epoch)
         if append.entries:
             if not await driver.fetchval(_POSTGRES_APPEND, *_arguments(append)):
                 raise AnotherWriter(_FENCED, ours=append.epoch)
@@ -237,6 +241,12 @@ _POSTGRES_TIMINGS = (
     "FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[]) AS t (id, total, validation, execution) "
     "WHERE order_id = t.id"
 )
+_KEEP_STOP = "ON CONFLICT (order_id) DO UPDATE SET stop_nanos = excluded.stop_nanos"
+_POSTGRES_STOPS = (
+    "INSERT INTO trailing_stops SELECT * FROM unnest($1::text[], $2::bigint[]) "
+    "WHERE $3::bigint IS NULL OR EXISTS (SELECT 1 FROM leases WHERE epoch = $3) "
+    f"{_KEEP_STOP}"
+)
 _GONE = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
@@ -252,6 +262,7 @@ def _sqlite_insert(table: Table) -> str:
 
 
 _SQLITE_ORDERS = f"{_sqlite_insert(schema.orders)} {_UPSERT}"
+_SQLITE_STOPS = f"{_sqlite_insert(schema.trailing_stops)} {_KEEP_STOP}"
 _SQLITE_EVENTS = _sqlite_insert(schema.order_events)
 _SQLITE_FILLS = _sqlite_insert(schema.fills)
 _SQLITE_OUTBOX = _sqlite_insert(schema.outbox)

@@ -23,6 +23,14 @@ orders = Table(
 )
 """One row per order, kept in step with its events; `state` is the order's JSON."""
 
+trailing_stops = Table(
+    "trailing_stops",
+    metadata,
+    Column("order_id", String(36), primary_key=True),
+    Column("stop_nanos", BigInteger, nullable=False),
+)
+"""Where the stop of a held trailing order stands: it must not start anew after a restart."""
+
 order_events = Table(
     "order_events",
     metadata,

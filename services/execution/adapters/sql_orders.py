@@ -10,7 +10,7 @@ from sqlalchemy import Select, Table, func, select
 from fleet.database import Database
 from services.execution.adapters.appenders import Appender, PostgresAppender, SqliteAppender
 from services.execution.adapters.order_rows import logged_event, logged_fill, outbox_row, stored_order
-from services.execution.adapters.schema import fills, order_events, orders, outbox
+from services.execution.adapters.schema import fills, order_events, orders, outbox, trailing_stops
 from services.execution.domain.fill import LoggedFill
 from services.execution.ports import Append, LoggedEvent, OrderQuery, OutboxRow, StoredOrder
 from trading.ids import AccountId, ClientOrderId, EventId, OrderId
@@ -112,6 +112,12 @@ class SqlOrders:
             if len(rows) < _PAGE:
                 return
             last = rows[-1]["order_id"]
+
+    async def stops(self) -> Mapping[OrderId, int]:
+        """The stops of orders that are held still."""
+        held = trailing_stops.join(orders, trailing_stops.c.order_id == orders.c.order_id)
+        query = select(trailing_stops).select_from(held).where(orders.c.status == OrderStatus.EMULATED)
+        return {OrderId(row["order_id"]): row["stop_nanos"] for row in await self._rows(query)}
 
     async def count_by_status(self) -> Mapping[OrderStatus, int]:
         """How many orders stand where."""

@@ -125,6 +125,10 @@ class Blotter:
         self.adopt(stored, executions)
         self._holdings(stored.order).replace(None, stored.order)
 
+    def restore_stop(self, order_id: OrderId, stop_nanos: int) -> None:
+        """Let a held order's trailing stop stand where it stood."""
+        self._orders[order_id].stop_nanos = stop_nanos
+
     def restore_fill(self, fill: LoggedFill) -> None:
         """Take in a trade of the log at the start."""
         holdings = self.holdings.setdefault(fill.account, Holdings())

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from services.execution.domain.chain import seal
@@ -72,6 +72,7 @@ class Journal:
         self._intents: dict[OrderId, _Group] = {}
         self._waiting = 0
         self._timings: dict[OrderId, Timings] = {}
+        self._stops: dict[OrderId, int] = {}
         self._published: int | None = None
         self._is_due = False
         self._writing: _Writing | None = None
@@ -140,6 +141,11 @@ class Journal:
         self._timings[order_id] = timings
         self._flush_later()
 
+    def note_stop(self, order_id: OrderId, stop_nanos: int) -> None:
+        """Write where the trailing stop of a held order stands along with the next commit."""
+        self._stops[order_id] = stop_nanos
+        self._flush_later()
+
     def note_published(self, through: int) -> None:
         """Take everything up to a place in the log out of the outbox along with the next commit."""
         self._published = through
@@ -174,7 +180,7 @@ class Journal:
         await self._committed.wait()
 
     def _has_work(self) -> bool:
-        return bool(self._groups or self._timings or self._published is not None)
+        return bool(self._groups or self._timings or self._stops or self._published is not None)
 
     def _hurry(self) -> None:
         """Write what waits: now, or right after the transaction that is under way."""
@@ -188,11 +194,12 @@ class Journal:
             return
         waiting = [self._groups.popleft() for _ in range(min(len(self._groups), self._bounds.max_batch))]
         timings, self._timings = self._timings, {}
+        stops, self._stops = self._stops, {}
         published, self._published = self._published, None
-        self._begin(self._without_abandoned(waiting), published, timings)
+        self._begin(self._without_abandoned(waiting), Append((), published, timings, stops))
 
-    def _begin(self, groups: list[_Group], published: int | None, timings: Mapping[OrderId, Timings]) -> None:
-        append = Append(self._number(groups), published, timings, self.epoch)
+    def _begin(self, groups: list[_Group], beside: Append) -> None:
+        append = replace(beside, entries=self._number(groups), epoch=self.epoch)
         self._writing = _Writing(groups, append, self._clock.monotonic_ns())
         outcome = asyncio.ensure_future(self._store.append(append))
         outcome.add_done_callback(partial(self._ended, self._writing))
@@ -228,8 +235,7 @@ class Journal:
         if await self._was_written(writing.append):
             self._conclude(writing)
             return
-        append = writing.append
-        self._begin(self._without_abandoned(writing.groups), append.published_through, append.timings)
+        self._begin(self._without_abandoned(writing.groups), writing.append)
 
     async def _was_written(self, append: Append) -> bool:
         last = append.entries[-1] if append.entries else None

@@ -16,12 +16,13 @@ async def recall(store: OrderStore, charges: ChargeStore, blotter: Blotter, jour
         blotter.learn_key(account, client_order_id)
     blotter.statuses |= dict(await store.count_by_status())
     await _recall_holdings(store, charges, blotter)
-    open_orders = await store.open_orders()
+    open_orders, stops = await store.open_orders(), await store.stops()
     for stored in open_orders:
         events = [logged.event for logged in await store.events(stored.order.order_id)]
         verify(events)
         executions = [event.execution.execution_id for event in events if event.execution]
         blotter.restore(StoredOrder(fold(events), stored.timings), executions)
+        blotter.restore_stop(stored.order.order_id, stops.get(stored.order.order_id, 0))
     return len(open_orders)
 
 

@@ -70,7 +70,7 @@ class Release:
     def _look(self, live: LiveOrder, touch: int) -> None:
         terms = live.order.terms
         if terms.order_type is OrderType.TRAILING_STOP and touch:
-            live.stop_nanos = trailed_nanos(terms, live.stop_nanos, touch)
+            self._trail(live, touch)
         if not is_reached(terms, live.stop_nanos or stop_of(terms), touch):
             return
         if self._is_halted(live):
@@ -80,6 +80,12 @@ class Release:
         elif terms.order_id not in self._releasing:
             self._releasing.add(terms.order_id)
             self._background.start(self._judged(live))
+
+    def _trail(self, live: LiveOrder, touch: int) -> None:
+        stop = trailed_nanos(live.order.terms, live.stop_nanos, touch)
+        if stop != live.stop_nanos:
+            live.stop_nanos = stop
+            self._journal.note_stop(live.order.order_id, stop)
 
     async def _judged(self, live: LiveOrder) -> None:
         """Judge what the order has become by the market that it meets now, and send it or end it."""

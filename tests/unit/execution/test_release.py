@@ -125,6 +125,22 @@ async def test_a_trailing_stop_follows_the_market_and_never_back() -> None:
         assert desk.broker.terms[live.order.order_id].order_type is OrderType.MARKET
 
 
+async def test_a_trailing_stop_stands_where_it_stood_after_a_crash() -> None:
+    """At 105, though the market is at 106 again when the next process looks."""
+    async with a_desk_of_stops() as desk:
+        live = await held(
+            desk, order_type=OrderType.TRAILING_STOP, stop_price_nanos=None, trail_nanos=5 * ONE, side=Side.SELL
+        )
+        desk.quote(110, 112)
+        await until(lambda: live.order.order_id in desk.store.trailed)
+        async with at_work(after_crash(desk)) as again:
+            live = again.live(live.order.order_id)
+            again.quote(106, 108)
+            assert (live.stop_nanos, live.order.status) == (105 * ONE, OrderStatus.EMULATED)
+            again.quote(105, 107)
+            assert await live.until(lambda order: order.status is OrderStatus.ACCEPTED, 1)
+
+
 async def test_a_released_order_is_judged_by_what_it_adds_once() -> None:
     """A limit of ten lets ten go, one open order is itself, and it came within the rates before."""
     async with a_desk_of_stops() as desk:
