@@ -320,7 +320,7 @@ def trading_state_value(state: TradingState) -> Any:
 def limits(message: pb.RiskLimits) -> RiskLimits:
     """Limits in words of the trade."""
     given = {name: _optional(message, name) for name in _OPTIONAL_LIMITS}
-    return RiskLimits(AccountId(message.account), **given)
+    return RiskLimits(AccountId(message.account), updated_time_ns=message.updated_time_ns, **given)
 
 
 def limits_message(found: RiskLimits) -> pb.RiskLimits:

@@ -11,7 +11,7 @@ from services.execution.domain.order import OrderTerms
 from services.execution.domain.venue import VenueAccount
 from services.execution.ports import AccountRecord, Audit, Broker, ControlStore
 from trading.clock import SECOND_NS, Clock
-from trading.errors import InvalidArgument, NotFound, Unavailable
+from trading.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from trading.ids import AccountId
 from trading.money import ONE
 from trading.order import TradingState
@@ -88,6 +88,7 @@ class Accounts:
         self._accounts: dict[AccountId, Account] = {}
         self._refreshed_ns: int | None = None
         self._one_at_a_time = asyncio.Lock()
+        self._limits_turn = asyncio.Lock()
 
     @property
     def primary(self) -> AccountId:
@@ -157,11 +158,20 @@ class Accounts:
         return [self.get(name)] if name else self.all()
 
     async def set_limits(self, limits: RiskLimits, actor: str) -> RiskLimits:
-        """Replace an account's limits; they hold from the next submit on and survive a restart."""
+        """Replace an account's limits; they hold from the next submit on and survive a restart.
+
+        Limits that say when they were read from (`updated_time_ns`) only replace those: FailedPrecondition says that
+        somebody else was faster.
+        """
         account = self.get(limits.account)
-        stamped = replace(check_limits(limits), account=account.record.id, updated_time_ns=self._clock.now_ns())
-        await self._store.set_limits(stamped, Audit(actor, stamped.updated_time_ns))
-        account.limits = stamped
+        async with self._limits_turn:
+            newest_ns = account.limits.updated_time_ns
+            if limits.updated_time_ns not in (0, newest_ns):
+                raise _outdated(limits, newest_ns)
+            changed_ns = max(self._clock.now_ns(), newest_ns + 1)
+            stamped = replace(check_limits(limits), account=account.record.id, updated_time_ns=changed_ns)
+            await self._store.set_limits(stamped, Audit(actor, changed_ns))
+            account.limits = stamped
         return stamped
 
     async def set_trading_state(self, account: Account, state: TradingState, actor: str, reason: str) -> None:
@@ -188,6 +198,16 @@ class Accounts:
         limits = replace(self._defaults, account=name, updated_time_ns=self._clock.now_ns())
         await self._store.set_limits(limits, Audit("defaults", limits.updated_time_ns))
         self._accounts[name] = Account(record, limits)
+
+
+def _outdated(limits: RiskLimits, newest_ns: int) -> FailedPrecondition:
+    return FailedPrecondition(
+        "The limits have changed since they were read: read them again.",
+        reason="LIMITS_CHANGED",
+        account=limits.account,
+        updated_time_ns=limits.updated_time_ns,
+        newest_time_ns=newest_ns,
+    )
 
 
 _LONGEST_REASON = 1_000

@@ -96,7 +96,7 @@ async def get_risk_limits(fleet: Fleet, account: AccountQuery = "main") -> RiskL
     "/v1/risk-limits",
     operation_id="set_risk_limits",
     summary="Replaces the limits of an account; audited",
-    responses=refusals(404, *BODY, *KEYED, *FLEET),
+    responses=refusals(404, 409, *BODY, *KEYED, *FLEET),
 )
 async def set_risk_limits(body: RiskLimitsUpdate, fleet: Fleet, caller: Caller) -> RiskLimits:
     request = rpc.SetRiskLimitsRequest(limits=body.message(), actor=caller.id)

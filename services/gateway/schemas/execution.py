@@ -97,13 +97,14 @@ class RiskLimitsUpdate(Request):
     duplicate_window_ns: NanosecondsIn | None = None
     refuse_self_trades: bool | None = None
     updated_time_ns: NanosecondsIn | None = Field(
-        None, description="Taken and not used, so that what was read can be sent back."
+        None, description="Of the limits that were read: 409 when they have changed since. Null replaces any."
     )
 
     def message(self) -> pb.RiskLimits:
         """The limits as the fleet's message."""
         return pb.RiskLimits(
             account=self.account,
+            updated_time_ns=self.updated_time_ns or 0,
             price_collar=self.price_collar,
             max_quote_age_ns=self.max_quote_age_ns,
             max_open_orders=self.max_open_orders,

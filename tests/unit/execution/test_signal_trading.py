@@ -11,7 +11,7 @@ from services.execution.domain.limits import RiskLimits, SignalTrading
 from services.execution.domain.signals import Signal, SignalSide
 from services.execution.usecases.blotter import LiveOrder
 from trading.clock import SECOND_NS, SystemClock
-from trading.errors import InvalidArgument, NotFound, ResourceExhausted
+from trading.errors import FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted
 from trading.ids import AccountId, ClientOrderId
 from trading.money import ONE
 from trading.order import OrderStatus, Side, TradingState
@@ -126,6 +126,19 @@ async def test_limits_hold_at_once_and_after_a_restart() -> None:
         assert (await desk.buy()).order.status is OrderStatus.DENIED
         async with at_work(after_crash(desk)) as reborn:
             assert reborn.control.limits("main") == stored
+
+
+async def test_limits_that_somebody_changed_meanwhile_are_not_replaced() -> None:
+    """Of two who read the same limits, the second one has to read again."""
+    async with a_desk() as desk:
+        read = desk.control.limits("main")
+        first, second = (replace(read, max_open_orders=count) for count in (1, 2))
+        stored = await desk.control.set_limits(first, "the first")
+        with pytest.raises(FailedPrecondition) as refusal:
+            await desk.control.set_limits(second, "the second")
+        assert (refusal.value.reason, desk.control.limits("main")) == ("LIMITS_CHANGED", stored)
+        again = await desk.control.set_limits(replace(stored, max_open_orders=2), "the second")
+        assert (again.max_open_orders, again.updated_time_ns > stored.updated_time_ns) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -184,7 +184,7 @@ def test_a_fills_event_carries_the_fill() -> None:
         RiskLimits(MAIN),
         RiskLimits(MAIN, 1, 2, 3, 4, 0.5, 6, 7, 8, 9),
         RiskLimits(MAIN, max_open_orders=0, price_collar=0.0),
-        RiskLimits(MAIN, 1, 2, 3, 4, 0.5, 6, 7, 8, 9, 10, 11, 12, refuse_self_trades=True, updated_time_ns=0),
+        RiskLimits(MAIN, 1, 2, 3, 4, 0.5, 6, 7, 8, 9, 10, 11, 12, refuse_self_trades=True, updated_time_ns=13),
         RiskLimits(MAIN, duplicate_window_ns=0, refuse_self_trades=False),
     ],
 )

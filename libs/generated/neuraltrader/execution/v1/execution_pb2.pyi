@@ -948,7 +948,9 @@ class RiskLimits(_message.Message):
     max_daily_loss_nanos: _builtins.int
     """Loss of a day at which trading halts and working orders are canceled, in 10⁻⁹ of the account's currency."""
     updated_time_ns: _builtins.int
-    """When they were set, ns UTC."""
+    """When they were set, ns UTC. To set limits: of those that were read, and refused when they have changed since; 0
+    replaces any.
+    """
     min_order_notional_nanos: _builtins.int
     """Smallest notional of one order, in 10⁻⁹ of the account's currency."""
     max_modifies_per_second: _builtins.int
