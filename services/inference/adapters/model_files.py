@@ -13,6 +13,7 @@ import msgspec
 from services.inference.adapters.onnx_graph import contents
 from services.inference.adapters.onnx_session import OnnxModel, SessionRules
 from services.inference.domain.calibration import Calibration
+from services.inference.domain.drift import Distribution, misfit
 from services.inference.domain.errors import ModelRefused, Refusal
 from services.inference.domain.features import FEATURES
 from services.inference.domain.model import ModelCard
@@ -70,6 +71,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     training_data: str
     metrics: dict[str, float]
     code_version: str
+    distributions: dict[str, Distribution] = {}
 
     def card(self) -> ModelCard:
         """The card that a manifest states."""
@@ -84,6 +86,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             training_data=self.training_data,
             metrics=self.metrics,
             code_version=self.code_version,
+            distributions=self.distributions,
         )
 
 
@@ -175,6 +178,9 @@ def _read_card(directory: Path) -> ModelCard:
         raise ModelRefused(
             Refusal.MANIFEST, f"Expected horizon_ns above 0, was {card.horizon_ns}.", path=str(directory)
         )
+    wrong = misfit(card.distributions, card.features)
+    if wrong:
+        raise ModelRefused(Refusal.MANIFEST, wrong, path=str(directory))
     return card
 
 

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from services.inference.domain.calibration import Calibration
+from services.inference.domain.drift import Distributions
 from services.inference.domain.errors import ModelFault
 
 Floats = npt.NDArray[np.float64]
@@ -27,6 +28,8 @@ class ModelCard:
     training_data: str
     metrics: Mapping[str, float]
     code_version: str
+    distributions: Distributions = field(default_factory=dict)
+    """Where each feature lay in the training data; empty when the maker did not say."""
 
 
 @dataclass(frozen=True, slots=True)

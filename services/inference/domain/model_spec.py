@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from services.inference.domain import drift
 from services.inference.domain.architectures import Architecture, Mlp, misfit
 
 FORMAT = 1
@@ -48,6 +49,7 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `features` in the order of the columns; `window` rows a sample, 1 for an MLP; the horizon in ns. Raw features
     go in: the scaler is part of the model. `calibration` is None when there is none: then nothing is calibrated.
+    `distributions`, by feature, are where the training data lay; without them no drift is told.
     """
 
     architecture: Architecture
@@ -57,6 +59,7 @@ class ModelSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scaler: Scaler | None = None
     calibration: Platt | None = None
     provenance: Provenance = Provenance()
+    distributions: dict[str, drift.Distribution] = {}
     format: int = FORMAT
 
     @property
@@ -78,7 +81,7 @@ class Golden(NamedTuple):
 
 def faults(spec: ModelSpec) -> list[str]:
     """Everything about a spec that cannot be, each as a sentence; empty when it is sound."""
-    found = [misfit(spec.architecture, spec.window)]
+    found = [misfit(spec.architecture, spec.window), drift.misfit(spec.distributions, spec.features)]
     found += [
         _unless(spec.format == FORMAT, f"Expected format {FORMAT}, was {spec.format}."),
         _unless(0 < len(spec.features) <= MOST_FEATURES, f"Expected 1 to {MOST_FEATURES} features."),

@@ -95,6 +95,7 @@ def test_another_model_that_is_refused_is_left_out_and_logged(tmp_path: Path) ->
         ({"horizon_ns": 0}, "Expected horizon_ns above 0"),
         ({"horizon_ns": "soon"}, "Expected `int`"),
         ({"surprise": 1}, "unknown field"),
+        ({"distributions": {"return_1": {"edges": [], "shares": [1.0], "mean": 0.0}}}, "Expected distributions of"),
     ],
 )
 def test_a_manifest_that_does_not_fit_is_refused(tmp_path: Path, changes: dict[str, object], reason: str) -> None:
