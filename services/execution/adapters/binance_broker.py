@@ -1,6 +1,6 @@
 """Binance's trading REST API and user data stream as a broker; the local exchange speaks it too."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -15,6 +15,7 @@ from services.execution.adapters.binance_answers import (
     outcome,
     told,
 )
+from services.execution.adapters.binance_commissions import BinanceCommissions
 from services.execution.adapters.binance_orders import (
     amended_order,
     canceled_order,
@@ -62,6 +63,7 @@ class BinanceBroker:
         self._symbols = symbols
         self._stream = stream
         self._log = log
+        self._commissions = BinanceCommissions(rest, symbols)
 
     @property
     def protocol(self) -> str:
@@ -122,8 +124,8 @@ class BinanceBroker:
         return _read(venue_account, await self._account())
 
     async def charges(self, after_ns: int, after_id: str = "") -> Sequence[VenueCharge]:
-        """None: a spot account pays commissions alone, and its fills carry them."""
-        return ()
+        """Commissions in coins: a spot account pays nothing else beside its fills."""
+        return await _reading(self._commissions.since(after_ns, after_id))
 
     async def updates(self) -> AsyncIterator[VenueUpdate | StreamOpened]:
         """The execution reports of the account; the rules of its symbols are read each time before they begin."""
@@ -250,4 +252,15 @@ def _read(reader: Callable[[Any], ReadT], body: Any) -> ReadT:
     try:
         return reader(body)
     except (InvalidArgument, AttributeError) as error:  # AttributeError: it is no object at all
-        raise Unavailable("The venue's answer cannot be read.", retry_after_s=1) from error
+        raise _unreadable() from error
+
+
+async def _reading(answer: Awaitable[ReadT]) -> ReadT:
+    try:
+        return await answer
+    except (InvalidArgument, AttributeError) as error:
+        raise _unreadable() from error
+
+
+def _unreadable() -> Unavailable:
+    return Unavailable("The venue's answer cannot be read.", retry_after_s=1)

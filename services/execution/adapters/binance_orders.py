@@ -10,7 +10,7 @@ from services.execution.domain.order import Execution, OrderTerms
 from services.execution.domain.venue import VenueAccount, VenueOrder, VenuePosition, VenueTerms, VenueUpdate
 from trading.errors import AmountOutOfRange, InvalidArgument
 from trading.ids import OrderId, VenueOrderId, order_id_of_venue, replacement_of_venue, venue_client_order_id
-from trading.money import ONE, divide_half_even, format_nanos, notional_nanos, parse_nanos
+from trading.money import ONE, divide_half_even, format_nanos, parse_nanos
 from trading.order import Liquidity, OrderEventKind, OrderStatus, OrderType, Side, TimeInForce
 
 VENUE = "binance"
@@ -148,12 +148,6 @@ def venue_update(report: Json) -> VenueUpdate | None:
     return VenueUpdate(replace(order, reason=_reason(report)), kind, order.event_time_ns, execution)
 
 
-def uncounted_fee(report: Json) -> str | None:
-    """The asset of a commission that has no known price in the order's currency, such as BNB; such a fee counts 0."""
-    asset = report.get("N")
-    return asset if asset and report.get("x") == "TRADE" and _fee_price(report) is None else None
-
-
 def venue_positions(account: Json) -> list[VenuePosition]:
     """The coins of an account as positions against the dollar; raises InvalidArgument.
 
@@ -260,25 +254,16 @@ def _reason(report: Json) -> str:
 
 
 def _execution(report: Json) -> Execution:
+    """One trade. A commission in coins is no fee of it: the coins are missing, not the money (binance_commissions)."""
     price = parse_nanos(report["L"])
     return Execution(
         execution_id=f"{report['s']}:{report['t']}",  # trades, too, are numbered by symbol
         price_nanos=price,
         quantity_nanos=parse_nanos(report["l"]),
-        fee_nanos=notional_nanos(_fee_price(report) or 0, parse_nanos(report.get("n") or "0")),
+        fee_nanos=parse_nanos(report.get("n") or "0") if report.get("N") == QUOTE else 0,
         cumulative_nanos=parse_nanos(report["z"]),
         liquidity=Liquidity.MAKER if report["m"] else Liquidity.TAKER,
     )
-
-
-def _fee_price(report: Json) -> int | None:
-    """What one unit of the commission's asset is worth in the order's currency, where the trade itself says it."""
-    symbol, asset = report["s"], report.get("N") or ""
-    if asset == QUOTE:
-        return ONE
-    if symbol == f"{asset}{QUOTE}":
-        return parse_nanos(report["L"])
-    return None
 
 
 def _held(balance: Json) -> int:

@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidURI, WebSocketExcepti
 
 from services.execution.adapters.binance_answers import OUT_OF_TIME
 from services.execution.adapters.binance_key import BinanceKey
-from services.execution.adapters.binance_orders import uncounted_fee, venue_update
+from services.execution.adapters.binance_orders import venue_update
 from services.execution.adapters.binance_rest import BinanceRest
 from services.execution.domain.venue import StreamOpened, VenueUpdate
 from trading.errors import InvalidArgument, Unavailable
@@ -197,8 +197,6 @@ class BinanceUserData:
         if event.get("e") != _REPORT:
             return None
         try:
-            if (asset := uncounted_fee(event)) is not None:
-                self._log.warning("venue.fee_not_counted", asset=asset, amount=event.get("n"), symbol=event.get("s"))
             return venue_update(event)
         except InvalidArgument as error:
             self._log.error("venue.unreadable_update", error=str(error))

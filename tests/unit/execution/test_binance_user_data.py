@@ -15,7 +15,6 @@ from builders.canned_binance import TIME_US, CannedBinance, canned_binance
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from pydantic import SecretStr
-from structlog.testing import capture_logs
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import InvalidURI
 
@@ -235,23 +234,6 @@ async def test_what_cannot_be_read_is_skipped() -> None:
     """The next update counts."""
     async with living(talk_nonsense) as stream:
         assert isinstance((await heard(stream, 2))[-1], VenueUpdate)
-
-
-async def test_a_fee_that_cannot_be_counted_is_named() -> None:
-    """Who is paid in BNB shall know that the book does not show it."""
-
-    async def charge(socket: ServerConnection) -> None:
-        await subscribe(socket)
-        await say(socket, report(x="TRADE", X="FILLED", N="BNB", n="0.01"))
-        await keep_answering(socket)
-
-    async with living(charge) as stream:
-        with capture_logs() as logs:
-            update = (await heard(stream, 2))[-1]
-        assert isinstance(update, VenueUpdate)
-        assert update.execution is not None
-        assert update.execution.fee_nanos == 0
-        assert [each["asset"] for each in logs if each["event"] == "venue.fee_not_counted"] == ["BNB"]
 
 
 async def test_a_clock_that_went_wrong_is_set() -> None:
