@@ -1,15 +1,15 @@
-"""A small multilayer perceptron and its trainer in NumPy: ReLU inside, one logit out, Adam on the log loss."""
+"""A small multilayer perceptron in NumPy: ReLU inside, one logit out, and the gradient of its log loss."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from services.inference.domain.trainer import Floats, Recipe, Trainer, log_loss
+from services.inference.domain.windows import Features, dense
 
-_MOMENTUM, _SQUARE_MEMORY, _EPSILON = 0.9, 0.999, 1e-8
 _CLIP = 5.0
 
 
@@ -48,25 +48,13 @@ class Network:
     weights: tuple[Floats, ...]
     biases: tuple[Floats, ...]
 
-    def logits(self, features: npt.NDArray[np.floating]) -> Floats:
+    def logits(self, features: Features) -> Floats:
         """The log odds of "up" for each row of (N, F)."""
-        return _forward(self.weights, self.biases, self.scaler.apply(features))[-1][:, 0]
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """How to train; the same recipe on the same data gives the same network on one machine."""
-
-    hidden: tuple[int, ...] = (64, 32)
-    epochs: int = 8
-    batch_rows: int = 512
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-4
-    seed: int = 1
+        return _forward(self.weights, self.biases, self.scaler.apply(dense(features)))[-1][:, 0]
 
 
 def train(
-    features: npt.NDArray[np.floating],
+    features: Features,
     labels: npt.NDArray[np.floating],
     recipe: Recipe,
     on_epoch: Callable[[int, float], None] = lambda epoch, loss: None,
@@ -74,22 +62,25 @@ def train(
     """Fit a network to (N, F) features and (N,) labels in 0..1; ½ stands for "neither up nor down".
 
     The learning rate falls to zero along a cosine. `on_epoch` gets each epoch's number and mean log loss.
+    Raises Diverged.
     """
+    rows = dense(features)
+    scaler = Scaler.fit(rows)
+    training = trainer(scaler.apply(rows), labels, recipe)
+    for loss in training.epochs():
+        on_epoch(len(training.losses), loss)
+    return network(scaler, training.parameters)
+
+
+def trainer(inputs: Floats, labels: npt.NDArray[np.floating], recipe: Recipe) -> Trainer:
+    """A trainer over scaled (N, F) inputs, before its first epoch."""
     random = np.random.default_rng(recipe.seed)
-    scaler = Scaler.fit(features)
-    inputs, targets = scaler.apply(features), labels.astype(np.float32)
     parameters = _initial([inputs.shape[1], *recipe.hidden, 1], random)
-    adam = _Adam(parameters, recipe)
-    total = recipe.epochs * -(-len(inputs) // recipe.batch_rows)
-    done = 0
-    for epoch in range(recipe.epochs):
-        loss = 0.0
-        for rows in _batches(len(inputs), recipe.batch_rows, random):
-            batch_loss, gradients = _gradients(parameters, inputs[rows], targets[rows])
-            adam.step(gradients, done / total)
-            loss += batch_loss * len(rows)
-            done += 1
-        on_epoch(epoch + 1, loss / len(inputs))
+    return Trainer(gradients, parameters, inputs, labels.astype(np.float32), recipe, random)
+
+
+def network(scaler: Scaler, parameters: Sequence[Floats]) -> Network:
+    """The network that a trainer's parameters are: weights and biases in turns."""
     return Network(scaler, tuple(parameters[0::2]), tuple(parameters[1::2]))
 
 
@@ -102,12 +93,6 @@ def _initial(sizes: Sequence[int], random: np.random.Generator) -> list[Floats]:
     return parameters
 
 
-def _batches(rows: int, size: int, random: np.random.Generator) -> Iterator[npt.NDArray[np.int64]]:
-    order = random.permutation(rows)
-    for start in range(0, rows, size):
-        yield order[start : start + size]
-
-
 def _forward(weights: Sequence[Floats], biases: Sequence[Floats], inputs: Floats) -> list[Floats]:
     """The input and what every layer makes of it; the last is the logit."""
     outputs = [inputs]
@@ -117,38 +102,15 @@ def _forward(weights: Sequence[Floats], biases: Sequence[Floats], inputs: Floats
     return outputs
 
 
-def _gradients(parameters: Sequence[Floats], inputs: Floats, targets: Floats) -> tuple[float, list[Floats]]:
+def gradients(parameters: Sequence[Floats], inputs: Floats, targets: Floats) -> tuple[float, list[Floats]]:
     """The mean log loss of a batch, and its gradient for every parameter."""
     weights, biases = parameters[0::2], parameters[1::2]
     outputs = _forward(weights, biases, inputs)
-    logit = outputs[-1][:, 0]
-    loss = float(np.mean(np.logaddexp(0, logit) - targets * logit))
-    upstream = ((1 / (1 + np.exp(-logit)) - targets) / len(targets))[:, None].astype(np.float32)
-    gradients: list[Floats] = []
+    loss, slope = log_loss(outputs[-1][:, 0], targets)
+    upstream = slope[:, None]
+    found: list[Floats] = []
     for layer in reversed(range(len(weights))):
-        gradients[:0] = [outputs[layer].T @ upstream, upstream.sum(axis=0)]
-        upstream = (upstream @ weights[layer].T) * (outputs[layer] > 0)
-    return loss, gradients
-
-
-class _Adam:
-    """Adam with decoupled weight decay (Loshchilov & Hutter 2019) and a cosine learning rate."""
-
-    def __init__(self, parameters: list[Floats], recipe: Recipe) -> None:
-        self._parameters, self._recipe = parameters, recipe
-        self._first = [np.zeros_like(parameter) for parameter in parameters]
-        self._second = [np.zeros_like(parameter) for parameter in parameters]
-        self._steps = 0
-
-    def step(self, gradients: Sequence[Floats], progress: float) -> None:
-        """Move every parameter against its gradient; `progress` runs from 0 to 1 over the training."""
-        self._steps += 1
-        rate = self._recipe.learning_rate * 0.5 * (1 + np.cos(np.pi * progress))
-        unbias_first, unbias_second = 1 - _MOMENTUM**self._steps, 1 - _SQUARE_MEMORY**self._steps
-        for parameter, first, second, gradient in zip(
-            self._parameters, self._first, self._second, gradients, strict=True
-        ):
-            first += (1 - _MOMENTUM) * (gradient - first)
-            second += (1 - _SQUARE_MEMORY) * (gradient * gradient - second)
-            direction = first / unbias_first / (np.sqrt(second / unbias_second) + _EPSILON)
-            parameter -= (rate * (direction + self._recipe.weight_decay * parameter)).astype(np.float32)
+        found[:0] = [outputs[layer].T @ upstream, upstream.sum(axis=0)]
+        if layer:  # the input itself needs no gradient
+            upstream = (upstream @ weights[layer].T) * (outputs[layer] > 0)
+    return loss, found

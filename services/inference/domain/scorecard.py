@@ -38,11 +38,20 @@ class Scorecard:
         return self.brier_skill_low > 0
 
 
-def score(probabilities: Floats, labels: Floats, base_rate: float, blocks: npt.NDArray[np.int64]) -> Scorecard:
+@dataclass(frozen=True, slots=True)
+class Decile:
+    """A tenth of the rows, by confidence: their number, mean confidence, and share of hits."""
+
+    rows: int
+    confidence: float
+    hit_rate: float
+
+
+def score(probabilities: Floats, labels: Floats, base_rate: float | Floats, blocks: npt.NDArray[np.int64]) -> Scorecard:
     """Judge probabilities of "up" against labels in {0, ½, 1}.
 
-    `base_rate` is the share of "up" known beforehand (of the training data). Rows of one block stay together in
-    the bootstrap, because their labels overlap in time.
+    `base_rate` is the share of "up" known beforehand (of the training data), for all rows or for each. Rows
+    of one block stay together in the bootstrap, because their labels overlap in time.
     """
     errors, base_errors = (probabilities - labels) ** 2, (base_rate - labels) ** 2
     low, high = _skill_interval(errors, base_errors, blocks)
@@ -51,7 +60,7 @@ def score(probabilities: Floats, labels: Floats, base_rate: float, blocks: npt.N
     sure = confidence > SURE
     return Scorecard(
         rows=len(labels),
-        base_rate=base_rate,
+        base_rate=float(np.mean(base_rate)),
         brier=float(errors.mean()),
         brier_skill=_skill(errors.sum(), base_errors.sum()),
         brier_skill_low=low,
@@ -60,6 +69,16 @@ def score(probabilities: Floats, labels: Floats, base_rate: float, blocks: npt.N
         calibration_error=_calibration_error(confidence, hits),
         sure_share=float(sure.mean()),
         sure_hit_rate=float(hits[sure].mean()) if sure.any() else 0.0,
+    )
+
+
+def deciles(probabilities: Floats, labels: Floats) -> tuple[Decile, ...]:
+    """Hit rates by tenths of the confidence, the least sure first; fewer than ten rows give fewer tenths."""
+    confidence = np.maximum(probabilities, 1 - probabilities)
+    hits = np.where(probabilities >= 0.5, labels, 1 - labels)
+    parts = np.array_split(np.argsort(confidence, kind="stable"), _BINS)
+    return tuple(
+        Decile(len(rows), float(confidence[rows].mean()), float(hits[rows].mean())) for rows in parts if len(rows)
     )
 
 

@@ -10,11 +10,12 @@ from services.inference.domain.calibration import Calibration
 from services.inference.domain.samples import Samples, Slices, cut, joined, sample
 from services.inference.domain.scorecard import Scorecard
 from services.inference.domain.trade_flow import without_trades
+from services.inference.domain.trainer import Recipe
 from services.inference.starter.market import Market
 
 STRIDE = 5
 """Every fifth row trains: neighbours share most of their label."""
-RECIPE = mlp.Recipe(epochs=6, batch_rows=1024, learning_rate=2e-3, weight_decay=1.0)
+RECIPE = Recipe(epochs=6, batch_rows=1024, learning_rate=2e-3, weight_decay=1.0)
 """The strong weight decay keeps the network smooth: a calm market must not sound sure."""
 
 
@@ -34,9 +35,7 @@ def fit(markets: Sequence[Market], horizon_ns: int, seed: int, say: Callable[[st
     slices = dict(_slices(markets, horizon_ns))
     training = joined([each.train[::STRIDE] for each in slices.values()])
     say(f"training on {len(training):,} rows of {len(slices)} markets")
-    recipe = mlp.Recipe(
-        RECIPE.hidden, RECIPE.epochs, RECIPE.batch_rows, RECIPE.learning_rate, RECIPE.weight_decay, seed
-    )
+    recipe = Recipe(RECIPE.hidden, RECIPE.epochs, RECIPE.batch_rows, RECIPE.learning_rate, RECIPE.weight_decay, seed)
     network = mlp.train(
         training.features, training.labels, recipe, lambda epoch, loss: say(f"epoch {epoch}: log loss {loss:.5f}")
     )

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from services.inference.domain import calibration, mlp, scorecard
+from services.inference.domain.trainer import Recipe
 
 ROWS = 10_000
-RECIPE = mlp.Recipe(hidden=(32, 16), epochs=15, batch_rows=128, learning_rate=5e-3, weight_decay=0.5)
+RECIPE = Recipe(hidden=(32, 16), epochs=15, batch_rows=128, learning_rate=5e-3, weight_decay=0.5)
 
 
 def planted(seed: int, rows: int = ROWS) -> tuple[np.ndarray, np.ndarray]:
@@ -57,7 +58,7 @@ def test_the_same_recipe_and_data_give_the_same_network() -> None:
 
 def test_another_seed_gives_another_network() -> None:
     features, labels = planted(1, 500)
-    other = mlp.Recipe(RECIPE.hidden, RECIPE.epochs, RECIPE.batch_rows, RECIPE.learning_rate, RECIPE.weight_decay, 2)
+    other = Recipe(RECIPE.hidden, RECIPE.epochs, RECIPE.batch_rows, RECIPE.learning_rate, RECIPE.weight_decay, 2)
     assert not np.array_equal(
         mlp.train(features, labels, RECIPE).weights[0], mlp.train(features, labels, other).weights[0]
     )
@@ -75,15 +76,15 @@ def test_gradients_are_the_slopes_of_the_loss() -> None:
     random = np.random.default_rng(0)
     parameters = [random.standard_normal(shape) for shape in ((4, 6), (6,), (6, 1), (1,))]
     inputs, targets = random.standard_normal((20, 4)), random.random(20)
-    _, gradients = mlp._gradients(parameters, inputs, targets)
-    for parameter, gradient in zip(parameters, gradients, strict=True):
+    _, slopes = mlp.gradients(parameters, inputs, targets)
+    for parameter, slope in zip(parameters, slopes, strict=True):
         place = tuple(0 for _ in parameter.shape)
         losses = []
         for nudge in (1e-5, -2e-5):
             parameter[place] += nudge
-            losses.append(mlp._gradients(parameters, inputs, targets)[0])
+            losses.append(mlp.gradients(parameters, inputs, targets)[0])
         parameter[place] += 1e-5
-        assert gradient[place] == pytest.approx((losses[0] - losses[1]) / 2e-5, rel=1e-3, abs=1e-6)
+        assert slope[place] == pytest.approx((losses[0] - losses[1]) / 2e-5, rel=1e-3, abs=1e-6)
 
 
 def test_an_outlier_does_not_shout() -> None:
