@@ -18,6 +18,7 @@ GAPS_ALL = "market_data.v1.gap.>"
 VENUE_STATUS_ALL = "market_data.v1.venue.>"
 PREDICTIONS_ALL = "inference.v1.prediction.>"
 SIGNALS_ALL = "inference.v1.signal.>"
+TRAINING_ALL = "inference.v1.training.>"
 DEAD_LETTERS = "dead_letter"
 
 TOKENS_KEPT = 65_536
@@ -68,6 +69,11 @@ def prediction(model: str, symbol: str) -> str:
 def signal(model: str, symbol: str) -> str:
     """Signals of one model for one symbol; core NATS."""
     return f"inference.v1.signal.{escape(model)}.{escape(symbol)}"
+
+
+def training(job: str) -> str:
+    """How far one training job is; core NATS."""
+    return f"inference.v1.training.{escape(job)}"
 
 
 def order_event(kind: str, account: str) -> str:

@@ -33,8 +33,10 @@ def fit(logits: npt.NDArray[np.floating], labels: npt.NDArray[np.floating]) -> C
     """Fit slope and intercept by Newton's method on the log loss; labels in 0..1, ½ for neither.
 
     Logits must come from data that the model has not been trained on (Platt 1999). A model whose order is
-    worse than chance gets slope 0: its confidence is then the base rate's.
+    worse than chance gets slope 0: its confidence is then the base rate's. As Platt did, labels are drawn in by what a
+    uniform prior over the rate would add, so that few rows that a model happens to order perfectly prove nothing.
     """
+    labels = _drawn_in(labels)
     design = np.stack((logits.astype(np.float64), np.ones(len(logits))), axis=1)
     solution = np.zeros(2)
     for _ in range(_NEWTON_STEPS):
@@ -44,6 +46,13 @@ def fit(logits: npt.NDArray[np.floating], labels: npt.NDArray[np.floating]) -> C
             break
     slope, intercept = map(float, solution)
     return Calibration(slope, intercept) if slope > 0 else Calibration(0.0, _log_odds(float(labels.mean())))
+
+
+def _drawn_in(labels: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """0 becomes 1/(N₀ + 2), 1 becomes (N₁ + 1)/(N₁ + 2)."""
+    ups = float(labels.sum())
+    low, high = 1 / (len(labels) - ups + 2), (ups + 1) / (ups + 2)
+    return low + (high - low) * labels.astype(np.float64)
 
 
 def _newton_step(

@@ -1,0 +1,32 @@
+"""Between training jobs and their wire form."""
+
+from neuraltrader.inference.v1 import training_service_pb2 as pb
+from services.inference.domain.training import TrainingJob, TrainingState
+
+_STATES = {
+    TrainingState.QUEUED: pb.TRAINING_STATE_QUEUED,
+    TrainingState.RUNNING: pb.TRAINING_STATE_RUNNING,
+    TrainingState.SUCCEEDED: pb.TRAINING_STATE_SUCCEEDED,
+    TrainingState.FAILED: pb.TRAINING_STATE_FAILED,
+    TrainingState.CANCELED: pb.TRAINING_STATE_CANCELED,
+}
+
+
+def job_message(job: TrainingJob) -> pb.TrainingJob:
+    """The wire form of a job."""
+    return pb.TrainingJob(
+        id=job.id,
+        model=job.model,
+        state=_STATES[job.state],
+        epoch=len(job.loss),
+        epochs=job.plan.epochs,
+        loss=job.loss,
+        accuracy=job.accuracy,
+        version=job.version,
+        error=job.error,
+        rows=job.rows,
+        created_time_ns=job.created_ns,
+        started_time_ns=job.started_ns,
+        ended_time_ns=job.ended_ns,
+        metrics=job.metrics,
+    )

@@ -1,0 +1,74 @@
+"""Take in a training job: judge what was sent, keep it, put it in the queue; and end one that is not wanted."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from services.inference.domain.training import TrainingJob, check_numbers, plan_of, training_set
+from services.inference.ports import TrainedModels, TrainingStore
+from services.inference.usecases.run_training import RunTraining
+from services.inference.usecases.training_board import TrainingBoard
+from trading.clock import Clock
+
+DEFAULT_EPOCHS, DEFAULT_LEARNING_RATE = 10, 0.001
+
+
+class TrainingWish(NamedTuple):
+    """What a caller sent; absent numbers are the defaults, an empty architecture means that of the version in use."""
+
+    model: str
+    features_f64le: bytes
+    labels: npt.NDArray[np.float64]
+    epochs: int
+    learning_rate: float
+    seed: int
+    architecture: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrainRules:
+    """The most rows of a training set."""
+
+    rows_max: int
+
+
+class Train:
+    """Answers whoever wants a new version of a model."""
+
+    def __init__(
+        self,
+        models: TrainedModels,
+        store: TrainingStore,
+        board: TrainingBoard,
+        queue: RunTraining,
+        clock: Clock,
+        new_id: Callable[[], str],
+        rules: TrainRules,
+    ) -> None:
+        self._models, self._store, self._board, self._queue = models, store, board, queue
+        self._clock, self._new_id, self._rules = clock, new_id, rules
+
+    async def __call__(self, wish: TrainingWish) -> TrainingJob:
+        """The queued job; raises UnknownModel, NotTrainable, BadTrainingSet, or ResourceExhausted: too many wait."""
+        check_numbers(wish.epochs, wish.learning_rate)
+        spec = await self._models.spec(wish.model)
+        plan = plan_of(spec, wish.architecture, wish.epochs, wish.learning_rate, wish.seed)
+        rows = training_set(wish.features_f64le, wish.labels, plan.columns, self._rules.rows_max)
+        with self._queue.place():
+            job = TrainingJob(
+                id=self._new_id(), model=wish.model, plan=plan, rows=len(rows), created_ns=self._clock.now_ns()
+            )
+            await self._store.add(job, rows)
+            await self._board.put(job)
+            self._queue.enqueue(job.id)
+        return job
+
+    async def cancel(self, job_id: str) -> TrainingJob:
+        """The job, ended; raises NotFound, or FailedPrecondition when it has ended by itself."""
+        job = self._board.get(job_id).canceled(self._clock.now_ns())
+        await self._board.put(job)
+        self._queue.end(job_id)
+        return self._board.get(job_id)
