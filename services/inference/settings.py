@@ -35,3 +35,16 @@ class Settings(FleetSettings):
     stale_after_ms: int = Field(2_000, ge=1, description="Age of a tick, in ms, that makes its signal stale.")
     instruments_refresh_s: float = Field(60.0, gt=0, description="How often the instruments are asked for, in s.")
     instruments_retry_s: float = Field(0.5, gt=0, description="Wait before asking again after a failure, in s.")
+    training_rows_max: int = Field(1_000_000, ge=4, description="Most rows of a training set.")
+    training_waiting_max: int = Field(8, ge=1, description="Most training jobs that wait; one more is refused.")
+    training_attempts_max: int = Field(3, ge=1, description="How often a training process may die over one job.")
+    training_memory_mb: int = Field(
+        2048, ge=64, description="Memory that a training process may add to its own, in MB."
+    )
+    training_niceness: int = Field(
+        10, ge=0, le=19, description="How far a training process stands back for the others."
+    )
+    training_checkpoint_s: float = Field(
+        1.0, ge=0, description="Most work, in s, that the death of a training process costs."
+    )
+    training_jobs_kept: int = Field(100, ge=1, description="Training jobs remembered; the oldest ended ones go.")

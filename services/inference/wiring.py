@@ -1,9 +1,10 @@
 """Builds the inference service; the only room that sees adapters and settings."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import resources
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from fleet import bus, channels
 from fleet.service import Runtime, Service
@@ -11,18 +12,30 @@ from neuraltrader.market_data.v1.market_data_service_pb2_grpc import MarketDataS
 from services.inference.adapters.grpc_instruments import GrpcInstruments
 from services.inference.adapters.model_files import ModelFiles, load_models
 from services.inference.adapters.nats_opinions import NatsOpinions
+from services.inference.adapters.nats_training import NatsTraining
 from services.inference.adapters.onnx_session import SessionRules
+from services.inference.adapters.trained_models import TrainedModelFiles
+from services.inference.adapters.training_files import TrainingFiles
+from services.inference.adapters.training_process import TrainingProcess
+from services.inference.adapters.training_worker import WorkerRules
 from services.inference.domain.markets import Markets
 from services.inference.domain.signals import SignalBook, SignalRules
 from services.inference.listeners import Listeners
 from services.inference.rpc.inference import SERVICE_NAME, InferenceRpc
+from services.inference.rpc.training import SERVICE_NAME as TRAINING_SERVICE_NAME
+from services.inference.rpc.training import TrainingRpc
 from services.inference.settings import Settings
 from services.inference.usecases.follow import Follow, FollowRules
 from services.inference.usecases.predict import Predict
+from services.inference.usecases.run_training import QueueRules, RunTraining
 from services.inference.usecases.statistics import Statistics
+from services.inference.usecases.train import Train, TrainRules
+from services.inference.usecases.training_board import TrainingBoard
 from trading.ids import new_id
 
 _MS_NS = 1_000_000
+_MB = 1024 * 1024
+SHIPPED = Path(str(resources.files("services.inference") / "models"))
 
 
 @asynccontextmanager
@@ -50,20 +63,47 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
             new_id,
             _follow_rules(settings),
         )
+        training = _training(settings, runtime, NatsTraining(nats))
         listeners = Listeners(nats, follow, runtime.log)
         rpc = InferenceRpc(Predict(models, markets, instruments), models, statistics)
         yield Service(
-            register=[rpc.register],
-            service_names=[SERVICE_NAME],
-            loops={"quotes": listeners.quotes, "trades": listeners.trades, "instruments": instruments.refresh},
+            register=[rpc.register, training.rpc.register],
+            service_names=[SERVICE_NAME, TRAINING_SERVICE_NAME],
+            loops={
+                "quotes": listeners.quotes,
+                "trades": listeners.trades,
+                "instruments": instruments.refresh,
+                "training": training.loop,
+            },
             checks={"nats": nats.check},
         )
 
 
+class _Training(NamedTuple):
+    rpc: TrainingRpc
+    loop: Callable[[], Coroutine[Any, Any, None]]
+
+
+def _training(settings: Settings, runtime: Runtime, news: NatsTraining) -> _Training:
+    files = TrainingFiles(settings.data_dir / "training", settings.training_jobs_kept, runtime.log)
+    rules = WorkerRules(settings.training_memory_mb * _MB, settings.training_niceness, settings.training_checkpoint_s)
+    models = TrainedModelFiles([settings.data_dir / "models", SHIPPED], settings.data_dir / "models")
+    board = TrainingBoard(files, news)
+    queue = RunTraining(
+        board,
+        TrainingProcess(files, rules),
+        models,
+        runtime.clock,
+        QueueRules(settings.training_waiting_max, settings.training_attempts_max),
+        runtime.log,
+    )
+    train = Train(models, files, board, queue, runtime.clock, new_id, TrainRules(rows_max=settings.training_rows_max))
+    return _Training(TrainingRpc(train, board), queue.run)
+
+
 def _models(settings: Settings, runtime: Runtime) -> ModelFiles:
-    shipped = Path(str(resources.files("services.inference") / "models"))
     rules = SessionRules(settings.use_gpu, settings.model_inline_us, settings.predict_batch_rows)
-    models = load_models([shipped, settings.data_dir / "models"], settings.default_model, rules, runtime.log)
+    models = load_models([SHIPPED, settings.data_dir / "models"], settings.default_model, rules, runtime.log)
     for name in models.names:
         model = models.get(name)
         runtime.log.info(

@@ -146,7 +146,7 @@ def _recurrent(torch: Any, architecture: Gru | Lstm, features: int) -> Any:
     kind = torch.nn.GRU if isinstance(architecture, Gru) else torch.nn.LSTM
     order = GATES_OF_TORCH[type(architecture)]
 
-    class Recurrent(torch.nn.Module):  # type: ignore[misc, name-defined]  # torch has no types here
+    class Recurrent(torch.nn.Module):  # type: ignore[misc]  # torch has no types here
         def __init__(self) -> None:
             super().__init__()
             self.rnn = kind(features, architecture.hidden, architecture.layers, batch_first=True)
@@ -185,7 +185,7 @@ def _named(torch: Any, architecture: PatchTst | Nhits, features: int, window: in
     """A network whose parameters carry the names of the file; the formula is that of `architectures`."""
     shapes = architectures.tensors(architecture, features, window)
 
-    class Named(torch.nn.Module):  # type: ignore[misc, name-defined]  # torch has no types here
+    class Named(torch.nn.Module):  # type: ignore[misc]  # torch has no types here
         def __init__(self) -> None:
             super().__init__()
             self.own = torch.nn.ParameterDict({_key(name): _initial(torch, name, shapes[name]) for name in shapes})
@@ -220,7 +220,10 @@ def _initial(torch: Any, name: str, shape: tuple[int, ...]) -> Any:
 def _patch_tst(torch: Any, architecture: PatchTst, weights: dict[str, Any], windows: Any) -> Any:
     count, steps, _ = windows.shape
     width, heads = architecture.width, architecture.heads
-    across = lambda name, z: z @ weights[f"{name}.weight"] + weights[f"{name}.bias"]  # noqa: E731  a product in a word
+
+    def across(name: str, z: Any) -> Any:
+        return z @ weights[f"{name}.weight"] + weights[f"{name}.bias"]
+
     z = across("embed", windows.reshape(count, steps // architecture.patch, -1)) + weights["position"]
     for layer in range(architecture.layers):
         name = f"blocks.{layer}"

@@ -51,7 +51,7 @@ class TrainingProcess:
     async def _start(self, directory: Path) -> Process:
         rules = msgspec.json.encode(self._rules).decode()
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", _MODULE, os.path.abspath(directory), rules),
+            *(sys.executable, "-m", _MODULE, str(directory), rules),
             stdin=PIPE,
             stdout=PIPE,
             env={**os.environ, **_ONE_THREAD},

@@ -20,6 +20,7 @@ import numpy as np
 
 from services.inference.adapters.code_version import code_version
 from services.inference.adapters.safetensors_file import write_model
+from services.inference.adapters.torch_trainer import TorchLearning
 from services.inference.adapters.training_files import (
     CARD,
     CHECKPOINT,
@@ -29,7 +30,6 @@ from services.inference.adapters.training_files import (
     replace,
     write_arrays,
 )
-from services.inference.adapters.torch_trainer import TorchLearning
 from services.inference.domain.architectures import Mlp, Tcn
 from services.inference.domain.learning import Learning, NumpyLearning, fitted_scaler, recipe_for, scaler_spec
 from services.inference.domain.trained import Parts, conclude, describe, metrics, parts, samples_of

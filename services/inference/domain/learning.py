@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from services.inference.domain import architectures, mlp, model_spec, tcn
-from services.inference.domain.architectures import Architecture
 from services.inference.domain.mlp import Scaler
 from services.inference.domain.trainer import Checkpoint, Floats, Recipe, Trainer
 from services.inference.domain.windows import Features, Windows

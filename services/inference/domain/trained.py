@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.inference.domain import calibration, model_card
+from services.inference.domain.architectures import Mlp
 from services.inference.domain.learning import Learning, Tensors
 from services.inference.domain.model_spec import Golden, ModelSpec, Platt, Provenance, Scaler
 from services.inference.domain.scorecard import Decile, Scorecard, deciles, score
@@ -62,7 +63,7 @@ def parts(rows: int) -> Parts:
 
 def samples_of(training: TrainingSet, plan: TrainingPlan) -> Floats:
     """The features as the network reads them: (R, F), or (R, steps, F) of a sequence model."""
-    if plan.window == 1:
+    if isinstance(plan.architecture, Mlp):
         return training.features
     return training.features.reshape(len(training), plan.window, len(plan.features))
 

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from services.inference.domain.architectures import Architecture, Gru, Lstm, Mlp, PatchTst, Tcn, misfit
-from services.inference.domain.errors import BadTrainingSet
 from services.inference.domain.model_spec import ModelSpec
+from services.inference.domain.training_errors import BadTrainingSet
 from trading.errors import FailedPrecondition
 
 Floats = npt.NDArray[np.float64]
@@ -18,6 +19,7 @@ MOST_EPOCHS = 10_000
 MOST_LEARNING_RATE = 1.0
 FEWEST_ROWS = 4
 LONGEST_ERROR = 500
+DEFAULT_EPOCHS, DEFAULT_LEARNING_RATE = 10, 0.001
 
 
 DEFAULTS: dict[str, Architecture] = {
@@ -41,6 +43,18 @@ class TrainingState(StrEnum):
 
 
 ENDED = frozenset({TrainingState.SUCCEEDED, TrainingState.FAILED, TrainingState.CANCELED})
+
+
+class TrainingWish(NamedTuple):
+    """What a caller sent; absent numbers are the defaults, an empty architecture means that of the version in use."""
+
+    model: str
+    features_f64le: bytes
+    labels: Floats
+    epochs: int
+    learning_rate: float
+    seed: int
+    architecture: str
 
 
 class TrainingPlan(msgspec.Struct, frozen=True):
@@ -183,8 +197,10 @@ def _check_values(features: Floats, labels: Floats) -> None:
         )
 
 
-def check_numbers(epochs: int, learning_rate: float) -> None:
-    """Raise BadTrainingSet unless both are in their range."""
+def check_numbers(epochs: int, learning_rate: float, seed: int) -> None:
+    """Raise BadTrainingSet unless all are in their range."""
+    if seed < 0:
+        raise BadTrainingSet(f"Expected a seed of at least 0, was {seed}.", reason="SEED_OUT_OF_RANGE", field="seed")
     if not 1 <= epochs <= MOST_EPOCHS:
         raise BadTrainingSet(
             f"Expected 1 to {MOST_EPOCHS} epochs, was {epochs}.", reason="EPOCHS_OUT_OF_RANGE", field="epochs"

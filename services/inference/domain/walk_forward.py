@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from services.inference.domain import calibration
-from services.inference.domain.errors import TooLittleData
 from services.inference.domain.samples import Samples, Slices
 from services.inference.domain.scorecard import Decile, Floats, Scorecard, deciles, score
+from services.inference.domain.training_errors import TooLittleData
 from services.inference.domain.windows import Features
 
 Logits = Callable[[Features], npt.NDArray[np.floating]]

@@ -2,30 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
-from services.inference.domain.training import TrainingJob, check_numbers, plan_of, training_set
+from services.inference.domain.training import TrainingJob, TrainingWish, check_numbers, plan_of, training_set
 from services.inference.ports import TrainedModels, TrainingStore
 from services.inference.usecases.run_training import RunTraining
 from services.inference.usecases.training_board import TrainingBoard
 from trading.clock import Clock
-
-DEFAULT_EPOCHS, DEFAULT_LEARNING_RATE = 10, 0.001
-
-
-class TrainingWish(NamedTuple):
-    """What a caller sent; absent numbers are the defaults, an empty architecture means that of the version in use."""
-
-    model: str
-    features_f64le: bytes
-    labels: npt.NDArray[np.float64]
-    epochs: int
-    learning_rate: float
-    seed: int
-    architecture: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +35,7 @@ class Train:
 
     async def __call__(self, wish: TrainingWish) -> TrainingJob:
         """The queued job; raises UnknownModel, NotTrainable, BadTrainingSet, or ResourceExhausted: too many wait."""
-        check_numbers(wish.epochs, wish.learning_rate)
+        check_numbers(wish.epochs, wish.learning_rate, wish.seed)
         spec = await self._models.spec(wish.model)
         plan = plan_of(spec, wish.architecture, wish.epochs, wish.learning_rate, wish.seed)
         rows = training_set(wish.features_f64le, wish.labels, plan.columns, self._rules.rows_max)
