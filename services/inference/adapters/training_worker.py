@@ -41,6 +41,7 @@ OUT_OF_MEMORY = "TRAINING_OUT_OF_MEMORY"
 DIVERGED = "TRAINING_DIVERGED"
 FAULT = "TRAINING_FAULT"
 _SAY_EVERY_S = 0.1
+_BLAS_ROWS = 256
 
 
 class WorkerRules(msgspec.Struct, frozen=True):
@@ -126,7 +127,11 @@ def _learning(job: TrainingJob, rows: TrainingSet, cut: Parts) -> Learning:
 
 
 def limit_memory(most_bytes: int) -> None:
-    """Address space beyond which an allocation fails; what the interpreter has mapped already comes on top."""
+    """Address space beyond which an allocation fails; what the interpreter has mapped already comes on top.
+
+    The BLAS takes its buffer with its first product, before the limit: without one it ends the process.
+    """
+    np.ones((_BLAS_ROWS, _BLAS_ROWS), np.float32) @ np.ones((_BLAS_ROWS, _BLAS_ROWS), np.float32)
     mapped = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (mapped + most_bytes, hard))

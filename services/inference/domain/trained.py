@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from services.inference.domain import calibration, model_card
 from services.inference.domain.architectures import Mlp
+from services.inference.domain.drift import distributions
 from services.inference.domain.learning import Learning, Tensors
 from services.inference.domain.model_spec import Golden, ModelSpec, Platt, Provenance, Scaler
 from services.inference.domain.scorecard import Decile, Scorecard, deciles, score
@@ -68,6 +69,11 @@ def samples_of(training: TrainingSet, plan: TrainingPlan) -> Floats:
     return training.features.reshape(len(training), plan.window, len(plan.features))
 
 
+def newest_step(features: Floats) -> Floats:
+    """(N, F) rows as they are; of (N, steps, F) windows the newest row."""
+    return features if features.ndim == 2 else features[:, -1]
+
+
 def conclude(
     learning: Learning, scaler: Scaler, training: TrainingSet, plan: TrainingPlan, code_version: str
 ) -> Trained:
@@ -93,6 +99,7 @@ def conclude(
         scaler=scaler,
         calibration=Platt(platt.slope, platt.intercept) if platt else None,
         provenance=_provenance(training, card, accuracy, code_version),
+        distributions=distributions(plan.features, newest_step(features[cut.train])),
     )
     return Trained(spec, learning.tensors(), _golden(learning, features), card, tenths, accuracy)
 

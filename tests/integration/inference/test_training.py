@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 import pytest
 from builders.inference import a_model_directory
-from builders.training import FEATURES, TOKEN, Inference, a_trainable_model, inference, some_rows
+from builders.training import FEATURES, TOKEN, Inference, a_spec, a_trainable_model, inference, some_rows
 from servers import nats_server
 
 from fleet import channels, subjects
@@ -19,6 +19,7 @@ from fleet.metrics import Metrics
 from neuraltrader.inference.v1 import training_service_pb2 as pb
 from neuraltrader.inference.v1.training_service_pb2_grpc import TrainingServiceStub
 from services.inference.adapters.safetensors_file import FileLimits, read_model
+from services.inference.domain.architectures import Mlp
 from services.inference.domain.training import TrainingSet
 from trading.errors import FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted, UnknownModel
 
@@ -278,10 +279,11 @@ async def test_a_killed_service_takes_its_jobs_up_again(nats_url: str, tmp_path:
 
 async def test_a_job_that_wants_too_much_memory_fails_by_name(nats_url: str, tmp_path: Path) -> None:
     a_trainable_model(tmp_path / "models")
-    with inference(nats_url, tmp_path, NT_TRAINING_MEMORY_MB="16") as tight:
+    a_trainable_model(tmp_path / "models", "wide", spec=a_spec(Mlp((2048, 2048))))
+    with inference(nats_url, tmp_path, NT_TRAINING_MEMORY_MB="64") as tight:
         async with channels.connect(f"127.0.0.1:{tight.grpc_port}", token=TOKEN, client="test") as channel:
             stub = TrainingServiceStub(channel)
-            job = await the_end(stub, (await stub.TrainModel(a_request(some_rows(450_000), epochs=1))).job_id)
+            job = await the_end(stub, (await stub.TrainModel(a_request(model="wide", epochs=1))).job_id)
             assert job.state == pb.TRAINING_STATE_FAILED
             assert job.error.startswith("TRAINING_OUT_OF_MEMORY: ")
             small = await the_end(stub, (await stub.TrainModel(a_request(epochs=1))).job_id)
