@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from fleet import bus, channels, subjects
 from fleet.database import Database, open_database
@@ -25,6 +26,7 @@ from services.execution.adapters.outbox_bell import PostgresBell, SilentBell
 from services.execution.adapters.quote_board import QuoteBoard
 from services.execution.adapters.sql_charges import SqlCharges
 from services.execution.adapters.sql_controls import SqlControls
+from services.execution.adapters.sql_copy import Copied, Progress, copy_log
 from services.execution.adapters.sql_lease import SqlLease
 from services.execution.adapters.sql_orders import SqlOrders, open_order_log
 from services.execution.adapters.venue_http import VenueHttp
@@ -39,7 +41,8 @@ from services.execution.usecases.desk import Desk, Outside, Rules
 from services.execution.usecases.journal import JournalBounds
 from services.execution.usecases.lead import LeaseRhythm
 from services.execution.usecases.reconcile import Rhythm
-from trading.clock import SECOND_NS
+from trading.clock import SECOND_NS, SystemClock
+from trading.errors import FailedPrecondition, InvalidArgument
 from trading.ids import AccountId
 from trading.money import from_float
 from trading.order import TradingState
@@ -53,6 +56,11 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
         desk = Desk(_outside(runtime, opened), _rules(settings))
         _export(runtime, desk)
         yield _service(settings, runtime, opened, desk)
+
+
+_MIGRATIONS = "services.execution.migrations"
+_COPY_LEASE_S = 3_600.0
+"""A copy that dies gives its lease back: its process is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +79,7 @@ async def _open(settings: Settings, runtime: Runtime, stack: AsyncExitStack) -> 
             settings.database_url.get_secret_value(),
             service=runtime.name,
             data_dir=settings.data_dir,
-            migrations="services.execution.migrations",
+            migrations=_MIGRATIONS,
         )
     )
     nats = await stack.enter_async_context(bus.connect(settings.nats_url, runtime.name, runtime.metrics))
@@ -245,3 +253,30 @@ def _signal_trading(settings: Settings) -> SignalTrading:
         account=AccountId(settings.accounts[0]),
         models=settings.signal_models,
     )
+
+
+async def copy_between(source_url: str, target_url: str, progress: Progress) -> Copied:
+    """Copy an order log into an empty database while nobody writes either.
+
+    Raises InvalidArgument, Unavailable, and FailedPrecondition where execution runs, the target is not empty, or the
+    log is broken.
+    """
+    async with AsyncExitStack() as stack:
+        source, target = [await stack.enter_async_context(_held_log(url)) for url in (source_url, target_url)]
+        return await copy_log(source, target, progress)
+
+
+@asynccontextmanager
+async def _held_log(url: str) -> AsyncIterator[Database]:
+    """A database whose lease is ours for as long as the block runs."""
+    if not url:
+        raise InvalidArgument("Expected the URL of a database.")
+    async with open_database(url, service="execution", data_dir=Path(), migrations=_MIGRATIONS) as database:
+        lease = SqlLease(database, SystemClock())
+        epoch = await lease.take(_COPY_LEASE_S)
+        if epoch is None:
+            raise FailedPrecondition("Execution is running on this database: stop it first.")
+        try:
+            yield database
+        finally:
+            await lease.give_back(epoch)
