@@ -5,7 +5,7 @@ from typing import Any
 
 from fleet import subjects
 from fleet.bus import Bus, Message
-from services.execution import translate
+from services.execution.translate import signals
 from services.execution.usecases.observe import Observer
 from services.execution.usecases.trade_signals import TradeSignals
 from trading.errors import TradingError
@@ -43,7 +43,7 @@ class Listeners:
 
     async def _signal(self, message: Message) -> None:
         try:
-            signal = translate.signal(message.payload)
+            signal = signals.signal(message.payload)
             self._observer.tally.signals += 1
             self._signals.start(signal)
         except TradingError as error:

@@ -8,9 +8,9 @@ from fleet.rpc import write
 from fleet.telemetry import current_traceparent
 from neuraltrader.execution.v1 import execution_service_pb2 as pb
 from neuraltrader.execution.v1.execution_service_pb2_grpc import ExecutionServiceServicer
-from services.execution import translate
 from services.execution.domain.submission import Origin
 from services.execution.ports import StoredOrder
+from services.execution.translate import controls, events, orders, reports, requests
 from services.execution.usecases.answer_commands import AnswerCommands
 from services.execution.usecases.blotter import LiveOrder
 from services.execution.usecases.desk import Desk
@@ -36,9 +36,7 @@ class ExecutionServicer(ExecutionServiceServicer):
 
     async def SubmitOrder(self, request: pb.SubmitOrderRequest, context: Any) -> pb.SubmitOrderResponse:
         origin = Origin(self._clock.monotonic_ns(), current_traceparent())
-        return translate.submitted(
-            await self._submit(translate.order_request(request), translate.patience(request), origin)
-        )
+        return orders.submitted(await self._submit(requests.order_request(request), requests.patience(request), origin))
 
     async def StreamOrders(  # type: ignore[override]  # it writes its responses itself instead of yielding them
         self, request_iterator: AsyncIterator[pb.StreamOrdersRequest], context: Any
@@ -50,7 +48,7 @@ class ExecutionServicer(ExecutionServiceServicer):
         return pb.CancelOrderResponse(order=_order(live))
 
     async def ModifyOrder(self, request: pb.ModifyOrderRequest, context: Any) -> pb.ModifyOrderResponse:
-        live = await self._modify(_order_id(request.order_id), translate.change(request))
+        live = await self._modify(_order_id(request.order_id), requests.change(request))
         return pb.ModifyOrderResponse(order=_order(live))
 
     async def CancelOrders(self, request: pb.CancelOrdersRequest, context: Any) -> pb.CancelOrdersResponse:
@@ -68,26 +66,26 @@ class ExecutionServicer(ExecutionServiceServicer):
         page = await self._look_up.orders(
             account=request.account,
             symbol=request.symbol,
-            statuses=translate.statuses(request.statuses),
+            statuses=requests.statuses(request.statuses),
             page_size=request.page_size,
             cursor=request.cursor,
         )
-        return pb.ListOrdersResponse(orders=map(translate.stored_order, page.orders), next_cursor=page.next_cursor)
+        return pb.ListOrdersResponse(orders=map(orders.stored_order, page.orders), next_cursor=page.next_cursor)
 
     async def ListOrderEvents(self, request: pb.ListOrderEventsRequest, context: Any) -> pb.ListOrderEventsResponse:
         life = await self._look_up.life(_order_id(request.order_id))
-        return pb.ListOrderEventsResponse(events=[translate.logged_event(logged, after) for logged, after in life])
+        return pb.ListOrderEventsResponse(events=[events.logged_event(logged, after) for logged, after in life])
 
     async def ListFills(self, request: pb.ListFillsRequest, context: Any) -> pb.ListFillsResponse:
         page = await self._look_up.fills(request.account, request.after_log_sequence, request.page_size)
-        return pb.ListFillsResponse(fills=map(translate.fill, page.fills), has_more=page.has_more)
+        return pb.ListFillsResponse(fills=map(orders.fill, page.fills), has_more=page.has_more)
 
     async def ListCharges(self, request: pb.ListChargesRequest, context: Any) -> pb.ListChargesResponse:
         page = await self._look_up.charges(request.account, request.after_sequence, request.page_size)
-        return pb.ListChargesResponse(charges=map(translate.charge, page.charges), has_more=page.has_more)
+        return pb.ListChargesResponse(charges=map(reports.charge, page.charges), has_more=page.has_more)
 
     async def SetTradingState(self, request: pb.SetTradingStateRequest, context: Any) -> pb.SetTradingStateResponse:
-        state = translate.trading_state(request.state)
+        state = controls.trading_state(request.state)
         cancels, closing = await self._control.set_trading_state(
             request.account,
             state,
@@ -97,42 +95,42 @@ class ExecutionServicer(ExecutionServiceServicer):
             flatten=request.flatten,
         )
         return pb.SetTradingStateResponse(
-            state=translate.trading_state_value(state), cancels_requested=cancels, closing_orders=closing
+            state=controls.trading_state_value(state), cancels_requested=cancels, closing_orders=closing
         )
 
     async def GetRiskLimits(self, request: pb.GetRiskLimitsRequest, context: Any) -> pb.GetRiskLimitsResponse:
-        return pb.GetRiskLimitsResponse(limits=translate.limits_message(self._control.limits(request.account)))
+        return pb.GetRiskLimitsResponse(limits=controls.limits_message(self._control.limits(request.account)))
 
     async def SetRiskLimits(self, request: pb.SetRiskLimitsRequest, context: Any) -> pb.SetRiskLimitsResponse:
-        stored = await self._control.set_limits(translate.limits(request.limits), request.actor)
-        return pb.SetRiskLimitsResponse(limits=translate.limits_message(stored))
+        stored = await self._control.set_limits(controls.limits(request.limits), request.actor)
+        return pb.SetRiskLimitsResponse(limits=controls.limits_message(stored))
 
     async def GetSignalTrading(self, request: pb.GetSignalTradingRequest, context: Any) -> pb.GetSignalTradingResponse:
-        return pb.GetSignalTradingResponse(signal_trading=translate.signal_trading_message(self._signals.switch))
+        return pb.GetSignalTradingResponse(signal_trading=controls.signal_trading_message(self._signals.switch))
 
     async def SetSignalTrading(self, request: pb.SetSignalTradingRequest, context: Any) -> pb.SetSignalTradingResponse:
-        switch = await self._signals.set_switch(translate.signal_trading(request.signal_trading), request.actor)
-        return pb.SetSignalTradingResponse(signal_trading=translate.signal_trading_message(switch))
+        switch = await self._signals.set_switch(controls.signal_trading(request.signal_trading), request.actor)
+        return pb.SetSignalTradingResponse(signal_trading=controls.signal_trading_message(switch))
 
     async def ListAccounts(self, request: pb.ListAccountsRequest, context: Any) -> pb.ListAccountsResponse:
         found = await self._control.accounts()
-        accounts = [translate.account(account.record, account.buying_power_nanos) for account in found]
+        accounts = [controls.account(account.record, account.buying_power_nanos) for account in found]
         return pb.ListAccountsResponse(accounts=accounts)
 
     async def ListAudit(self, request: pb.ListAuditRequest, context: Any) -> pb.ListAuditResponse:
-        query = translate.audit_query(request)
+        query = requests.audit_query(request)
         found = await self._control.audit(query)
-        entries = map(translate.audit_entry, found[: query.limit - 1])
+        entries = map(reports.audit_entry, found[: query.limit - 1])
         return pb.ListAuditResponse(entries=entries, has_more=len(found) == query.limit)
 
     async def GetStatement(self, request: pb.GetStatementRequest, context: Any) -> pb.GetStatementResponse:
         return pb.GetStatementResponse(
-            statement=translate.statement(await self._state.statement(request.account, request.day))
+            statement=reports.statement(await self._state.statement(request.account, request.day))
         )
 
     async def CompareWithVenue(self, request: pb.CompareWithVenueRequest, context: Any) -> pb.CompareWithVenueResponse:
         found = await self._state.compare(request.account)
-        return pb.CompareWithVenueResponse(time_ns=self._clock.now_ns(), differences=map(translate.comparison, found))
+        return pb.CompareWithVenueResponse(time_ns=self._clock.now_ns(), differences=map(reports.comparison, found))
 
     async def GetStats(self, request: pb.GetStatsRequest, context: Any) -> pb.GetStatsResponse:
         stats = self._look_up.stats()
@@ -141,21 +139,21 @@ class ExecutionServicer(ExecutionServiceServicer):
             orders_processed=tally.orders,
             orders_by_status={status.value: count for status, count in stats.orders_by_status.items()},
             fills=tally.fills,
-            submit_latency=translate.latency(tally.submit.summary()),
-            validation_latency=translate.latency(tally.validation.summary()),
-            tick_to_order_reply=translate.latency(tally.tick_to_order_reply.summary()),
+            submit_latency=orders.latency(tally.submit.summary()),
+            validation_latency=orders.latency(tally.validation.summary()),
+            tick_to_order_reply=orders.latency(tally.tick_to_order_reply.summary()),
             buffer_utilization=stats.buffer_utilization,
             uptime_s=stats.uptime_s,
             outbox_depth=stats.outbox_depth,
             signals=tally.signals,
-            venue_latency=translate.latency(tally.venue.summary()),
+            venue_latency=orders.latency(tally.venue.summary()),
         )
 
     async def _command(self, request: pb.StreamOrdersRequest) -> pb.StreamOrdersResponse:
         answer = await attempt(lambda: self._perform(request))
         if isinstance(answer, pb.StreamOrdersResponse):
             return answer
-        return pb.StreamOrdersResponse(request_id=request.request_id, error=translate.stream_error(answer))
+        return pb.StreamOrdersResponse(request_id=request.request_id, error=orders.stream_error(answer))
 
     async def _perform(self, request: pb.StreamOrdersRequest) -> pb.StreamOrdersResponse:
         match request.WhichOneof("command"):
@@ -173,7 +171,7 @@ class ExecutionServicer(ExecutionServiceServicer):
 
 
 def _order(live: LiveOrder) -> Any:
-    return translate.stored_order(StoredOrder(live.order, live.timings))
+    return orders.stored_order(StoredOrder(live.order, live.timings))
 
 
 def _order_id(text: str) -> OrderId:

@@ -12,7 +12,6 @@ from fleet.service import Runtime, Service
 from neuraltrader.execution.v1 import execution_service_pb2
 from neuraltrader.execution.v1.execution_service_pb2_grpc import add_ExecutionServiceServicer_to_server
 from neuraltrader.market_data.v1.market_data_service_pb2_grpc import MarketDataServiceStub
-from services.execution import translate
 from services.execution.adapters.alpaca_broker import AlpacaBroker
 from services.execution.adapters.alpaca_trade_updates import AlpacaTradeUpdates
 from services.execution.adapters.binance_broker import BinanceBroker
@@ -35,6 +34,7 @@ from services.execution.listeners import Listeners
 from services.execution.ports import Broker, OutboxBell
 from services.execution.rpc import ExecutionServicer
 from services.execution.settings import Settings
+from services.execution.translate import events
 from services.execution.usecases.accounts import Accounts
 from services.execution.usecases.collect_charges import ChargeRhythm
 from services.execution.usecases.desk import Desk, Outside, Rules
@@ -141,7 +141,7 @@ def _outside(runtime: Runtime, opened: _Opened) -> Outside:
         quotes=opened.board,
         publisher=JetStreamEvents(opened.bus),
         bell=_bell(runtime, opened.database),
-        encode=translate.order_event_bytes,
+        encode=events.order_event_bytes,
         clock=runtime.clock,
         metrics=runtime.metrics,
         log=runtime.log,

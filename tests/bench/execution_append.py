@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fleet.database import open_database
-from services.execution import translate
 from services.execution.adapters.sql_orders import open_order_log
 from services.execution.domain.chain import seal
 from services.execution.domain.order import INITIALIZED, EventKind, Order, OrderEvent, OrderTerms, apply
 from services.execution.ports import Append, Entry, OutboxRow
+from services.execution.translate import events
 from tests import servers
 from tests.bench.fleet import fdatasync_us
 from tests.bench.result import Result, beside, of_samples
@@ -81,7 +81,7 @@ def an_intent(first: int) -> list[Entry]:
     order = apply(None, created)
     sent = an_event(order, OrderEventKind.SUBMITTED)
     after = apply(order, sent)
-    payload = translate.order_event_bytes(first + 1, sent, after)
+    payload = events.order_event_bytes(first + 1, sent, after)
     row = OutboxRow(first + 1, sent.event_id, sent.kind, terms.account, payload, sent.receive_time_ns)
     return [Entry(first, created, order, None), Entry(first + 1, sent, after, row)]
 

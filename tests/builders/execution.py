@@ -21,11 +21,11 @@ from fakes.orders import (
 )
 
 from fleet.metrics import Metrics
-from services.execution import translate
 from services.execution.domain.limits import RiskLimits, SignalTrading
 from services.execution.domain.submission import Origin, Patience, Submitted, Wait
 from services.execution.domain.venue import StreamOpened
 from services.execution.ports import SeenQuote
+from services.execution.translate import events
 from services.execution.usecases import desk
 from services.execution.usecases.blotter import LiveOrder
 from services.execution.usecases.collect_charges import ChargeRhythm
@@ -73,7 +73,7 @@ class Desk(desk.Desk):
                 outside.quotes,
                 outside.publisher,
                 outside.bell,
-                translate.order_event_bytes,
+                events.order_event_bytes,
                 outside.clock,
                 metrics,
                 structlog.get_logger(),

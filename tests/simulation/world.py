@@ -31,10 +31,10 @@ from simulation.virtual_time import IDS, Ids, VirtualClock, VirtualTimeLoop, see
 from simulation.weather import CLEAR, STORM_S, drawn
 
 from fleet.metrics import Metrics
-from services.execution import translate
 from services.execution.domain.limits import RiskLimits, SignalTrading
 from services.execution.domain.venue import VenueTerms
 from services.execution.ports import SeenQuote
+from services.execution.translate import events
 from services.execution.usecases.desk import Desk, Outside, Rules
 from services.execution.usecases.lead import LeaseRhythm
 from services.execution.usecases.reconcile import Rhythm
@@ -216,7 +216,7 @@ class World:
             FakeQuotes({AAPL.symbol: SeenQuote(a_quote(), 0)}),
             JetStreamLine(life, self.stream, self.climate),
             FakeBell(),
-            translate.order_event_bytes,
+            events.order_event_bytes,
             self.clock,
             self.metrics,
             self,

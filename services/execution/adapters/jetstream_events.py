@@ -5,9 +5,9 @@ from functools import lru_cache
 
 from fleet import subjects
 from fleet.bus import Bus, Event
-from services.execution import translate
 from services.execution.domain.charge import LoggedCharge
 from services.execution.ports import OutboxRow
+from services.execution.translate import reports
 
 _SOURCE = "execution"
 
@@ -33,7 +33,7 @@ def _charge_event(logged: LoggedCharge) -> Event:
     charge = logged.charge
     return Event(
         subjects.charge(charge.kind, charge.account),
-        translate.charge(logged).SerializeToString(),
+        reports.charge(logged).SerializeToString(),
         charge.charge_id,
         f"execution.v1.charge.{charge.kind.lower()}",
         _SOURCE,

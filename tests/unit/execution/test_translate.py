@@ -10,7 +10,6 @@ from google.protobuf.message import Message
 from neuraltrader.execution.v1 import execution_pb2 as pb
 from neuraltrader.execution.v1 import execution_service_pb2 as rpc
 from neuraltrader.inference.v1 import inference_pb2
-from services.execution import translate
 from services.execution.domain.change import Change
 from services.execution.domain.comparison import Comparison
 from services.execution.domain.fill import LoggedFill
@@ -21,6 +20,7 @@ from services.execution.domain.request import OrderRequest
 from services.execution.domain.signals import SignalSide
 from services.execution.domain.statement import Statement
 from services.execution.ports import AuditEntry, AuditQuery, Timings
+from services.execution.translate import controls, events, orders, reports, requests, signals
 from services.execution.usecases.submit import Patience, Wait
 from trading.errors import InvalidArgument, UnknownSymbol
 from trading.ids import AccountId, OrderId, VenueOrderId
@@ -45,7 +45,7 @@ def a_submit(**changes: Any) -> rpc.SubmitOrderRequest:
 
 def test_a_request_is_taken_word_for_word() -> None:
     """Absent prices stay absent, zero ones stay zero."""
-    assert translate.order_request(a_submit()) == OrderRequest(
+    assert requests.order_request(a_submit()) == OrderRequest(
         "AAPL", Side.BUY, OrderType.MARKET, ONE, account=AccountId("")
     )
     full = a_submit(
@@ -58,7 +58,7 @@ def test_a_request_is_taken_word_for_word() -> None:
         client_order_id="c",
         client_timestamp_ns=7,
     )
-    assert translate.order_request(full) == OrderRequest(
+    assert requests.order_request(full) == OrderRequest(
         "AAPL", Side.SELL, OrderType.STOP, ONE, 0, 5, TimeInForce.FOK, AccountId("a"), "c", 7
     )
 
@@ -76,7 +76,7 @@ def test_a_request_is_taken_word_for_word() -> None:
 def test_a_number_that_means_nothing_is_named(change: dict[str, int], field: str) -> None:
     """With what was expected."""
     with pytest.raises(InvalidArgument) as refusal:
-        translate.order_request(a_submit(**change))
+        requests.order_request(a_submit(**change))
     assert refusal.value.metadata["field"] == field
 
 
@@ -91,14 +91,14 @@ def test_a_number_that_means_nothing_is_named(change: dict[str, int], field: str
 )
 def test_patience_has_a_default_and_a_cap(change: dict[str, int], patience: Patience) -> None:
     """Two seconds, ten at most."""
-    assert translate.patience(a_submit(**change)) == patience
+    assert requests.patience(a_submit(**change)) == patience
 
 
 @pytest.mark.parametrize("change", [{"wait_ms": -1}, {"wait_ms": 10_001}, {"wait": 99}])
 def test_patience_beyond_the_cap_is_refused(change: dict[str, int]) -> None:
     """And so is a wait that means nothing."""
     with pytest.raises(InvalidArgument):
-        translate.patience(a_submit(**change))
+        requests.patience(a_submit(**change))
 
 
 def test_an_order_is_told_whole() -> None:
@@ -112,7 +112,7 @@ def test_an_order_is_told_whole() -> None:
     )
     order = apply(order, event(order, OrderEventKind.ACCEPTED, venue_order_id=VenueOrderId("v")))
     order = apply(order, event(order, OrderEventKind.FILL, execution=execution(3, 2)))
-    told = translate.order(order, Timings(6, 1, 2))
+    told = orders.order(order, Timings(6, 1, 2))
     assert (told.order_id, told.client_order_id, told.venue_order_id) == (order.order_id, order.order_id, "v")
     assert (told.side, told.order_type, told.time_in_force) == (
         pb.SIDE_BUY,
@@ -134,36 +134,36 @@ def test_a_denial_is_told_with_its_numbers() -> None:
     """Code, message, limits."""
     order = an_order()
     denied = apply(order, event(order, OrderEventKind.DENIED, denial=Denial("X", "no", {"limit": "1"})))
-    told = translate.order(denied).denial
+    told = orders.order(denied).denial
     assert (told.code, told.message, dict(told.limits)) == ("X", "no", {"limit": "1"})
 
 
 @pytest.mark.parametrize("status", list(OrderStatus))
 def test_every_state_has_its_number(status: OrderStatus) -> None:
     """And its way back."""
-    told = translate.order(replace(an_order(), status=status))
+    told = orders.order(replace(an_order(), status=status))
     assert pb.OrderStatus.Name(told.status) == f"ORDER_STATUS_{status}"
-    assert translate.statuses([told.status]) == {status}
+    assert requests.statuses([told.status]) == {status}
 
 
 @pytest.mark.parametrize("kind", [INITIALIZED, *OrderEventKind])
 def test_every_event_has_its_number(kind: Any) -> None:
     """The creation too."""
     order = an_order()
-    told = translate.order_event(7, replace(event(order, OrderEventKind.SUBMITTED), kind=kind), order)
+    told = events.order_event(7, replace(event(order, OrderEventKind.SUBMITTED), kind=kind), order)
     assert pb.OrderEventKind.Name(told.kind) == f"ORDER_EVENT_KIND_{kind}"
     assert told.log_sequence == 7
 
 
 def test_a_fills_event_carries_the_fill() -> None:
     """As it is listed, too."""
-    events = life(OrderEventKind.SUBMITTED, OrderEventKind.FILL, of=terms(side=Side.SELL))
-    after = fold(events)
-    told = pb.OrderEvent.FromString(translate.order_event_bytes(3, events[-1], after))
-    trade = events[-1].execution
+    lived = life(OrderEventKind.SUBMITTED, OrderEventKind.FILL, of=terms(side=Side.SELL))
+    after = fold(lived)
+    told = pb.OrderEvent.FromString(events.order_event_bytes(3, lived[-1], after))
+    trade = lived[-1].execution
     assert trade is not None
     assert told.fill == pb.Fill(
-        event_id=events[-1].event_id,
+        event_id=lived[-1].event_id,
         order_id=after.order_id,
         execution_id=trade.execution_id,
         account="main",
@@ -172,10 +172,10 @@ def test_a_fills_event_carries_the_fill() -> None:
         price_nanos=trade.price_nanos,
         quantity_nanos=trade.quantity_nanos,
         currency="USD",
-        event_time_ns=events[-1].event_time_ns,
+        event_time_ns=lived[-1].event_time_ns,
         log_sequence=3,
     )
-    assert not translate.order_event(2, events[1], after).HasField("fill")
+    assert not events.order_event(2, lived[1], after).HasField("fill")
 
 
 @pytest.mark.parametrize(
@@ -190,27 +190,27 @@ def test_a_fills_event_carries_the_fill() -> None:
 )
 def test_limits_survive_the_wire(limits: RiskLimits) -> None:
     """Absent is not zero."""
-    assert translate.limits(translate.limits_message(limits)) == limits
+    assert controls.limits(controls.limits_message(limits)) == limits
 
 
 def test_the_signal_switch_survives_the_wire() -> None:
     """And an empty account is main."""
     switch = SignalTrading(enabled=True, notional_nanos=5, min_confidence=0.5, account=MAIN, models=("m",))
-    assert translate.signal_trading(translate.signal_trading_message(switch)) == switch
-    assert translate.signal_trading(pb.SignalTrading(notional_nanos=5)).account == MAIN
+    assert controls.signal_trading(controls.signal_trading_message(switch)) == switch
+    assert controls.signal_trading(pb.SignalTrading(notional_nanos=5)).account == MAIN
 
 
 @pytest.mark.parametrize("state", list(TradingState))
 def test_the_kill_switch_survives_the_wire(state: TradingState) -> None:
     """All three positions; none is a fourth."""
-    assert translate.trading_state(translate.trading_state_value(state)) is state
+    assert controls.trading_state(controls.trading_state_value(state)) is state
     with pytest.raises(InvalidArgument):
-        translate.trading_state(0)
+        controls.trading_state(0)
 
 
 def test_an_error_of_the_stream_carries_its_facts() -> None:
     """As text."""
-    told = translate.stream_error(UnknownSymbol("no", symbol="X", count=1))
+    told = orders.stream_error(UnknownSymbol("no", symbol="X", count=1))
     assert (told.code, told.reason, told.message) == ("NOT_FOUND", "UNKNOWN_SYMBOL", "no")
     assert dict(told.metadata) == {"symbol": "X", "count": "1"}
 
@@ -222,7 +222,7 @@ def a_signal(**changes: Any) -> inference_pb2.Signal:
 
 def test_a_signal_is_read() -> None:
     """As inference published it."""
-    read = translate.signal(a_signal(model="m", expires_ns=2, tick_receive_time_ns=1, stale=True).SerializeToString())
+    read = signals.signal(a_signal(model="m", expires_ns=2, tick_receive_time_ns=1, stale=True).SerializeToString())
     assert (read.id, read.side, read.strength, read.confidence) == ("s", SignalSide.SELL, 0.5, 0.75)
     assert (read.model, read.expires_ns, read.tick_receive_time_ns, read.stale) == ("m", 2, 1, True)
 
@@ -231,7 +231,7 @@ def test_a_signal_is_read() -> None:
 def test_what_is_no_signal_is_refused(message: Message | None) -> None:
     """No side, an unknown side, or no message at all."""
     with pytest.raises(InvalidArgument):
-        translate.signal(b"\xff" if message is None else message.SerializeToString())
+        signals.signal(b"\xff" if message is None else message.SerializeToString())
 
 
 def test_a_request_of_every_kind_is_taken_word_for_word() -> None:
@@ -247,7 +247,7 @@ def test_a_request_of_every_kind_is_taken_word_for_word() -> None:
         take_profit_nanos=4,
         stop_loss_nanos=5,
     )
-    read = translate.order_request(asked)
+    read = requests.order_request(asked)
     assert (read.order_type, read.time_in_force, read.expire_time_ns) == (OrderType.TRAILING_STOP, TimeInForce.GTD, 1)
     assert (read.trail_nanos, read.trail_bps, read.reduce_only, read.post_only) == (2, 3, True, True)
     assert (read.take_profit_nanos, read.stop_loss_nanos) == (4, 5)
@@ -263,7 +263,7 @@ def test_a_request_of_every_kind_is_taken_word_for_word() -> None:
 )
 def test_a_change_names_what_it_changes(message: rpc.ModifyOrderRequest, change: Change) -> None:
     """Absent is not zero."""
-    assert translate.change(message) == change
+    assert requests.change(message) == change
 
 
 def test_an_order_of_every_kind_is_told_whole() -> None:
@@ -281,12 +281,12 @@ def test_an_order_of_every_kind_is_told_whole() -> None:
         external=True,
         arrival_price_nanos=99 * ONE,
     )
-    told = translate.order(order)
+    told = orders.order(order)
     assert (told.expire_time_ns, told.trail_nanos, told.trail_bps) == (1, 2, 3)
     assert (told.reduce_only, told.post_only, told.external) == (True, True, True)
     assert (told.parent_order_id, told.role) == ("parent", pb.ORDER_ROLE_STOP_LOSS)
     assert (told.arrival_price_nanos, told.slippage_nanos) == (99 * ONE, ONE)
-    plain = translate.order(an_order())
+    plain = orders.order(an_order())
     assert (plain.parent_order_id, plain.role, plain.replacements) == ("", pb.ORDER_ROLE_UNSPECIFIED, 0)
     absent = ("expire_time_ns", "trail_nanos", "trail_bps", "arrival_price_nanos", "slippage_nanos")
     assert not any(plain.HasField(name) for name in absent)
@@ -298,20 +298,20 @@ def test_an_order_of_every_kind_is_told_whole() -> None:
 )
 def test_a_trade_tells_who_made_its_price(liquidity: Liquidity | None, told: int) -> None:
     """And the middle of the market then, where anybody knew."""
-    events = life(OrderEventKind.SUBMITTED)
+    lived = life(OrderEventKind.SUBMITTED)
     trade = execution(fee_nanos=5, mid_nanos=7, liquidity=liquidity)
-    filled = event(fold(events), OrderEventKind.FILL, execution=trade)
-    message = translate.order_event(1, filled, apply(fold(events), filled)).fill
+    filled = event(fold(lived), OrderEventKind.FILL, execution=trade)
+    message = events.order_event(1, filled, apply(fold(lived), filled)).fill
     assert (message.fee_nanos, message.mid_nanos, message.liquidity) == (5, 7, told)
-    plain = translate.order_event(1, *_last(life(OrderEventKind.SUBMITTED, OrderEventKind.FILL))).fill
+    plain = events.order_event(1, *_last(life(OrderEventKind.SUBMITTED, OrderEventKind.FILL))).fill
     assert not plain.HasField("mid_nanos")
 
 
 def test_a_trail_is_asked_for_with_one_entry_more_than_a_page() -> None:
     """To know whether there are more."""
-    assert translate.audit_query(rpc.ListAuditRequest()) == AuditQuery(101)
+    assert requests.audit_query(rpc.ListAuditRequest()) == AuditQuery(101)
     asked = rpc.ListAuditRequest(page_size=7, account="main", subject="risk_limits", before_id=9)
-    assert translate.audit_query(asked) == AuditQuery(8, "main", "risk_limits", 9)
+    assert requests.audit_query(asked) == AuditQuery(8, "main", "risk_limits", 9)
 
 
 @pytest.mark.parametrize(
@@ -325,13 +325,13 @@ def test_a_trail_is_asked_for_with_one_entry_more_than_a_page() -> None:
 def test_a_trail_out_of_range_is_refused(message: rpc.ListAuditRequest, field: str) -> None:
     """By name."""
     with pytest.raises(InvalidArgument) as refusal:
-        translate.audit_query(message)
+        requests.audit_query(message)
     assert refusal.value.metadata["field"] == field
 
 
 def test_an_entry_of_the_trail_is_told() -> None:
     """Who, what, when, why."""
-    told = translate.audit_entry(AuditEntry(1, "risk_limits", "main", "{}", "me", "why", 2))
+    told = reports.audit_entry(AuditEntry(1, "risk_limits", "main", "{}", "me", "why", 2))
     assert told == pb.AuditEntry(
         id=1, subject="risk_limits", account="main", value="{}", actor="me", reason="why", time_ns=2
     )
@@ -346,7 +346,7 @@ def test_a_day_is_told_whole() -> None:
         3, filled.event_id, terms_of.order_id, MAIN, "AAPL", Side.BUY, "USD", filled.event_time_ns, filled.execution
     )
     day = Statement("main", "paper", "USD", 20_513, 5, 4, 3, 2, [trade], {"AAPL": Position().after(2 * ONE, 7 * ONE)})
-    assert translate.statement(day) == pb.Statement(
+    assert reports.statement(day) == pb.Statement(
         account="main",
         venue="paper",
         currency="USD",
@@ -355,7 +355,7 @@ def test_a_day_is_told_whole() -> None:
         closing_cash_nanos=4,
         realized_nanos=3,
         fees_nanos=2,
-        fills=[translate.fill(trade)],
+        fills=[orders.fill(trade)],
         positions=[pb.StatementPosition(symbol="AAPL", quantity_nanos=2 * ONE, avg_price_nanos=7 * ONE)],
     )
 
@@ -363,7 +363,7 @@ def test_a_day_is_told_whole() -> None:
 @pytest.mark.parametrize(("venue", "agrees"), [("10", True), ("9", False)])
 def test_a_comparison_is_told_in_both_words(venue: str, agrees: bool) -> None:
     """And whether they are the same."""
-    told = translate.comparison(Comparison("position", "AAPL", "10", venue))
+    told = reports.comparison(Comparison("position", "AAPL", "10", venue))
     assert told == pb.VenueDifference(subject="position", name="AAPL", ours="10", venue=venue, agrees=agrees)
 
 

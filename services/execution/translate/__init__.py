@@ -1,0 +1,1 @@
+"""Between the words of the trade and the protobuf messages of execution."""
