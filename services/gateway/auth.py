@@ -62,6 +62,8 @@ ROUTE_SCOPES: Mapping[tuple[str, str], Scope] = {
     ("GET", "/v1/positions"): Scope.READ,
     ("POST", "/v1/portfolio/optimize"): Scope.READ,
     ("POST", "/v1/portfolio/risk"): Scope.READ,
+    ("POST", "/v1/portfolio/risk/simulate"): Scope.READ,
+    ("POST", "/v1/portfolio/risk/stress"): Scope.READ,
     ("WEBSOCKET", "/v1/stream"): Scope.READ,
 }
 """What each route needs. A route that is not here is served to nobody."""

@@ -8,6 +8,7 @@ from services.portfolio.domain.estimation.history import Closes
 from services.portfolio.domain.ledger import Charge, Fill, Position
 from services.portfolio.domain.optimiser.answer import Solution
 from services.portfolio.domain.optimiser.problem import Problem
+from trading.instruments import Instruments
 from trading.market import Quote
 
 Args = ParamSpec("Args")
@@ -150,6 +151,10 @@ class MarketData(Protocol):
 
     async def sectors(self) -> Mapping[str, str]:
         """Sector of every known symbol, by canonical symbol and every other spelling."""
+        ...
+
+    async def instruments(self) -> Instruments:
+        """Every instrument."""
         ...
 
     async def daily_closes(self, symbols: Sequence[str], start_ns: int, end_ns: int) -> Sequence[Closes]:

@@ -28,4 +28,7 @@ class Settings(DatabaseSettings, FleetSettings):
     solver_search_s: float = Field(
         5.0, gt=0, description="Longest search for minimum positions, in seconds; its gap is reported."
     )
+    simulation_cells_max: int = Field(
+        500_000_000, ge=1, description="Most returns that one simulation draws: paths × days × symbols."
+    )
     offload_threads: int = Field(2, ge=1, description="Threads for the arithmetic of large matrices.")

@@ -20,7 +20,9 @@ from services.portfolio.adapters.sql_book import SqlBook
 from services.portfolio.adapters.threads import open_threads
 from services.portfolio.domain.marks import Marks
 from services.portfolio.listeners import ChargeListener, FillListener, QuoteListener, Relay, Rounds, Step
-from services.portfolio.rpc.portfolio import SERVICE_NAME, PortfolioRpc
+from services.portfolio.rpc import portfolio, risk
+from services.portfolio.rpc.portfolio import PortfolioRpc
+from services.portfolio.rpc.risk import RiskRpc
 from services.portfolio.settings import Settings
 from services.portfolio.usecases.apply_fills import ApplyFills
 from services.portfolio.usecases.calculate_risk import CalculateRisk
@@ -29,7 +31,12 @@ from services.portfolio.usecases.know_accounts import KnowAccounts
 from services.portfolio.usecases.optimize import Optimize
 from services.portfolio.usecases.price_positions import PricePositions
 from services.portfolio.usecases.read_book import ReadBook
+from services.portfolio.usecases.read_exposures import ReadExposures
+from services.portfolio.usecases.read_market import ReadMarket
+from services.portfolio.usecases.read_returns import ReadReturns
 from services.portfolio.usecases.roll_day import RollDay
+from services.portfolio.usecases.simulate_losses import SimulateLosses
+from services.portfolio.usecases.stress_test import StressTest
 from services.portfolio.usecases.tell_changes import TellChanges
 
 _MIGRATIONS = "services.portfolio.migrations"
@@ -58,10 +65,14 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
         optimize = Optimize(
             outside.solver, outside.market_data, offload, runtime.clock, timeout_s=settings.solver_timeout_s
         )
-        rpc = PortfolioRpc(read, optimize, CalculateRisk(offload), offload)
+        exposures, returns = ReadExposures(read), ReadReturns(outside.market_data, runtime.clock)
+        market = ReadMarket(returns)
+        rpc = PortfolioRpc(read, optimize, CalculateRisk(exposures, market, offload), offload)
+        simulate = SimulateLosses(exposures, returns, offload, cells_max=settings.simulation_cells_max)
+        risk_rpc = RiskRpc(simulate, StressTest(exposures, market, outside.market_data))
         yield Service(
-            register=[rpc.register],
-            service_names=[SERVICE_NAME],
+            register=[rpc.register, risk_rpc.register],
+            service_names=[portfolio.SERVICE_NAME, risk.SERVICE_NAME],
             loops=loops,
             checks={"database": outside.database.check, "nats": outside.nats.check},
         )

@@ -7,6 +7,7 @@ from typing import Any
 
 from builders.gateway import a_bar, a_position, a_quote, an_account
 from fakes.execution_backend import FakeExecution
+from fakes.risk_backend import FakeRisk
 from fakes.script import Script
 from servers import free_port
 
@@ -21,6 +22,7 @@ from neuraltrader.market_data.v1 import market_data_service_pb2 as market_data
 from neuraltrader.market_data.v1 import market_data_service_pb2_grpc as market_data_grpc
 from neuraltrader.portfolio.v1 import portfolio_service_pb2 as portfolio
 from neuraltrader.portfolio.v1 import portfolio_service_pb2_grpc as portfolio_grpc
+from neuraltrader.portfolio.v1 import risk_service_pb2_grpc as risk_grpc
 from trading.errors import NotFound, Unavailable, UnknownModel, UnknownSymbol
 
 # The generated bases allow more kinds of context than a server gives.
@@ -200,8 +202,10 @@ class FakePortfolio(portfolio_grpc.PortfolioServiceServicer):
         self, request: portfolio.CalculateRiskRequest, context: Context
     ) -> portfolio.CalculateRiskResponse:
         self.script.hear(request)
-        periods = len(request.returns_f64le) // 8 // len(request.symbols)
-        return portfolio.CalculateRiskResponse(var_95=0.02, cvar_95=0.03, beta=1.1, observations=periods)
+        periods = len(request.returns_f64le) // 8 // (len(request.symbols) or 1)
+        return portfolio.CalculateRiskResponse(
+            var_95=0.02, cvar_95=0.03, beta=1.1, observations=periods or request.window.days, gross_exposure=2.0
+        )
 
 
 @dataclass
@@ -217,6 +221,7 @@ class FakeFleet:
         self.inference = FakeInference(self.script)
         self.execution = FakeExecution(self.script)
         self.portfolio = FakePortfolio(self.script)
+        self.risk = FakeRisk(self.script)
 
     def reset(self) -> None:
         """Forget what was asked and set; connections stand."""
@@ -233,7 +238,12 @@ class FakeFleet:
             "execution": execution_grpc.add_ExecutionServiceServicer_to_server,
             "portfolio": portfolio_grpc.add_PortfolioServiceServicer_to_server,
         }
-        return lambda server: adders[name](getattr(self, name), server)
+        return lambda server: self._add(adders[name], name, server)
+
+    def _add(self, adder: Callable[[Any, Any], None], name: str, server: Any) -> None:
+        adder(getattr(self, name), server)
+        if name == "portfolio":
+            risk_grpc.add_RiskServiceServicer_to_server(self.risk, server)
 
     async def start(self, name: str, token: str) -> None:
         """Let one service listen, where it listened before if it did."""

@@ -20,6 +20,7 @@ from services.portfolio.domain.optimiser.problem import Problem
 from services.portfolio.ports import ChargePage, FillPage, ValuedChange
 from trading.clock import DAY_NS
 from trading.errors import Unavailable, UnknownSymbol
+from trading.instruments import CATALOGUE, Instrument, Instruments
 from trading.market import Quote
 
 Args = ParamSpec("Args")
@@ -64,10 +65,12 @@ class FakeMarketData:
         quotes: Sequence[Quote] = (),
         sectors: Mapping[str, str] | None = None,
         closes: Mapping[str, Closes] | None = None,
+        instruments: Sequence[Instrument] = CATALOGUE,
     ) -> None:
         self.quotes = {quote.symbol: quote for quote in quotes}
         self.known_sectors = dict(sectors or {})
         self.known_closes = dict(closes or {})
+        self.known_instruments = Instruments(instruments)
         self.asked_sectors = 0
 
     async def quote(self, symbol: str) -> Quote:
@@ -78,6 +81,9 @@ class FakeMarketData:
     async def sectors(self) -> Mapping[str, str]:
         self.asked_sectors += 1
         return self.known_sectors
+
+    async def instruments(self) -> Instruments:
+        return self.known_instruments
 
     async def daily_closes(self, symbols: Sequence[str], start_ns: int, end_ns: int) -> Sequence[Closes]:
         for symbol in symbols:

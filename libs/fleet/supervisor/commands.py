@@ -44,6 +44,9 @@ GATEWAY_COMMANDS = {
     "statement": "tell what an account traded on a UTC day, and what it held",
     "compare": "compare orders, positions and cash with the venue; 1 when they differ",
     "audit": "tell who changed limits and switches, newest first",
+    "risk": "measure the risk of an account's positions, or of given ones",
+    "simulate": "simulate the losses of positions from their own history",
+    "stress": "tell what shocks would do to positions",
 }
 """Commands of `python -m neural_trader`: they ask a running gateway, this machine's or another's."""
 

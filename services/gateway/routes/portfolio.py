@@ -1,13 +1,12 @@
-"""Accounts, positions, optimiser and risk."""
+"""Accounts, positions and the optimiser."""
 
 from typing import Annotated
 
-import msgspec
 from fastapi import Depends, Query, Request, Response
 
 from neuraltrader.portfolio.v1 import portfolio_service_pb2 as rpc
-from services.gateway.backends import Backends
 from services.gateway.history import daily_returns
+from services.gateway.routes.infeasible import infeasible
 from services.gateway.routes.route import (
     BODY,
     FLEET,
@@ -21,16 +20,8 @@ from services.gateway.routes.route import (
     router,
 )
 from services.gateway.schemas.book import Account, AccountList, PositionList, account_view, position_list
-from services.gateway.schemas.portfolio import (
-    Optimization,
-    OptimizeRequest,
-    Risk,
-    RiskRequest,
-    optimization_view,
-    risk_view,
-)
-from trading.errors import Kind, TradingError
-from trading.instruments import DEFAULT_BENCHMARK
+from services.gateway.schemas.portfolio import Optimization, OptimizeRequest, optimization_view
+from trading.errors import TradingError
 
 routes = router("portfolio")
 SOLVE_TIMEOUT_S = 15.0
@@ -85,56 +76,5 @@ async def optimize_portfolio(body: OptimizeRequest, fleet: Fleet) -> Optimizatio
         history = await daily_returns(fleet, body.symbols, body.window_days) if body.window_days else None
         answer = await fleet.portfolio.Optimize(body.message(history), timeout=SOLVE_TIMEOUT_S)
     except TradingError as error:
-        raise _infeasible(error) from error
+        raise infeasible(error) from error
     return optimization_view(answer)
-
-
-@routes.post(
-    "/v1/portfolio/risk",
-    operation_id="calculate_risk",
-    summary="Measures the risk of positions",
-    responses=refusals(404, 409, *BODY, *KEYED, *FLEET),
-    dependencies=[Depends(idempotency_key)],
-)
-async def calculate_risk(body: RiskRequest, fleet: Fleet) -> Risk:
-    try:
-        answer = await fleet.portfolio.CalculateRisk(await _risk_question(body, fleet), timeout=SOLVE_TIMEOUT_S)
-    except TradingError as error:
-        raise _infeasible(error) from error
-    return risk_view(answer)
-
-
-async def _risk_question(body: RiskRequest, fleet: Backends) -> rpc.CalculateRiskRequest:
-    if not body.window_days:
-        return body.message(None, None)
-    benchmark = body.benchmark or DEFAULT_BENCHMARK
-    returns = await daily_returns(fleet, [*body.symbols, benchmark], body.window_days)
-    return body.message(returns[:, :-1], returns[:, -1])
-
-
-def _infeasible(error: TradingError) -> TradingError:
-    """A problem without an answer is the caller's to change: 422 with the constraint and its numbers."""
-    if error.kind not in {Kind.FAILED_PRECONDITION, Kind.INVALID_ARGUMENT}:
-        return error
-    facts = dict(error.metadata)
-    named = {name: facts.pop(name) for name in ("field", "parameter") if name in facts}
-    constraint = facts.pop("constraint", None)
-    numbers = _numbers(facts.pop("numbers", None)) or {name: _number(value) for name, value in facts.items()}
-    return TradingError(
-        Kind.INVALID_ARGUMENT, error.reason, error.message, constraint=constraint, numbers=numbers, **named
-    )
-
-
-def _numbers(packed: object) -> object:
-    """Portfolio packs its numbers as JSON into one text of the error's metadata."""
-    try:
-        return msgspec.json.decode(packed) if isinstance(packed, str) else None
-    except msgspec.DecodeError:
-        return {"text": packed}
-
-
-def _number(text: object) -> object:
-    try:
-        return float(str(text))
-    except ValueError:
-        return text

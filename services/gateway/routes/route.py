@@ -18,7 +18,9 @@ from services.gateway.problems import MEDIA_TYPE
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 Responses = dict[int | str, dict[str, Any]]
 JSON = "application/json"
-BULK_PATHS = frozenset({"/v1/models/{name}/predict", "/v1/portfolio/optimize", "/v1/portfolio/risk"})
+BULK_PATHS = frozenset(
+    {"/v1/models/{name}/predict", "/v1/portfolio/optimize", "/v1/portfolio/risk", "/v1/portfolio/risk/simulate"}
+)
 SUBMIT_PATH = "/v1/orders"
 """The one POST that is idempotent by itself, for ever."""
 _DESCRIPTIONS = {

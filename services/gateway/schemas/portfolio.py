@@ -1,10 +1,10 @@
-"""Shapes of the optimiser and of risk."""
+"""Shapes of the optimiser, and of the numbers that it shares with risk."""
 
 from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
 from neuraltrader.portfolio.v1 import portfolio_service_pb2 as rpc
@@ -15,7 +15,6 @@ MOST_SYMBOLS = 5000
 MOST_DAYS = 2520
 Matrix = list[list[Finite]]
 Float64Matrix = npt.NDArray[np.float64]
-Float64Vector = npt.NDArray[np.float64]
 Symbols = Annotated[list[SymbolText], Field(min_length=1, max_length=MOST_SYMBOLS)]
 WindowDays = Annotated[int, Field(ge=2, le=MOST_DAYS, description="Newest daily returns of the fleet's own history.")]
 NotNegative = Annotated[Finite, Field(ge=0)]
@@ -62,7 +61,7 @@ class OptimizeRequest(Request):
 
         Raises InvalidArgument when the inputs are not exactly one of the three, or of wrong shape.
         """
-        _exactly_one_source(self)
+        exactly_one_source(self)
         count = len(self.symbols)
         request = rpc.OptimizeRequest(
             symbols=self.symbols,
@@ -75,11 +74,11 @@ class OptimizeRequest(Request):
             current_positions=self.current_positions or {},
         )
         if self.covariance is not None:
-            request.expected_returns.extend(_vector(self.expected_returns or [], count, "expected_returns"))
-            request.covariance_f64le = _packed(matrix(self.covariance, count, "covariance", rows=count))
+            request.expected_returns.extend(vector(self.expected_returns or [], count, "expected_returns"))
+            request.covariance_f64le = packed(matrix(self.covariance, count, "covariance", rows=count))
         else:
             returns = history if history is not None else matrix(self.returns or [], count, "returns")
-            request.returns_f64le = _packed(returns)
+            request.returns_f64le = packed(returns)
         return request
 
 
@@ -109,61 +108,6 @@ class Optimization(TypedDict):
     psd: str
     solver: SolverReport
     input_sha256: str
-
-
-class RiskRequest(Request):
-    """A risk question over N symbols."""
-
-    symbols: Symbols
-    positions: list[Finite] = Field(min_length=1, max_length=MOST_SYMBOLS)
-    position_kind: Literal["weights", "notional"] = "weights"
-    returns: Matrix | None = Field(None, description="T×N simple returns per period.")
-    window_days: WindowDays | None = None
-    market_returns: list[Finite] | None = None
-    benchmark: SymbolText | None = Field(None, description="Symbol that stands for the market; SPY by default.")
-    risk_free_rate: Finite = 0.02
-    periods_per_year: Positive = 252
-
-    def message(
-        self, history: Float64Matrix | None, market: npt.NDArray[np.float64] | None
-    ) -> rpc.CalculateRiskRequest:
-        """The question as the fleet's message; `history` and `market` are the returns behind `window_days`.
-
-        Raises InvalidArgument when the returns come from nowhere or twice, or have a wrong shape.
-        """
-        _exactly_one_source(self)
-        count = len(self.symbols)
-        returns = history if history is not None else matrix(self.returns or [], count, "returns")
-        if self.market_returns is not None:
-            market = np.array(_vector(self.market_returns, len(returns), "market_returns"), _FLOAT64)
-        return rpc.CalculateRiskRequest(
-            symbols=self.symbols,
-            positions=_vector(self.positions, count, "positions"),
-            position_kind=rpc.PositionKind.Value(f"POSITION_KIND_{self.position_kind.upper()}"),
-            returns_f64le=_packed(returns),
-            market_returns_f64le=b"" if market is None else _packed(market),
-            benchmark=self.benchmark or "",
-            risk_free_rate=self.risk_free_rate,
-            periods_per_year=self.periods_per_year,
-        )
-
-
-class Risk(TypedDict):
-    """The risk of positions; VaR and CVaR are positive losses per period."""
-
-    var_95: Annotated[float, Field(description="Money when positions are notional.")]
-    cvar_95: float
-    var_95_gaussian: float
-    cvar_95_gaussian: float
-    beta: float | None
-    sharpe_ratio: float | None
-    sortino_ratio: float | None
-    max_drawdown: float
-    volatility: float
-    annual_return: float
-    tracking_error: float | None
-    correlation: float | None
-    observations: int
 
 
 def matrix(values: list[list[float]], columns: int, field: str, rows: int | None = None) -> Float64Matrix:
@@ -202,34 +146,16 @@ def optimization_view(answer: rpc.OptimizeResponse) -> Optimization:
     }
 
 
-def risk_view(answer: rpc.CalculateRiskResponse) -> Risk:
-    """Risk as JSON; what could not be measured is null."""
-    present = {field.name: value for field, value in answer.ListFields() if field.has_presence}
-    return {
-        "var_95": answer.var_95,
-        "cvar_95": answer.cvar_95,
-        "var_95_gaussian": answer.var_95_gaussian,
-        "cvar_95_gaussian": answer.cvar_95_gaussian,
-        "beta": present.get("beta"),
-        "sharpe_ratio": present.get("sharpe_ratio"),
-        "sortino_ratio": present.get("sortino_ratio"),
-        "max_drawdown": answer.max_drawdown,
-        "volatility": answer.volatility,
-        "annual_return": answer.annual_return,
-        "tracking_error": present.get("tracking_error"),
-        "correlation": present.get("correlation"),
-        "observations": answer.observations,
-    }
-
-
-def _exactly_one_source(request: OptimizeRequest | RiskRequest) -> None:
+def exactly_one_source(request: BaseModel) -> None:
+    """Raise InvalidArgument unless the returns of a request come from one place."""
     given = [name for name in _SOURCES if getattr(request, name, None) is not None]
     if len(given) != 1:
         wanted = [name for name in _SOURCES if hasattr(request, name)]
         raise InvalidArgument(f"Expected exactly one of {wanted}, was {given}.", field=given[-1] if given else "")
 
 
-def _vector(values: list[float], length: int, field: str) -> list[float]:
+def vector(values: list[float], length: int, field: str) -> list[float]:
+    """The values themselves; raises InvalidArgument SHAPE_MISMATCH when there are more or fewer."""
     if len(values) != length:
         _refuse_shape(field, length, len(values))
     return values
@@ -241,5 +167,6 @@ def _refuse_shape(field: str, expected: int, was: int) -> None:
     )
 
 
-def _packed(values: npt.NDArray[np.float64]) -> bytes:
+def packed(values: npt.NDArray[np.float64]) -> bytes:
+    """Row-major little-endian float64."""
     return np.ascontiguousarray(values, _FLOAT64).tobytes()

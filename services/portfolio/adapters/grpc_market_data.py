@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from fleet.blocks import to_quote
+from neuraltrader.market_data.v1 import market_data_pb2 as market
 from neuraltrader.market_data.v1 import market_data_service_pb2 as pb
 from neuraltrader.market_data.v1.market_data_service_pb2_grpc import MarketDataServiceStub
 from services.portfolio.domain.estimation.history import Closes
 from trading.clock import DAY_NS
+from trading.instruments import AssetClass, Instrument, Instruments
 from trading.market import Quote
 from trading.money import to_float
 
@@ -36,6 +38,11 @@ class GrpcMarketData:
             for spelling in (instrument.symbol, *instrument.venue_symbols.values())
         }
 
+    async def instruments(self) -> Instruments:
+        """Every instrument, by any spelling."""
+        answer = await self._stub.ListInstruments(pb.ListInstrumentsRequest())
+        return Instruments(map(_instrument, answer.instruments))
+
     async def daily_closes(self, symbols: Sequence[str], start_ns: int, end_ns: int) -> Sequence[Closes]:
         """Closes of each symbol by day, a few symbols at a time."""
         slots = asyncio.Semaphore(_CONCURRENT_READS)
@@ -62,3 +69,21 @@ class GrpcMarketData:
                 if not answer.next_cursor:
                     return closes
                 question.cursor = answer.next_cursor
+
+
+def _instrument(message: market.Instrument) -> Instrument:
+    return Instrument(
+        symbol=message.symbol,
+        asset_class=AssetClass(message.asset_class or AssetClass.EQUITY),
+        currency=message.currency,
+        tick_nanos=message.tick_nanos,
+        lot_nanos=max(message.lot_nanos, 1),
+        min_quantity_nanos=max(message.min_quantity_nanos, 1),
+        max_quantity_nanos=message.max_quantity_nanos,
+        sector=message.sector,
+        name=message.name,
+        tradable=message.tradable,
+        shortable=message.shortable,
+        venue_symbols=dict(message.venue_symbols),
+        trading_hours=message.trading_hours,
+    )

@@ -4,7 +4,10 @@ r_t = Σ wᵢRᵢₜ. Losses are positive. Annual figures scale means by the per
 its square root. Deviations, variances and covariances have T − 1 degrees of freedom.
 """
 
+import hashlib
+import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from statistics import NormalDist
@@ -65,6 +68,9 @@ class RiskReport:
     tracking_error: float | None
     correlation: float | None
     observations: int
+    gross_exposure: float
+    net_exposure: float
+    input_sha256: str
 
 
 def market_of(symbols: tuple[str, ...], returns: Floats, benchmark: str) -> Floats | None:
@@ -129,23 +135,47 @@ def measure(question: RiskQuestion) -> RiskReport:
         tracking_error=tracking_error,
         correlation=correlation,
         observations=len(returns),
+        gross_exposure=float(np.abs(question.positions).sum()),
+        net_exposure=float(question.positions.sum()),
+        input_sha256=fingerprint(question),
     )
 
 
-def value_at_risk(returns: Floats) -> float:
-    """The k-th largest loss, k = ⌈T/20⌉ in integers: no float can push it one rank too far."""
-    rank = -(-len(returns) // TAIL_ONE_IN)
+def fingerprint(question: RiskQuestion) -> str:
+    """SHA-256 of everything that decides the answer, hex: the same question, the same fingerprint."""
+    words = {
+        "symbols": question.symbols,
+        "kind": question.kind,
+        "risk_free_rate": question.risk_free_rate,
+        "periods_per_year": question.periods_per_year,
+        "has_market": question.market is not None,
+    }
+    market = [] if question.market is None else [question.market]
+    return hashed(words, question.positions, question.returns, *market)
+
+
+def hashed(words: Mapping[str, object], *numbers: Floats) -> str:
+    """SHA-256 of some named words and of float64 numbers behind them, hex."""
+    digest = hashlib.sha256(json.dumps(words, sort_keys=True).encode())
+    for values in numbers:
+        digest.update(np.ascontiguousarray(values, "<f8").data)
+    return digest.hexdigest()
+
+
+def value_at_risk(returns: Floats, one_in: int = TAIL_ONE_IN) -> float:
+    """The k-th largest loss, k = ⌈T/one_in⌉ in integers: no float can push it one rank too far."""
+    rank = -(-len(returns) // one_in)
     return -float(np.partition(returns, rank - 1)[rank - 1])
 
 
-def conditional_value_at_risk(returns: Floats) -> float:
-    """Mean of the worst T/20 losses, the last of them by the part that belongs to the tail.
+def conditional_value_at_risk(returns: Floats, one_in: int = TAIL_ONE_IN) -> float:
+    """Mean of the worst T/one_in losses, the last of them by the part that belongs to the tail.
 
     Source: Rockafellar and Uryasev, Conditional value-at-risk for general loss distributions (2002).
     """
-    rank = -(-len(returns) // TAIL_ONE_IN)
+    rank = -(-len(returns) // one_in)
     worst = np.sort(np.partition(returns, rank - 1)[:rank])
-    tail = len(returns) / TAIL_ONE_IN
+    tail = len(returns) / one_in
     return -float(worst[:-1].sum() + (tail - (rank - 1)) * worst[-1]) / tail
 
 

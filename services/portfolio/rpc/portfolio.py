@@ -62,4 +62,4 @@ class PortfolioRpc(pb_grpc.PortfolioServiceServicer):
         request: pb.CalculateRiskRequest,
         context: Context,
     ) -> pb.CalculateRiskResponse:
-        return risk.risk_response(await self._risk(risk.question_of(request)))
+        return risk.risk_response(await self._risk(risk.risk_request_of(request)))

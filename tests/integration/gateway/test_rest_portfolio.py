@@ -2,15 +2,12 @@
 
 import struct
 from decimal import Decimal
-from itertools import pairwise
 from typing import Any
 
 import pytest
-from builders.gateway import a_bar
 from integration.gateway.conftest import Gateway, problem
 
 from neuraltrader.portfolio.v1 import portfolio_service_pb2 as portfolio
-from trading.clock import DAY_NS
 from trading.errors import FailedPrecondition
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -78,31 +75,7 @@ async def test_an_infeasible_problem_is_422_with_constraint_and_numbers(gateway:
     assert (found["constraint"], found["numbers"]) == ("max_position_size", {"attainable": 0.9})
 
 
-async def test_risk_of_a_window_of_the_fleets_own_history(gateway: Gateway) -> None:
-    days = range(20_000, 20_006)
-    gateway.fleet.market_data.bars = [
-        a_bar(symbol, timestamp_ns=day * DAY_NS + offset, close_nanos=(100 + day % 7 + offset) * 1_000_000_000)
-        for symbol, offset in (("AAPL", 0), ("BTC-USDT", 5))
-        for day in days
-    ]
-    body = {"symbols": ["AAPL"], "positions": [1.0], "window_days": 4, "benchmark": "BTC/USD"}
-    answer = (await gateway.http.post("/v1/portfolio/risk", json=body)).json()
-    assert (answer["observations"], answer["beta"], answer["correlation"]) == (4, 1.1, None)
-    (sent,) = gateway.fleet.script.heard(portfolio.CalculateRiskRequest)
-    closes = [100 + day % 7 for day in days][-5:]
-    expected = [after / before - 1 for before, after in pairwise(closes)]
-    assert struct.unpack("<4d", sent.returns_f64le) == pytest.approx(expected, abs=1e-15)
-    assert len(sent.market_returns_f64le) == 32
-
-
 async def test_too_little_history_is_422_with_its_numbers(gateway: Gateway) -> None:
     body = {"symbols": ["AAPL", "BTC-USDT"], "window_days": 252}
     found = problem(await gateway.http.post("/v1/portfolio/optimize", json=body), 422, "INSUFFICIENT_HISTORY")
     assert found["numbers"]["wanted"] == 252
-
-
-async def test_risk_of_given_returns_and_market(gateway: Gateway) -> None:
-    body = {"symbols": ["A", "B"], "positions": [1, 2], "position_kind": "notional", "returns": [[0.1, 0.2]] * 3}
-    assert (await gateway.http.post("/v1/portfolio/risk", json=body | {"market_returns": [0.1] * 3})).status_code == 200
-    wrong = await gateway.http.post("/v1/portfolio/risk", json=body | {"market_returns": [0.1]})
-    problem(wrong, 422, "SHAPE_MISMATCH")

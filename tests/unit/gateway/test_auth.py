@@ -4,11 +4,11 @@ import pytest
 
 from services.gateway.app import served_contract
 from services.gateway.auth import ALL_SCOPES, ROUTE_SCOPES, Keys, Scope, scope_of
-from services.gateway.routes import execution, market_data, models, orders, portfolio, reports, service, stream
+from services.gateway.routes import execution, market_data, models, orders, portfolio, reports, risk, service, stream
 from trading.errors import PermissionDenied, Unauthenticated
 
 KEY = "nt_reader_0123456789abcdef"
-ROUTERS = (service, market_data, models, orders, execution, reports, portfolio, stream)
+ROUTERS = (service, market_data, models, orders, execution, reports, portfolio, risk, stream)
 
 
 def keys() -> Keys:
@@ -75,6 +75,8 @@ def test_whatever_changes_something_wants_more_than_read() -> None:
         "/v1/models/{name}/predict",
         "/v1/portfolio/optimize",
         "/v1/portfolio/risk",
+        "/v1/portfolio/risk/simulate",
+        "/v1/portfolio/risk/stress",
     }
     changing = {key for key in ROUTE_SCOPES if key[0] in {"POST", "PUT", "PATCH", "DELETE"} and key[1] not in computing}
     assert {ROUTE_SCOPES[key] for key in changing} == {Scope.TRADE, Scope.ADMIN}

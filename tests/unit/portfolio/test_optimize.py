@@ -9,8 +9,6 @@ from services.portfolio.domain.matrices import Refusal
 from services.portfolio.domain.optimiser.answer import Solution
 from services.portfolio.domain.optimiser.problem import Objective, Problem, fingerprint
 from services.portfolio.domain.optimiser.proof import Multipliers
-from services.portfolio.domain.risk import PositionKind, RiskQuestion
-from services.portfolio.usecases.calculate_risk import CalculateRisk
 from services.portfolio.usecases.optimize import Optimize
 from trading.clock import SystemClock
 from trading.errors import Kind, TradingError
@@ -80,11 +78,3 @@ async def test_a_sector_that_nobody_knows_is_refused() -> None:
     with pytest.raises(Refusal) as refused:
         await optimize(FakeSolver(BEST))(a_case(sectors={"S0": "Tech"}, sector_caps={"Tech": 0.9}), 5.0)
     assert refused.value.reason == "UNKNOWN_SECTOR"
-
-
-async def test_risk_is_measured_when_the_question_is_whole_and_refused_when_not() -> None:
-    returns = np.random.default_rng(1).normal(0, 0.01, (60, 2))
-    question = RiskQuestion(("A", "B"), np.array([0.5, 0.5]), PositionKind.WEIGHTS, returns, None)
-    assert (await CalculateRisk(run_here)(question)).observations == 60
-    with pytest.raises(Refusal):
-        await CalculateRisk(run_here)(RiskQuestion(("A",), np.ones(2), PositionKind.WEIGHTS, returns, None))

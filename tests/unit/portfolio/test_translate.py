@@ -7,10 +7,12 @@ from builders.portfolio import a_fill, fill_event, fill_message, some_terms
 from neuraltrader.execution.v1 import execution_pb2 as execution
 from neuraltrader.execution.v1 import execution_service_pb2 as execution_calls
 from neuraltrader.portfolio.v1 import portfolio_service_pb2 as pb
+from neuraltrader.portfolio.v1 import risk_service_pb2 as risk_pb
 from services.portfolio.domain.account import AccountValue, BookTotals, PositionChange, value_position
 from services.portfolio.domain.ledger import Ledger
 from services.portfolio.domain.optimiser.problem import MinPositionKind, Objective
 from services.portfolio.domain.risk import PositionKind
+from services.portfolio.domain.simulation import Method, Plan
 from services.portfolio.translate import book, executed, optimisation, risk
 from trading.errors import AmountOutOfRange, InvalidArgument
 from trading.money import ONE
@@ -170,22 +172,50 @@ def test_a_covariance_that_differs_by_rounding_is_made_symmetric() -> None:
     assert moments.covariance[0, 1] == moments.covariance[1, 0]
 
 
-def test_a_risk_question_takes_the_market_it_is_given_or_the_benchmarks_column() -> None:
+def test_a_risk_question_carries_what_it_was_asked() -> None:
     returns = np.random.default_rng(1).normal(0, 0.01, (30, 2))
-    market = returns[:, 0] * 2
     request = pb.CalculateRiskRequest(symbols=["A", "SPY"], positions=[1, 2], returns_f64le=returns.tobytes())
-    asked = risk.question_of(request)
+    asked = risk.risk_request_of(request)
     assert asked.kind is PositionKind.WEIGHTS
-    assert asked.market is not None
-    assert (asked.market == returns[:, 1]).all()
-    request.market_returns_f64le = market.tobytes()
+    assert asked.market is None
+    assert asked.returns is not None
+    assert (asked.returns == returns).all()
+    assert (asked.risk_free_rate, asked.periods_per_year, asked.window_days) == (0.02, 252.0, 0)
+    request.market_returns_f64le = returns[:, 0].tobytes()
     request.position_kind = pb.POSITION_KIND_NOTIONAL
-    asked = risk.question_of(request)
+    asked = risk.risk_request_of(request)
     assert asked.market is not None
-    assert (asked.market == market).all()
+    assert (asked.market == returns[:, 0]).all()
     assert asked.kind is PositionKind.NOTIONAL
 
 
-def test_an_unknown_position_kind_is_refused() -> None:
+def test_a_risk_question_without_returns_needs_a_window_or_an_account() -> None:
     with pytest.raises(InvalidArgument):
-        risk.question_of(pb.CalculateRiskRequest(symbols=["A"], positions=[1], position_kind=7))  # type: ignore[arg-type]
+        risk.risk_request_of(pb.CalculateRiskRequest(symbols=["A"], positions=[1]))
+    window = pb.CalculateRiskRequest(symbols=["A"], positions=[1], window=pb.ReturnsWindow(days=20))
+    assert (risk.risk_request_of(window).returns, risk.risk_request_of(window).window_days) == (None, 20)
+    assert risk.risk_request_of(pb.CalculateRiskRequest(account="main")).account == "main"
+
+
+def test_an_unknown_position_kind_or_method_is_refused() -> None:
+    with pytest.raises(InvalidArgument):
+        risk.risk_request_of(pb.CalculateRiskRequest(symbols=["A"], positions=[1], position_kind=7))  # type: ignore[arg-type]
+    with pytest.raises(InvalidArgument):
+        risk.plan_of(risk_pb.SimulateLossesRequest(method=7))  # type: ignore[arg-type]
+
+
+def test_a_plan_has_its_defaults() -> None:
+    assert risk.plan_of(risk_pb.SimulateLossesRequest()) == Plan()
+    asked = risk_pb.SimulateLossesRequest(
+        method=risk_pb.SIMULATION_METHOD_STUDENT_T, horizon_days=5, paths=500, seed=-3, degrees_of_freedom=3
+    )
+    assert risk.plan_of(asked) == Plan(Method.STUDENT_T, 5, 500, -3, 3.0)
+
+
+def test_a_scenario_is_shocks_or_both_ends_of_a_stretch() -> None:
+    shocks = risk.scenario_of(risk_pb.StressScenario(name="a", symbol_shocks={"AAPL": -0.1}, market_shock=0.0))
+    assert (dict(shocks.symbol_shocks), shocks.market_shock, shocks.is_history) == ({"AAPL": -0.1}, 0.0, False)
+    stretch = risk.scenario_of(risk_pb.StressScenario(name="b", history_start="1970-01-02", history_end="1970-01-05"))
+    assert (stretch.first_day, stretch.last_day, stretch.market_shock) == (1, 4, None)
+    with pytest.raises(InvalidArgument):
+        risk.scenario_of(risk_pb.StressScenario(name="c", history_start="1970-01-02"))
