@@ -226,22 +226,35 @@ def most_weight(problem: Problem, caps: tuple[SectorCap, ...]) -> Floats:
 
 
 def most_excess(problem: Problem, caps: tuple[SectorCap, ...]) -> float:
-    """The largest (μ − rf)ᵀw under box, budget and sector caps: the best assets are filled first."""
-    excess, weights = problem.excess, problem.lower
+    """The largest (μ − rf)ᵀw under box, budget and sector caps."""
+    return float(problem.excess @ richest(problem, caps))
+
+
+def richest(problem: Problem, caps: tuple[SectorCap, ...]) -> Floats:
+    """The weights of the largest (μ − rf)ᵀw under box, budget and sector caps."""
+    return filled(problem, caps, problem.excess, stops_at_zero=problem.constraints.allow_cash)
+
+
+def filled(problem: Problem, caps: tuple[SectorCap, ...], values: Floats, *, stops_at_zero: bool) -> Floats:
+    """The weights of the largest valuesᵀw under box, budget and sector caps: the best assets are filled first.
+
+    Where cash is allowed and `stops_at_zero`, assets of no value are left out.
+    """
+    weights = problem.lower
     room = {index: rank for rank, sector in enumerate(caps) for index in sector.members}
     left = [sector.cap - float(weights[list(sector.members)].sum()) for sector in caps]
     budget = BUDGET - float(weights.sum())
     spans = problem.upper - weights
-    for index in np.argsort(-excess, kind="stable").tolist():
-        if budget <= 0 or (problem.constraints.allow_cash and excess[index] <= 0):
+    for index in np.argsort(-values, kind="stable").tolist():
+        if budget <= 0 or (stops_at_zero and values[index] <= 0):
             break
         sector = room.get(index)
-        step = min(spans[index], budget, math.inf if sector is None else left[sector])
+        step = min(spans[index], budget, math.inf if sector is None else max(left[sector], 0.0))
         weights[index] += step
         budget -= step
         if sector is not None:
             left[sector] -= step
-    return float(excess @ weights)
+    return weights
 
 
 def least_turnover(problem: Problem, caps: tuple[SectorCap, ...]) -> float:

@@ -31,6 +31,23 @@ class Objective(StrEnum):
     MAX_SHARPE = "MAX_SHARPE"
     MAX_UTILITY = "MAX_UTILITY"
     TARGET_RETURN = "TARGET_RETURN"
+    TARGET_RISK = "TARGET_RISK"
+    MIN_CVAR = "MIN_CVAR"
+    RISK_PARITY = "RISK_PARITY"
+    HRP = "HRP"
+
+
+QUADRATIC = frozenset({Objective.MIN_VARIANCE, Objective.MAX_SHARPE, Objective.MAX_UTILITY, Objective.TARGET_RETURN})
+"""Objectives that a quadratic program answers."""
+ALLOCATIONS = frozenset({Objective.RISK_PARITY, Objective.HRP})
+"""Rules that give one fully invested portfolio and know no constraints."""
+
+
+class Bounds(NamedTuple):
+    """Least and largest weight of one asset; below zero is a short position."""
+
+    lower: float
+    upper: float
 
 
 class MinPositionKind(StrEnum):
@@ -51,14 +68,32 @@ class Constraints:
     sector_caps: Mapping[str, float] = field(default_factory=dict)
     turnover_limit: float | None = None
     allow_cash: bool = False
+    bounds: Mapping[str, Bounds] = field(default_factory=dict)
+    """Bounds of single symbols, instead of the two sizes above."""
+
+
+class FactorModel(NamedTuple):
+    """Σ = BᵀB + diag(d) with B of K×N, K much smaller than N, and d ≥ 0."""
+
+    loadings: Floats
+    specific: Floats
 
 
 class Moments(NamedTuple):
-    """μ and Σ of one period length; `factor` is a K×N matrix with Σ = FᵀF where one is at hand."""
+    """μ and Σ of one period length; where Σ was made of something, that proves it positive semidefinite.
+
+    `factor` is a K×N matrix with Σ = FᵀF; `model` the factor model that the caller gave.
+    """
 
     expected_returns: Floats
     covariance: Floats
     factor: Floats | None = None
+    model: FactorModel | None = None
+
+    @property
+    def is_psd_by_construction(self) -> bool:
+        """Σ is a Gram matrix, or one with a diagonal added."""
+        return self.factor is not None or self.model is not None
 
 
 class SectorCap(NamedTuple):
@@ -81,6 +116,14 @@ class Problem:
     target_return: float | None
     constraints: Constraints
     current: Floats | None = None
+    target_risk: float | None = None
+    """Largest standard deviation, for TARGET_RISK."""
+    beta: float = 0.95
+    """Confidence of MIN_CVAR: the tail is the worst 1 − β of the returns."""
+    turnover_cost: float = 0.0
+    """What trading a weight of 1 costs, as a fraction of equity."""
+    returns: Floats | None = None
+    """T×N simple returns per period, for MIN_CVAR."""
 
     @property
     def size(self) -> int:
@@ -101,12 +144,27 @@ class Problem:
     @property
     def lower(self) -> Floats:
         """Least weight of each asset in the convex relaxation."""
-        return np.full(self.size, 0.0 if self.is_semicontinuous else self.constraints.min_position_size)
+        common = 0.0 if self.is_semicontinuous else self.constraints.min_position_size
+        return self._bounds(common, 0)
 
     @property
     def upper(self) -> Floats:
         """Largest weight of each asset."""
-        return np.full(self.size, self.constraints.max_position_size)
+        return self._bounds(self.constraints.max_position_size, 1)
+
+    def _bounds(self, common: float, side: int) -> Floats:
+        values = np.full(self.size, common)
+        own = self.constraints.bounds
+        if own:
+            for index, symbol in enumerate(self.symbols):
+                if symbol in own:
+                    values[index] = own[symbol][side]
+        return values
+
+    @property
+    def trades_matter(self) -> bool:
+        """Turnover is bounded or costs something."""
+        return self.constraints.turnover_limit is not None or self.turnover_cost > 0
 
     @property
     def held(self) -> Floats:
@@ -115,11 +173,16 @@ class Problem:
 
     def sector_caps(self) -> tuple[SectorCap, ...]:
         """The capped sectors with their members, by name."""
-        sector_of = [self.constraints.sectors.get(symbol, "") for symbol in self.symbols]
-        return tuple(
-            SectorCap(name, cap, tuple(i for i, sector in enumerate(sector_of) if sector == name))
-            for name, cap in sorted(self.constraints.sector_caps.items())
-        )
+        caps = self.constraints.sector_caps
+        if not caps:
+            return ()
+        members: dict[str, list[int]] = {name: [] for name in caps}
+        sectors = self.constraints.sectors
+        for index, symbol in enumerate(self.symbols):
+            found = members.get(sectors.get(symbol, ""))
+            if found is not None:
+                found.append(index)
+        return tuple(SectorCap(name, caps[name], tuple(members[name])) for name in sorted(caps))
 
 
 def moments_of_returns(returns: Floats, symbols: Sequence[str], periods_per_year: float) -> Moments:
@@ -161,8 +224,20 @@ def fingerprint(problem: Problem) -> str:
         "turnover_limit": constraints.turnover_limit,
         "allow_cash": constraints.allow_cash,
         "current": None if problem.current is None else problem.current.tolist(),
+        "bounds": {symbol: tuple(bounds) for symbol, bounds in constraints.bounds.items()},
+        "target_risk": problem.target_risk,
+        "beta": problem.beta,
+        "turnover_cost": problem.turnover_cost,
     }
     digest = hashlib.sha256(json.dumps(words, sort_keys=True).encode())
-    for values in problem.moments[:2]:
+    arrays = [*problem.moments[:2], *([] if problem.returns is None else [problem.returns])]
+    for values in arrays:
         digest.update(np.ascontiguousarray(values, "<f8").data)
+    return digest.hexdigest()
+
+
+def covariance_fingerprint(covariance: Floats) -> str:
+    """SHA-256 of a matrix, hex: the name under which its verdict is kept."""
+    digest = hashlib.sha256(str(covariance.shape).encode())
+    digest.update(np.ascontiguousarray(covariance, "<f8").data)
     return digest.hexdigest()

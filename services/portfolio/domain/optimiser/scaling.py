@@ -12,10 +12,13 @@ import numpy as np
 from services.portfolio.domain.matrices import Floats
 from services.portfolio.domain.optimiser.problem import Objective, Problem
 
+_EARNS = frozenset({Objective.MAX_SHARPE, Objective.TARGET_RETURN, Objective.TARGET_RISK})
+"""Objectives that weigh the return itself, so that what trading costs is taken from it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scaled:
-    """A problem in solver's units. Its objective is wᵀΣ̂w / 2 − linearᵀw for all but MAX_SHARPE."""
+    """A problem in solver's units; `program` says what is minimised."""
 
     variance: float
     """Mean variance of the assets: Σ̂ = Σ / variance."""
@@ -25,13 +28,34 @@ class Scaled:
     """That largest absolute value, or 1 when every excess return is 0."""
     linear: Floats
     """(μ − rf) / (γ · variance) for MAX_UTILITY, else zeros."""
+    penalty: float
+    """Price of turnover in the objective: of MIN_VARIANCE and MAX_UTILITY."""
+    cost: float
+    """Price of turnover in units of `excess`, where it is taken from the return."""
 
     @classmethod
     def of(cls, problem: Problem) -> Self:
         """The scale of a problem; a covariance of zeros keeps its own."""
         variance = float(np.mean(np.diagonal(problem.moments.covariance))) or 1.0
-        size = float(np.abs(problem.excess).max()) or 1.0
+        excess = problem.excess
+        size = float(np.abs(excess).max()) or 1.0
         linear = np.zeros(problem.size)
         if problem.objective is Objective.MAX_UTILITY:
-            linear = problem.excess / (problem.risk_aversion * variance)
-        return cls(variance, problem.excess / size, size, linear)
+            linear = excess / (problem.risk_aversion * variance)
+        cost = problem.turnover_cost / size if problem.objective in _EARNS else 0.0
+        return cls(variance, excess / size, size, linear, _penalty(problem, variance), cost)
+
+    def target_of(self, problem: Problem) -> float | None:
+        """The least net excess return of TARGET_RETURN, in units of `excess`."""
+        if problem.objective is not Objective.TARGET_RETURN or problem.target_return is None:
+            return None
+        return (problem.target_return - problem.risk_free_rate) / self.excess_size
+
+
+def _penalty(problem: Problem, variance: float) -> float:
+    match problem.objective:
+        case Objective.MIN_VARIANCE:
+            return problem.turnover_cost / (2 * variance)
+        case Objective.MAX_UTILITY:
+            return problem.turnover_cost / (problem.risk_aversion * variance)
+    return 0.0

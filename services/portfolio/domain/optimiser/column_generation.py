@@ -1,0 +1,173 @@
+"""Column generation: the optimum over a thousand assets by solving for the hundred that matter.
+
+A long-only portfolio of N assets holds few of them, and the many that it does not hold tell the solver
+nothing. So a *master* solves the problem for some chosen assets, while every other asset rests where it is
+(at zero, mostly). The master's multipliers then price the resting assets: with
+
+    slope = Σ̂w − reward + Aᵀλ          one product of Σ's rows with the few weights held
+
+an asset at rest can improve the portfolio only if the slope lets it, that is when slope < 0 and it may rise,
+or slope > 0 and it may fall (each widened by the price of turnover, where trades matter). Those that can are
+chosen too, those that are clearly dead are let go, and the master solves again. When no asset at rest can
+improve the portfolio, the optimality conditions of the *whole* problem hold: it is the global optimum, and
+Σ was never factored, nor read beyond the rows of what was held. A handful of rounds is usual.
+
+The choice of the first assets changes only how many rounds are needed, never the answer; hence the support of an
+earlier answer is a safe start.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from services.portfolio.domain.matrices import Floats
+from services.portfolio.domain.optimiser.branch_and_bound import Point
+from services.portfolio.domain.optimiser.first_columns import first_columns
+from services.portfolio.domain.optimiser.problem import Problem
+from services.portfolio.domain.optimiser.program import Indices, Program
+from services.portfolio.domain.optimiser.proof import Multipliers
+
+_ROUNDS_MOST = 200
+_TOLERANCE = 2e-9
+"""A slope this small, beside the size of the gradient at the portfolio, improves nothing."""
+_AT_REST = 1e-10
+_NOTHING = 1e-15
+_ADDED_LEAST = 40
+_DEAD = 0.15
+"""A chosen asset at rest with a slope above this, beside the gradient's size, is let go."""
+_RESIZE = 4.0
+"""The objective is solved again at its own size when it was this many times off: tolerances are absolute."""
+
+
+class Chosen(NamedTuple):
+    """What a master solves: the chosen assets move, the others rest; everything in solver's units."""
+
+    program: Program
+    """Sliced to the chosen assets; its covariance is theirs, divided by the variance."""
+    cross: Floats
+    """Σ̂ between the chosen assets and the resting portfolio."""
+    rest_variance: float
+    rest_total: float
+    rest_excess: float
+    rest_sectors: Floats
+    rest_turnover: float
+    size: float
+    """The objective's size, which the master divides it by."""
+
+
+class Solved(NamedTuple):
+    """A master's optimum: weights of the chosen assets, and multipliers in units of the slope."""
+
+    weights: Floats
+    multipliers: Multipliers
+
+
+Master = Callable[[Chosen], Solved | None]
+"""The optimum for the chosen assets, or None when they are infeasible."""
+
+
+@dataclass(slots=True)
+class ColumnGeneration:
+    """One problem whose box may change from call to call, as branch and bound needs it."""
+
+    problem: Problem
+    program: Program
+    master: Master
+    warm: Indices | None = None
+    """Assets to begin with; after a solution its support."""
+    rounds: int = 0
+
+    def solve(self, lower: Floats, upper: Floats) -> Point | None:
+        """The global optimum inside a box, or None when there is none."""
+        program = replace(self.program, lower=lower, upper=upper, rest=np.clip(self.program.rest, lower, upper))
+        chosen = first_columns(self.problem, program, self.warm)
+        size = 1.0
+        for _ in range(_ROUNDS_MOST):
+            self.rounds += 1
+            solved = self.master(_restrict(program, chosen, size))
+            if solved is None:
+                if len(chosen) == program.size:
+                    return None
+                chosen = np.arange(program.size)
+                continue
+            weights = program.rest.copy()
+            weights[chosen] = np.clip(solved.weights, lower[chosen], upper[chosen])
+            priced = _price(program, weights, chosen, solved.multipliers)
+            is_sized = 1 / _RESIZE < priced.size / size < _RESIZE
+            size = priced.size
+            if not len(priced.improving) and is_sized:
+                break
+            chosen = priced.next_columns(chosen)
+        self.warm = np.flatnonzero(weights != program.rest)
+        return Point(program.objective(weights, priced.risk), weights, solved.multipliers)
+
+
+class _Priced(NamedTuple):
+    """What the multipliers say of every asset."""
+
+    risk: Floats
+    size: float
+    improving: Indices
+    """Assets at rest that would improve the portfolio, the most promising first."""
+    alive: Indices
+    """Chosen assets that are worth keeping."""
+
+    def next_columns(self, chosen: Indices) -> Indices:
+        """The assets of the next round."""
+        if not len(self.improving):
+            return chosen
+        count = max(_ADDED_LEAST, len(chosen) // 3)
+        return np.union1d(self.alive, self.improving[:count])
+
+
+def _price(program: Program, weights: Floats, chosen: Indices, multipliers: Multipliers) -> _Priced:
+    risk = program.times(weights)
+    up, down = program.directions(weights, risk, multipliers)
+    gain = np.maximum(np.where(weights < program.upper, -up, 0.0), np.where(weights > program.lower, -down, 0.0))
+    gain[chosen] = 0.0
+    risky, reward = program.gradient(weights, risk)
+    steepness = float(np.abs(weights) @ (np.abs(risky) + np.abs(reward)))
+    improving = np.flatnonzero(gain > _TOLERANCE * max(steepness, _NOTHING))
+    ordered = improving[np.argsort(-gain[improving], kind="stable")]
+    moved = np.abs(weights[chosen] - program.rest[chosen]) > _AT_REST
+    near = np.minimum(np.abs(up[chosen]), np.abs(down[chosen])) < _DEAD * float(np.abs(risky[chosen]).max())
+    return _Priced(risk, program.objective_size(weights, risk), ordered, chosen[moved | near])
+
+
+def _restrict(program: Program, chosen: Indices, size: float) -> Chosen:
+    """The master's problem: slices of the chosen, and the resting portfolio as one fixed asset."""
+    rest = program.rest.copy()
+    rest[chosen] = 0.0
+    cross, rest_variance = np.zeros(len(chosen)), 0.0
+    rest_sectors = np.zeros(len(program.caps))
+    if rest.any():
+        along = program.times(rest)
+        cross, rest_variance = along[chosen], float(rest @ along)
+        capped = program.sector_of >= 0
+        rest_sectors = np.bincount(program.sector_of[capped], rest[capped], len(program.caps))
+    moved = rest - program.held
+    moved[chosen] = 0.0
+    part = replace(
+        program,
+        covariance=program.covariance[np.ix_(chosen, chosen)] / program.variance,
+        variance=1.0,
+        excess=program.excess[chosen],
+        linear=program.linear[chosen],
+        lower=program.lower[chosen],
+        upper=program.upper[chosen],
+        rest=program.rest[chosen],
+        sector_of=program.sector_of[chosen],
+        held=program.held[chosen],
+    )
+    return Chosen(
+        part,
+        cross,
+        rest_variance,
+        float(rest.sum()),
+        float(program.excess @ rest),
+        rest_sectors,
+        float(np.abs(moved).sum()),
+        size,
+    )

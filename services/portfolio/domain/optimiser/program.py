@@ -1,0 +1,149 @@
+"""A problem in solver's units: arrays over all N assets, sizes near one, every bound where a master finds it.
+
+With Σ̂ = Σ / variance and e = (μ − rf) / excess_size, all objectives but MAX_SHARPE minimise
+
+    ½ wᵀΣ̂w − linearᵀw + penalty · Σ|w − w₀|
+
+and MAX_SHARPE maximises (eᵀw − cost · Σ|w − w₀|) / √(wᵀΣ̂w).
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from services.portfolio.domain.matrices import Floats
+from services.portfolio.domain.optimiser.feasibility import richest
+from services.portfolio.domain.optimiser.problem import Objective, Problem
+from services.portfolio.domain.optimiser.proof import Multipliers
+from services.portfolio.domain.optimiser.scaling import Scaled
+
+Indices = npt.NDArray[np.intp]
+NO_SECTOR = -1
+_LEAST_SIZE = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What a master needs, for all N assets or, after `take`, for some of them."""
+
+    covariance: Floats
+    """Σ as it was given; `variance` divides it where it is read, because a scaled copy would cost as much again."""
+    variance: float
+    excess: Floats
+    linear: Floats
+    lower: Floats
+    upper: Floats
+    rest: Floats
+    """Where an asset stays that no master looks at: its point nearest to 0, or to w₀ where trades matter."""
+    sector_of: Indices
+    caps: Floats
+    held: Floats
+    limit: float | None
+    penalty: float
+    cost: float
+    target: float | None
+    """Least eᵀw − cost · Σ|w − w₀|, for TARGET_RETURN."""
+    reach: float
+    """The most eᵀw that box, budget and caps allow: what MAX_SHARPE's excess return is measured in."""
+    is_ratio: bool
+    allows_cash: bool
+    trades_matter: bool
+
+    @classmethod
+    def of(cls, problem: Problem) -> Self:
+        """The program of a quadratic problem."""
+        scaled, caps = Scaled.of(problem), problem.sector_caps()
+        sector_of = np.full(problem.size, NO_SECTOR, dtype=np.intp)
+        for row, sector in enumerate(caps):
+            sector_of[list(sector.members)] = row
+        lower, upper = problem.lower, problem.upper
+        is_ratio = problem.objective is Objective.MAX_SHARPE
+        reach = float(scaled.excess @ richest(problem, caps)) if is_ratio else 1.0
+        return cls(
+            covariance=problem.moments.covariance,
+            variance=scaled.variance,
+            excess=scaled.excess,
+            linear=scaled.linear,
+            lower=lower,
+            upper=upper,
+            rest=np.clip(problem.held if problem.trades_matter else np.zeros(problem.size), lower, upper),
+            sector_of=sector_of,
+            caps=np.array([sector.cap for sector in caps]),
+            held=problem.held,
+            limit=problem.constraints.turnover_limit,
+            penalty=scaled.penalty,
+            cost=scaled.cost,
+            target=scaled.target_of(problem),
+            reach=reach if reach > 0 else 1.0,
+            is_ratio=is_ratio,
+            allows_cash=problem.constraints.allow_cash,
+            trades_matter=problem.trades_matter,
+        )
+
+    @property
+    def size(self) -> int:
+        return len(self.excess)
+
+    def turnover(self, weights: Floats) -> float:
+        """Σ|w − w₀|."""
+        return float(np.abs(weights - self.held).sum())
+
+    def net(self, weights: Floats) -> float:
+        """eᵀw − cost · Σ|w − w₀|."""
+        reward = float(self.excess @ weights)
+        return reward - self.cost * self.turnover(weights) if self.cost else reward
+
+    def times(self, weights: Floats) -> Floats:
+        """Σ̂w, reading only the rows of the assets that are held: Σ is symmetric, and its rows lie together."""
+        active = np.flatnonzero(weights)
+        if 2 * len(active) > self.size:
+            product: Floats = self.covariance @ weights
+        else:
+            product = weights[active] @ self.covariance[active]
+        return product / self.variance
+
+    def objective(self, weights: Floats, risk: Floats) -> float:
+        """What is minimised, at weights with Σ̂w = `risk`; of MAX_SHARPE half the squared inverse ratio."""
+        variance = float(weights @ risk)
+        if self.is_ratio:
+            net = self.net(weights)
+            return variance / (2 * net * net) if net > 0 else float("inf")
+        trades = self.penalty * self.turnover(weights) if self.penalty else 0.0
+        return variance / 2 - float(self.linear @ weights) + trades
+
+    def objective_size(self, weights: Floats, risk: Floats) -> float:
+        """The larger part of the objective as a master sees it: for a tolerance to mean the same everywhere."""
+        variance = float(weights @ risk)
+        if self.is_ratio:
+            net = self.net(weights) / self.reach
+            return max(variance / (2 * net * net), _LEAST_SIZE) if net > 0 else 1.0
+        return max(variance / 2, abs(float(self.linear @ weights)), _LEAST_SIZE)
+
+    def gradient(self, weights: Floats, risk: Floats) -> tuple[Floats, Floats]:
+        """Risk's and reward's part of the gradient at weights with Σ̂w = `risk`; the first minus the second is it."""
+        if not self.is_ratio:
+            return risk, self.linear
+        return risk * (self.net(weights) / (float(weights @ risk) or 1.0)), self.excess
+
+    def directions(self, weights: Floats, risk: Floats, multipliers: Multipliers) -> tuple[Floats, Floats]:
+        """The Lagrangian's slope for each asset when its weight rises, and when it falls: below 0 improves it."""
+        risky, reward = self.gradient(weights, risk)
+        slope = risky - reward + multipliers.budget
+        if multipliers.target:
+            slope -= multipliers.target * self.excess
+        if len(self.caps):
+            prices = np.append(multipliers.sectors, 0.0)  # the last one for assets of no capped sector
+            slope += prices[self.sector_of]
+        price = self.price(multipliers)
+        if not price:
+            return slope, -slope
+        rises = np.where(weights >= self.held, price, -price)
+        falls = np.where(weights <= self.held, price, -price)
+        return slope + rises, falls - slope
+
+    def price(self, multipliers: Multipliers) -> float:
+        """What one more unit of turnover costs in the Lagrangian."""
+        in_reward = self.cost * ((1.0 if self.is_ratio else 0.0) + multipliers.target)
+        return multipliers.turnover + self.penalty + in_reward
