@@ -31,4 +31,6 @@ class Settings(DatabaseSettings, FleetSettings):
     simulation_cells_max: int = Field(
         500_000_000, ge=1, description="Most returns that one simulation draws: paths × days × symbols."
     )
+    verdicts_kept: int = Field(1000, ge=1, description="Most covariances whose definiteness is remembered.")
+    verdicts_waiting: int = Field(4, ge=1, description="Most covariances that wait to be judged; they stay in memory.")
     offload_threads: int = Field(2, ge=1, description="Threads for the arithmetic of large matrices.")

@@ -27,6 +27,7 @@ from services.portfolio.settings import Settings
 from services.portfolio.usecases.apply_fills import ApplyFills
 from services.portfolio.usecases.calculate_risk import CalculateRisk
 from services.portfolio.usecases.catch_up import CatchUp, CatchUpCharges, Freshen
+from services.portfolio.usecases.judge_covariances import JudgeCovariances
 from services.portfolio.usecases.know_accounts import KnowAccounts
 from services.portfolio.usecases.optimize import Optimize
 from services.portfolio.usecases.price_positions import PricePositions
@@ -62,18 +63,19 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
         outside = await _open(stack, settings, runtime)
         offload = stack.enter_context(open_threads(settings.offload_threads))
         read, loops = _build(outside)
+        judge = JudgeCovariances(offload, kept=settings.verdicts_kept, waiting=settings.verdicts_waiting)
         optimize = Optimize(
-            outside.solver, outside.market_data, offload, runtime.clock, timeout_s=settings.solver_timeout_s
+            outside.solver, outside.market_data, offload, judge, runtime.clock, timeout_s=settings.solver_timeout_s
         )
         exposures, returns = ReadExposures(read), ReadReturns(outside.market_data, runtime.clock)
         market = ReadMarket(returns)
-        rpc = PortfolioRpc(read, optimize, CalculateRisk(exposures, market, offload), offload)
+        rpc = PortfolioRpc(read, optimize, returns, CalculateRisk(exposures, market, offload), offload)
         simulate = SimulateLosses(exposures, returns, offload, cells_max=settings.simulation_cells_max)
         risk_rpc = RiskRpc(simulate, StressTest(exposures, market, outside.market_data))
         yield Service(
             register=[rpc.register, risk_rpc.register],
             service_names=[portfolio.SERVICE_NAME, risk.SERVICE_NAME],
-            loops=loops,
+            loops={**loops, "verdicts": judge.run},
             checks={"database": outside.database.check, "nats": outside.nats.check},
         )
 

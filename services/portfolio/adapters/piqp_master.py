@@ -12,19 +12,21 @@ import piqp
 
 from services.portfolio.domain.matrices import Floats
 from services.portfolio.domain.optimiser.column_generation import Chosen, Solved
+from services.portfolio.domain.optimiser.program import Indices
 from services.portfolio.domain.optimiser.proof import Multipliers
 from trading.errors import Kind, TradingError
 
 _TOLERANCES = (1e-11, 1e-9, 1e-7)
 """Tried in turn: as tight as the problem lets it be."""
 _FREE = np.inf
+_NO_VARIANCE = 1e-14
 
 
 class _Layout(NamedTuple):
     """Where what stands among the variables."""
 
     weights: int
-    trades: Floats
+    trades: Indices
     """Positions, among the chosen, of the assets with a trade variable of their own."""
     simple: Floats
     """1 for every asset whose turnover is its weight."""
@@ -228,7 +230,7 @@ def _solved(chosen: Chosen, layout: _Layout, groups: list[_Rows], result: Any) -
         variance = float(y[:-1] @ program.covariance @ y[:-1]) + scale * float(
             2 * chosen.cross @ y[:-1] + scale * chosen.rest_variance
         )
-        unit = variance / chosen.size / program.reach
+        unit = max(variance, _NO_VARIANCE) / chosen.size / program.reach
     prices = _prices(groups, np.asarray(result.z_u), unit)
     budget = prices.get("budget", np.zeros(1))[0] if program.allows_cash else float(result.y[0]) / unit
     return Solved(

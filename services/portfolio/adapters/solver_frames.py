@@ -1,23 +1,33 @@
 """What a solver process and its parent say to each other: jobs one way, solutions or failures the other.
 
-A frame is eight bytes of length and a pickle. Pickle is safe here: both ends are this program, and the pipe
-has no other writer.
+A frame is a header and a pickle. Matrices do not travel through the pipe: pickle hands them out as buffers of
+their own, and a job's are laid into an arena, memory that both processes map, where the worker reads them in place.
+Pickle is safe here: both ends are this program, and the pipe has no other writer.
 """
 
+import mmap
+import os
 import pickle
 import struct
-from typing import Any, NamedTuple
+import tempfile
+from typing import Any, NamedTuple, Self
 
+import numpy as np
+
+from services.portfolio.domain.optimiser.answer import Solution
 from services.portfolio.domain.optimiser.problem import Problem
 from trading.errors import Kind, TradingError
 
-HEADER = struct.Struct("<Q")
+HEADER = struct.Struct("<QQQ")
+"""Bytes of the pickle, bytes of the arena in use, and where in it the buffers' table begins."""
+_ALIGNED = 64
+_SPANS = struct.Struct("<QQ")
 
 
 class Job(NamedTuple):
-    """A problem and the longest time a search may take."""
+    """Problems to solve one after another, and the longest time that a search in any may take."""
 
-    problem: Problem
+    problems: tuple[Problem, ...]
     time_limit_s: float
 
 
@@ -34,12 +44,75 @@ class Failure(NamedTuple):
         return TradingError(self.kind, self.reason, self.message, **self.metadata)
 
 
+Reply = tuple[Solution, ...] | Failure
+
+
+class Arena:
+    """Memory that two processes share by a file that has no name; it ends with them."""
+
+    def __init__(self, file: int) -> None:
+        self.file = file
+        self._memory: mmap.mmap | None = None
+
+    @classmethod
+    def create(cls) -> Self:
+        """A new one, empty; its file is to be inherited by the other process."""
+        if hasattr(os, "memfd_create"):
+            return cls(os.memfd_create("solver"))
+        with tempfile.TemporaryFile() as unnamed:
+            return cls(os.dup(unnamed.fileno()))
+
+    def view(self, size: int) -> memoryview:
+        """The first `size` bytes; the arena grows to hold them, and views taken before stay what they were."""
+        if self._memory is None or len(self._memory) < size:
+            if os.fstat(self.file).st_size < size:
+                os.ftruncate(self.file, -size // mmap.PAGESIZE * -mmap.PAGESIZE)
+            self._memory = mmap.mmap(self.file, 0)
+        return memoryview(self._memory)[:size]
+
+    def close(self) -> None:
+        """Let go of the file; the memory goes with the last view."""
+        os.close(self.file)
+
+
+def packed(content: object, arena: Arena) -> bytes:
+    """The frame of a job; its matrices are copied into the arena."""
+    buffers: list[pickle.PickleBuffer] = []
+    payload = pickle.dumps(content, protocol=5, buffer_callback=buffers.append)
+    raw = [buffer.raw() for buffer in buffers]
+    starts, table = _placed([view.nbytes for view in raw])
+    used = table + _SPANS.size * len(raw)
+    memory = arena.view(used)
+    for index, (view, start) in enumerate(zip(raw, starts, strict=True)):
+        # by NumPy, which lets other threads run while it copies
+        np.copyto(np.frombuffer(memory[start : start + view.nbytes], np.uint8), np.frombuffer(view, np.uint8))
+        _SPANS.pack_into(memory, table + index * _SPANS.size, start, view.nbytes)
+    return HEADER.pack(len(payload), used, table) + payload
+
+
+def _placed(sizes: list[int]) -> tuple[list[int], int]:
+    """Where buffers of these sizes begin, and where the last one ends, each aligned."""
+    starts, end = [], 0
+    for size in sizes:
+        starts.append(end)
+        end += -size // _ALIGNED * -_ALIGNED
+    return starts, end
+
+
+def unpacked(payload: bytes, used: int, table: int, arena: Arena) -> Any:
+    """What is in a job's frame; its matrices are views of the arena, good until the next job."""
+    memory = arena.view(used).toreadonly() if used else memoryview(b"")
+    spans = [_SPANS.unpack_from(memory, at) for at in range(table, used, _SPANS.size)]
+    buffers = [memory[start : start + size] for start, size in spans]
+    return pickle.loads(payload, buffers=buffers)  # noqa: S301  both ends are this program
+
+
 def frame(content: object) -> bytes:
-    """One frame."""
+    """The frame of a reply, which is small and has no part in the arena."""
     payload = pickle.dumps(content, protocol=pickle.HIGHEST_PROTOCOL)
-    return HEADER.pack(len(payload)) + payload
+    return HEADER.pack(len(payload), 0, 0) + payload
 
 
 def unframe(payload: bytes) -> Any:
-    """What is in a frame's payload."""
+    """What is in a reply's payload."""
     return pickle.loads(payload)  # noqa: S301  both ends are this program

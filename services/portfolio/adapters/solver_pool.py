@@ -4,11 +4,11 @@ import asyncio
 import os
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Self
 
-from services.portfolio.adapters.solver_frames import HEADER, Failure, Job, frame, unframe
+from services.portfolio.adapters.solver_frames import HEADER, Arena, Failure, Job, Reply, packed, unframe
 from services.portfolio.domain.optimiser.answer import Solution
 from services.portfolio.domain.optimiser.problem import Problem
 from trading.errors import DeadlineExceeded, ResourceExhausted, Unavailable
@@ -29,29 +29,31 @@ class WorkerDied(Exception):
 class _Worker:
     """One solver process, asked one thing at a time."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, arena: Arena) -> None:
         self._process = process
+        self._arena = arena
 
     @classmethod
     async def start(cls) -> Self:
         """Start a process; it imports its solver while nobody waits for it."""
         environment = {**os.environ, **_ONE_THREAD}
-        return cls(
-            await asyncio.create_subprocess_exec(
-                sys.executable, "-m", _MODULE, stdin=PIPE, stdout=PIPE, env=environment
-            )
+        arena = Arena.create()
+        command = (sys.executable, "-m", _MODULE, str(arena.file))
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=PIPE, stdout=PIPE, env=environment, pass_fds=(arena.file,)
         )
+        return cls(process, arena)
 
-    async def ask(self, job: Job) -> Solution | Failure:
+    async def ask(self, job: Job) -> Reply:
         """The worker's answer; raises WorkerDied."""
         source, target = self._process.stdout, self._process.stdin
         assert source is not None
         assert target is not None
         try:
-            target.write(frame(job))
+            target.write(await asyncio.to_thread(packed, job, self._arena))
             await target.drain()
-            (length,) = HEADER.unpack(await source.readexactly(HEADER.size))
-            answer: Solution | Failure = unframe(await source.readexactly(length))
+            (length, _, _) = HEADER.unpack(await source.readexactly(HEADER.size))
+            answer: Reply = unframe(await source.readexactly(length))
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             raise WorkerDied from error
         return answer
@@ -61,6 +63,7 @@ class _Worker:
         with suppress(ProcessLookupError):
             self._process.kill()
         await self._process.wait()
+        self._arena.close()
 
 
 class SolverPool:
@@ -86,12 +89,18 @@ class SolverPool:
 
     async def solve(self, problem: Problem, timeout_s: float) -> Solution:
         """The best weights; a deadline that passes ends the process that works on it."""
+        (solution,) = await self.solve_all((problem,), timeout_s)
+        return solution
+
+    async def solve_all(self, problems: Sequence[Problem], timeout_s: float) -> tuple[Solution, ...]:
+        """The best weights of each, found one after another by one process, each warm from the one before."""
         if self._taken >= self._places:
             raise ResourceExhausted("Too many problems wait for a solver.", retry_after_s=_RETRY_AFTER_S)
         self._taken += 1
         try:
             async with asyncio.timeout(timeout_s), self._slots:
-                answer = await self._ask(Job(problem, min(self._search_limit_s, timeout_s * _SEARCH_SHARE)))
+                limit_s = min(self._search_limit_s, timeout_s * _SEARCH_SHARE)
+                answer = await self._ask(Job(tuple(problems), limit_s))
         except TimeoutError as error:
             raise DeadlineExceeded(f"The problem was not solved in {timeout_s:.3g} s.", timeout_s=timeout_s) from error
         finally:
@@ -100,7 +109,7 @@ class SolverPool:
             raise answer.error()
         return answer
 
-    async def _ask(self, job: Job) -> Solution | Failure:
+    async def _ask(self, job: Job) -> Reply:
         for _ in range(_ATTEMPTS):
             worker = self._idle.pop() if self._idle else await _Worker.start()
             try:

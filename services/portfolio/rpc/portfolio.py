@@ -11,6 +11,7 @@ from services.portfolio.translate import book, optimisation, risk
 from services.portfolio.usecases.calculate_risk import CalculateRisk
 from services.portfolio.usecases.optimize import Optimize
 from services.portfolio.usecases.read_book import ReadBook
+from services.portfolio.usecases.read_returns import ReadReturns
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["PortfolioService"].full_name
 _NO_DEADLINE_S = 3600.0
@@ -19,8 +20,11 @@ _NO_DEADLINE_S = 3600.0
 class PortfolioRpc(pb_grpc.PortfolioServiceServicer):
     """PortfolioService over the use cases."""
 
-    def __init__(self, read: ReadBook, optimize: Optimize, risk: CalculateRisk, offload: Offload) -> None:
+    def __init__(
+        self, read: ReadBook, optimize: Optimize, read_returns: ReadReturns, risk: CalculateRisk, offload: Offload
+    ) -> None:
         self._read = read
+        self._read_returns = read_returns
         self._optimize = optimize
         self._risk = risk
         self._offload = offload
@@ -54,7 +58,8 @@ class PortfolioRpc(pb_grpc.PortfolioServiceServicer):
         return pb.ListAccountsResponse(accounts=[book.account_message(value) for value in values])
 
     async def Optimize(self, request: pb.OptimizeRequest, context: Context) -> pb.OptimizeResponse:
-        problem = await self._offload(optimisation.problem_of, request)
+        window = await self._read_returns(request.symbols, request.window.days) if request.HasField("window") else None
+        problem = await self._offload(optimisation.problem_of, request, window)
         return optimisation.optimize_response(await self._optimize(problem, deadline.remaining(_NO_DEADLINE_S)))
 
     async def CalculateRisk(

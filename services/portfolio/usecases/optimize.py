@@ -1,13 +1,15 @@
 """Chooses weights: refuses what has no answer, lets a worker solve, and proves the answer before giving it."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 
-from services.portfolio.domain.optimiser.answer import Answer, Proven, answer_of
+from services.portfolio.domain.optimiser.answer import Answer, Proven, Solution, answer_of
 from services.portfolio.domain.optimiser.feasibility import refuse_infeasible
-from services.portfolio.domain.optimiser.problem import Problem, fingerprint
+from services.portfolio.domain.optimiser.problem import Problem, fingerprints
 from services.portfolio.domain.optimiser.proof import TOLERANCE
 from services.portfolio.ports import MarketData, Offload, Solver
+from services.portfolio.usecases.judge_covariances import JudgeCovariances
 from trading.clock import Clock
 from trading.errors import Kind, TradingError
 
@@ -19,23 +21,43 @@ class Optimize:
     """Answers optimisation problems."""
 
     def __init__(
-        self, solver: Solver, market_data: MarketData, offload: Offload, clock: Clock, *, timeout_s: float
+        self,
+        solver: Solver,
+        market_data: MarketData,
+        offload: Offload,
+        judge: JudgeCovariances,
+        clock: Clock,
+        *,
+        timeout_s: float,
     ) -> None:
         self._solver = solver
         self._market_data = market_data
         self._offload = offload
+        self._judge = judge
         self._clock = clock
         self._timeout_s = timeout_s
 
     async def __call__(self, problem: Problem, remaining_s: float) -> Proven:
         """The proven best weights; raises Refusal, DeadlineExceeded, ResourceExhausted or Unavailable."""
         started = self._clock.monotonic_ns()
+        problem = await self.prepared(problem)
+        hashing = asyncio.ensure_future(self._offload(fingerprints, problem))
+        try:
+            if self._judge.has_refused:
+                self._judge.refuse((await hashing).covariance)
+            solution = await self._solver.solve(problem, min(self._timeout_s, remaining_s))
+            answer = await self._offload(proven_answer, problem, solution)
+            prints = await hashing
+        finally:
+            hashing.cancel()
+        psd = self._judge.standing(problem, prints.covariance)
+        return Proven(answer, self._clock.monotonic_ns() - started, prints.problem, psd)
+
+    async def prepared(self, problem: Problem) -> Problem:
+        """The problem with its sectors; raises Refusal when it can be seen that it has no answer."""
         problem = await self._with_sectors(problem)
-        sha256 = await self._offload(_judge, problem)
-        solution = await self._solver.solve(problem, min(self._timeout_s, remaining_s))
-        answer = await self._offload(answer_of, problem, solution)
-        _require_proof(answer)
-        return Proven(answer, self._clock.monotonic_ns() - started, sha256)
+        await self._offload(refuse_infeasible, problem)
+        return problem
 
     async def _with_sectors(self, problem: Problem) -> Problem:
         """Sectors that the caller left out come from the instruments, when a cap needs them."""
@@ -49,12 +71,9 @@ class Optimize:
         return replace(problem, constraints=replace(problem.constraints, sectors=sectors))
 
 
-def _judge(problem: Problem) -> str:
-    refuse_infeasible(problem)
-    return fingerprint(problem)
-
-
-def _require_proof(answer: Answer) -> None:
+def proven_answer(problem: Problem, solution: Solution) -> Answer:
+    """The answer that a solution is; raises UNPROVEN_ANSWER for one that fails its proof."""
+    answer = answer_of(problem, solution)
     if answer.max_violation > TOLERANCE or answer.kkt_residual > _LARGEST_RESIDUAL:
         raise TradingError(
             Kind.INTERNAL,
@@ -62,5 +81,6 @@ def _require_proof(answer: Answer) -> None:
             "The solver's answer did not pass its proof and is withheld.",
             max_violation=answer.max_violation,
             kkt_residual=answer.kkt_residual,
-            status=answer.solution.status,
+            status=solution.status,
         )
+    return answer

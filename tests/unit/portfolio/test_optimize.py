@@ -7,8 +7,9 @@ from fakes.portfolio import FakeMarketData, FakeSolver, run_here
 
 from services.portfolio.domain.matrices import Refusal
 from services.portfolio.domain.optimiser.answer import Solution
-from services.portfolio.domain.optimiser.problem import Objective, Problem, fingerprint
+from services.portfolio.domain.optimiser.problem import Objective, Problem, fingerprints
 from services.portfolio.domain.optimiser.proof import Multipliers
+from services.portfolio.usecases.judge_covariances import JudgeCovariances
 from services.portfolio.usecases.optimize import Optimize
 from trading.clock import SystemClock
 from trading.errors import Kind, TradingError
@@ -21,13 +22,14 @@ def a_case(**words: object) -> Problem:
 
 
 def optimize(solver: FakeSolver, market_data: FakeMarketData | None = None) -> Optimize:
-    return Optimize(solver, market_data or FakeMarketData(), run_here, SystemClock(), timeout_s=30)
+    judge = JudgeCovariances(run_here, kept=4, waiting=1)
+    return Optimize(solver, market_data or FakeMarketData(), run_here, judge, SystemClock(), timeout_s=30)
 
 
 async def test_a_proven_answer_comes_with_its_fingerprint() -> None:
     proven = await optimize(FakeSolver(BEST))(a_case(), 5.0)
     assert proven.answer.allocations == {"S0": 0.8, "S1": 0.2}
-    assert proven.input_sha256 == fingerprint(a_case())
+    assert proven.input_sha256 == fingerprints(a_case()).problem
     assert proven.time_ns > 0
 
 

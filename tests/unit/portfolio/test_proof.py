@@ -5,7 +5,7 @@ import pytest
 from builders.portfolio import a_problem
 
 from services.portfolio.domain.optimiser.answer import Solution, answer_of, fullest, settle
-from services.portfolio.domain.optimiser.problem import Objective, Problem, fingerprint, moments_of_returns
+from services.portfolio.domain.optimiser.problem import Objective, Problem, fingerprints
 from services.portfolio.domain.optimiser.proof import (
     Multipliers,
     binding_constraints,
@@ -165,20 +165,11 @@ def test_all_cash_has_no_risk_and_no_ratio() -> None:
 
 
 def test_the_same_question_has_the_same_fingerprint_and_another_one_another() -> None:
-    assert fingerprint(two_assets()) == fingerprint(two_assets())
+    assert fingerprints(two_assets()) == fingerprints(two_assets())
     others = [
         two_assets(allow_cash=True),
         two_assets(objective=Objective.MIN_VARIANCE),
         two_assets(current=np.array([0.5, 0.5])),
         a_problem([0.1, 0.2], TWO * (1 + 1e-12)),
     ]
-    assert len({fingerprint(problem) for problem in (two_assets(), *others)}) == 5
-
-
-def test_moments_of_returns_are_the_sample_moments_of_a_year() -> None:
-    returns = np.random.default_rng(5).normal(0, 0.01, (40, 3))
-    moments = moments_of_returns(returns, ("A", "B", "C"), 252)
-    assert moments.expected_returns == pytest.approx(returns.mean(axis=0) * 252)
-    assert moments.covariance == pytest.approx(np.cov(returns.T, ddof=1) * 252)
-    assert moments.factor is not None
-    assert moments.factor.T @ moments.factor == pytest.approx(moments.covariance)
+    assert len({fingerprints(problem).problem for problem in (two_assets(), *others)}) == 5

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from builders.portfolio import a_problem
 
-from services.portfolio.adapters import cvxpy_solver
-from services.portfolio.adapters.solver_frames import HEADER, Failure, Job, frame, unframe
+from services.portfolio.adapters import solver_routes
+from services.portfolio.adapters.solver_frames import HEADER, Arena, Failure, Job, packed, unframe
 from services.portfolio.adapters.solver_worker import serve
 from services.portfolio.domain.optimiser.answer import Solution
 from services.portfolio.domain.optimiser.problem import Objective
@@ -16,26 +16,26 @@ from trading.errors import Kind
 EASY = a_problem([0.1, 0.2], np.diag([0.04, 0.16]), Objective.MIN_VARIANCE)
 
 
-def answers_to(*jobs: Job) -> list[Solution | Failure]:
-    target = io.BytesIO()
-    serve(io.BytesIO(b"".join(frame(job) for job in jobs)), target)
-    data, answers = target.getvalue(), []
-    while data:
-        (length,) = HEADER.unpack(data[: HEADER.size])
-        answers.append(unframe(data[HEADER.size : HEADER.size + length]))
-        data = data[HEADER.size + length :]
-    return answers
+def answers_to(job: Job) -> tuple[Solution, ...] | Failure:
+    target, arena = io.BytesIO(), Arena.create()
+    serve(io.BytesIO(packed(job, arena)), target, arena)
+    arena.close()
+    data = target.getvalue()
+    assert HEADER.unpack(data[: HEADER.size])[0] == len(data) - HEADER.size
+    answer: tuple[Solution, ...] | Failure = unframe(data[HEADER.size :])
+    return answer
 
 
-def test_jobs_are_answered_in_turn_until_the_pipe_ends() -> None:
-    first, second = answers_to(Job(EASY, 5.0), Job(EASY, 5.0))
-    assert isinstance(first, Solution)
-    assert isinstance(second, Solution)
+def test_the_problems_of_a_job_are_answered_in_turn() -> None:
+    found = answers_to(Job((EASY, EASY), 5.0))
+    assert not isinstance(found, Failure)
+    first, second = found
+    assert first.weights == pytest.approx(second.weights, abs=1e-9)
     assert first.weights == pytest.approx([0.8, 0.2], abs=1e-7)
 
 
 def test_a_refusal_travels_with_its_code_and_numbers() -> None:
-    (failure,) = answers_to(Job(a_problem([0.1, 0.2], [[0.04, 0.05], [0.05, 0.04]]), 5.0))
+    failure = answers_to(Job((a_problem([0.1, 0.2], [[0.04, 0.05], [0.05, 0.04]]),), 5.0))
     assert isinstance(failure, Failure)
     error = failure.error()
     assert (error.kind, error.reason) == (Kind.INVALID_ARGUMENT, "NOT_POSITIVE_SEMIDEFINITE")
@@ -46,8 +46,8 @@ def test_a_surprise_is_named_and_logged(monkeypatch: pytest.MonkeyPatch, capsys:
     def surprise(*_: object) -> None:
         raise ZeroDivisionError("inside")
 
-    monkeypatch.setattr(cvxpy_solver, "solve", surprise)
-    (failure,) = answers_to(Job(EASY, 5.0))
+    monkeypatch.setattr(solver_routes, "solve", surprise)
+    failure = answers_to(Job((EASY,), 5.0))
     assert isinstance(failure, Failure)
     assert (failure.kind, failure.reason) == (Kind.INTERNAL, "SOLVER_FAILED")
     assert "inside" not in failure.message

@@ -1,18 +1,21 @@
 """The weights that were found, cleaned of the solver's dust, with what they promise and how good they are."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
 from services.portfolio.domain.matrices import Floats
-from services.portfolio.domain.optimiser.problem import BUDGET, Objective, Problem
+from services.portfolio.domain.optimiser.problem import ALLOCATIONS, BUDGET, Objective, Problem
 from services.portfolio.domain.optimiser.proof import (
     Multipliers,
     binding_constraints,
     largest_violation,
+    net_excess,
     optimality_residual,
+    risk_shares,
 )
+from services.portfolio.domain.optimiser.tail import conditional_value_at_risk
 
 _DUST = 1e-9
 
@@ -35,6 +38,7 @@ class Answer:
     allocations: dict[str, float]
     cash: float
     expected_return: float
+    """After what the trades cost."""
     risk: float
     sharpe_ratio: float
     objective_value: float
@@ -43,6 +47,10 @@ class Answer:
     solution: Solution
     kkt_residual: float
     max_violation: float
+    cvar: float | None = None
+    """Positive loss per period of the returns, of MIN_CVAR."""
+    risk_contributions: dict[str, float] = field(default_factory=dict)
+    """Share of the risk by symbol, of RISK_PARITY and HRP."""
 
 
 class Proven(NamedTuple):
@@ -51,44 +59,61 @@ class Proven(NamedTuple):
     answer: Answer
     time_ns: int
     input_sha256: str
+    psd: str = "verified"
+    """`pending` while nobody has judged the covariance yet."""
 
 
 def answer_of(problem: Problem, solution: Solution) -> Answer:
     """Measure a solution on the problem itself."""
     weights = solution.weights
+    along = problem.moments.covariance @ weights
     cash = BUDGET - float(weights.sum())
     cash = 0.0 if abs(cash) < _DUST else cash
-    reward = float(problem.moments.expected_returns @ weights) + cash * problem.risk_free_rate
-    variance = max(float(weights @ problem.moments.covariance @ weights), 0.0)
+    reward = net_excess(problem, weights) + float(weights.sum() + cash) * problem.risk_free_rate
+    variance = max(float(weights @ along), 0.0)
     risk = variance**0.5
+    cvar = _cvar(problem, weights)
+    shares = risk_shares(weights, along).tolist() if problem.objective in ALLOCATIONS else []
     return Answer(
         allocations=dict(zip(problem.symbols, weights.tolist(), strict=True)),
         cash=cash,
         expected_return=reward,
         risk=risk,
         sharpe_ratio=(reward - problem.risk_free_rate) / risk if risk else 0.0,
-        objective_value=_objective_value(problem, reward, variance),
+        objective_value=_objective_value(problem, reward, variance, cvar),
         turnover=None if problem.current is None else float(np.abs(weights - problem.current).sum()),
-        binding_constraints=binding_constraints(problem, weights),
+        binding_constraints=binding_constraints(problem, weights, along),
         solution=solution,
-        kkt_residual=optimality_residual(problem, weights, solution.multipliers),
-        max_violation=largest_violation(problem, weights),
+        kkt_residual=optimality_residual(problem, weights, solution.multipliers, along),
+        max_violation=largest_violation(problem, weights, along),
+        cvar=cvar,
+        risk_contributions=dict(zip(problem.symbols, shares, strict=False)),
     )
 
 
-def _objective_value(problem: Problem, reward: float, variance: float) -> float:
+def _cvar(problem: Problem, weights: Floats) -> float | None:
+    if problem.objective is not Objective.MIN_CVAR or problem.returns is None:
+        return None
+    return conditional_value_at_risk(-(problem.returns @ weights), problem.beta)
+
+
+def _objective_value(problem: Problem, reward: float, variance: float, cvar: float | None) -> float:
     match problem.objective:
         case Objective.MAX_SHARPE:
             return (reward - problem.risk_free_rate) / variance**0.5 if variance else 0.0
         case Objective.MAX_UTILITY:
             return reward - problem.risk_aversion / 2 * variance
+        case Objective.TARGET_RISK:
+            return reward
+        case Objective.MIN_CVAR if cvar is not None:
+            return cvar
     return variance
 
 
 def settle(problem: Problem, raw: Floats, lower: Floats, upper: Floats) -> Floats:
     """A solver's weights without its dust: inside the box, exact zeros, the budget kept to the last digit."""
     weights = np.clip(raw, lower, upper)
-    weights[(weights < _DUST) & (lower <= 0)] = 0.0
+    weights[(np.abs(weights) < _DUST) & (lower <= 0) & (upper >= 0)] = 0.0
     missing = BUDGET - float(weights.sum())
     if missing < 0 or not problem.constraints.allow_cash:
         _spread(problem, weights, lower, upper, missing)
@@ -109,8 +134,9 @@ def _spread(problem: Problem, weights: Floats, lower: Floats, upper: Floats, mis
 def fullest(problem: Problem, weights: Floats) -> Floats:
     """The same mix, as much of it as the constraints allow: with cash, every scale has one Sharpe ratio."""
     limits = [BUDGET / max(float(weights.sum()), _DUST)]
-    held = weights > 0
-    limits += (problem.upper[held] / weights[held]).tolist()
+    lower, upper = problem.lower, problem.upper
+    long, short = weights > 0, weights < 0
+    limits += (upper[long] / weights[long]).tolist() + (lower[short] / weights[short]).tolist()
     for sector in problem.sector_caps():
         total = float(weights[list(sector.members)].sum())
         if total > 0:

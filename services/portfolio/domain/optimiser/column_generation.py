@@ -10,7 +10,9 @@ an asset at rest can improve the portfolio only if the slope lets it, that is wh
 or slope > 0 and it may fall (each widened by the price of turnover, where trades matter). Those that can are
 chosen too, those that are clearly dead are let go, and the master solves again. When no asset at rest can
 improve the portfolio, the optimality conditions of the *whole* problem hold: it is the global optimum, and
-Σ was never factored, nor read beyond the rows of what was held. A handful of rounds is usual.
+Σ was never factored, nor read beyond the rows of what was held. A handful of rounds is usual. MIN_CVAR goes the
+same way with −R̂ᵀπ in place of Σ̂w, π being the probabilities of the worst returns; TARGET_RISK with a multiplier
+on Σ̂w.
 
 The choice of the first assets changes only how many rounds are needed, never the answer; hence the support of an
 earlier answer is a safe start.
@@ -37,7 +39,7 @@ _NOTHING = 1e-15
 _ADDED_LEAST = 40
 _DEAD = 0.15
 """A chosen asset at rest with a slope above this, beside the gradient's size, is let go."""
-_RESIZE = 4.0
+_RESIZE = 32.0
 """The objective is solved again at its own size when it was this many times off: tolerances are absolute."""
 
 
@@ -53,6 +55,8 @@ class Chosen(NamedTuple):
     rest_excess: float
     rest_sectors: Floats
     rest_turnover: float
+    rest_losses: Floats
+    """T losses of the resting portfolio, for MIN_CVAR."""
     size: float
     """The objective's size, which the master divides it by."""
 
@@ -77,37 +81,46 @@ class ColumnGeneration:
     master: Master
     warm: Indices | None = None
     """Assets to begin with; after a solution its support."""
+    size: float = 1.0
+    """The objective's size, which a master divides it by; after a solution its own."""
     rounds: int = 0
 
     def solve(self, lower: Floats, upper: Floats) -> Point | None:
         """The global optimum inside a box, or None when there is none."""
         program = replace(self.program, lower=lower, upper=upper, rest=np.clip(self.program.rest, lower, upper))
         chosen = first_columns(self.problem, program, self.warm)
-        size = 1.0
+        found: Point | None = None
         for _ in range(_ROUNDS_MOST):
-            self.rounds += 1
-            solved = self.master(_restrict(program, chosen, size))
+            solved, chosen = self._solved(program, chosen)
             if solved is None:
-                if len(chosen) == program.size:
-                    return None
-                chosen = np.arange(program.size)
-                continue
+                return None
             weights = program.rest.copy()
             weights[chosen] = np.clip(solved.weights, lower[chosen], upper[chosen])
             priced = _price(program, weights, chosen, solved.multipliers)
-            is_sized = 1 / _RESIZE < priced.size / size < _RESIZE
-            size = priced.size
+            found = Point(program.objective(weights, priced.along), weights, solved.multipliers)
+            is_sized = 1 / _RESIZE < priced.size / self.size < _RESIZE
+            self.size = priced.size
             if not len(priced.improving) and is_sized:
                 break
             chosen = priced.next_columns(chosen)
-        self.warm = np.flatnonzero(weights != program.rest)
-        return Point(program.objective(weights, priced.risk), weights, solved.multipliers)
+        assert found is not None
+        self.warm = np.flatnonzero(np.abs(found.weights - program.rest) > _AT_REST)
+        return found
+
+    def _solved(self, program: Program, chosen: Indices) -> tuple[Solved | None, Indices]:
+        """The master's answer, for all assets where the chosen ones are infeasible; with the assets it is for."""
+        self.rounds += 1
+        solved = self.master(_restrict(program, chosen, self.size))
+        if solved is None and len(chosen) < program.size:
+            chosen = np.arange(program.size)
+            solved = self.master(_restrict(program, chosen, self.size))
+        return solved, chosen
 
 
 class _Priced(NamedTuple):
     """What the multipliers say of every asset."""
 
-    risk: Floats
+    along: Floats
     size: float
     improving: Indices
     """Assets at rest that would improve the portfolio, the most promising first."""
@@ -123,17 +136,22 @@ class _Priced(NamedTuple):
 
 
 def _price(program: Program, weights: Floats, chosen: Indices, multipliers: Multipliers) -> _Priced:
-    risk = program.times(weights)
-    up, down = program.directions(weights, risk, multipliers)
+    along = program.along(weights, multipliers)
+    up, down = program.directions(weights, along, multipliers)
     gain = np.maximum(np.where(weights < program.upper, -up, 0.0), np.where(weights > program.lower, -down, 0.0))
     gain[chosen] = 0.0
-    risky, reward = program.gradient(weights, risk)
+    risky, reward = program.gradient(weights, along, multipliers)
     steepness = float(np.abs(weights) @ (np.abs(risky) + np.abs(reward)))
     improving = np.flatnonzero(gain > _TOLERANCE * max(steepness, _NOTHING))
     ordered = improving[np.argsort(-gain[improving], kind="stable")]
     moved = np.abs(weights[chosen] - program.rest[chosen]) > _AT_REST
     near = np.minimum(np.abs(up[chosen]), np.abs(down[chosen])) < _DEAD * float(np.abs(risky[chosen]).max())
-    return _Priced(risk, program.objective_size(weights, risk), ordered, chosen[moved | near])
+    return _Priced(along, program.objective_size(weights, along), ordered, chosen[moved | near])
+
+
+def everything(program: Program) -> Chosen:
+    """The master's problem with every asset chosen."""
+    return _restrict(program, np.arange(program.size), 1.0)
 
 
 def _restrict(program: Program, chosen: Indices, size: float) -> Chosen:
@@ -141,12 +159,15 @@ def _restrict(program: Program, chosen: Indices, size: float) -> Chosen:
     rest = program.rest.copy()
     rest[chosen] = 0.0
     cross, rest_variance = np.zeros(len(chosen)), 0.0
-    rest_sectors = np.zeros(len(program.caps))
+    rest_sectors: Floats = np.zeros(len(program.caps))
+    losses = np.zeros(0 if program.returns is None else len(program.returns))
     if rest.any():
         along = program.times(rest)
         cross, rest_variance = along[chosen], float(rest @ along)
+        if program.returns is not None:
+            losses = -(program.returns @ rest)
         capped = program.sector_of >= 0
-        rest_sectors = np.bincount(program.sector_of[capped], rest[capped], len(program.caps))
+        rest_sectors = np.bincount(program.sector_of[capped], rest[capped], len(program.caps)).astype(np.float64)
     moved = rest - program.held
     moved[chosen] = 0.0
     part = replace(
@@ -160,6 +181,7 @@ def _restrict(program: Program, chosen: Indices, size: float) -> Chosen:
         rest=program.rest[chosen],
         sector_of=program.sector_of[chosen],
         held=program.held[chosen],
+        returns=None if program.returns is None else program.returns[:, chosen],
     )
     return Chosen(
         part,
@@ -169,5 +191,6 @@ def _restrict(program: Program, chosen: Indices, size: float) -> Chosen:
         float(program.excess @ rest),
         rest_sectors,
         float(np.abs(moved).sum()),
+        losses,
         size,
     )

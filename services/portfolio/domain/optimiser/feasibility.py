@@ -5,13 +5,14 @@ greedily; no solver is needed to know them.
 """
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
 
 from services.portfolio.domain.matrices import Floats, Refusal
+from services.portfolio.domain.optimiser.options import refuse_options
 from services.portfolio.domain.optimiser.problem import BUDGET, Constraints, Objective, Problem, SectorCap
-from trading.errors import InvalidArgument
 
 SLACK = 1e-9
 """Rounding that a bound forgives: ten assets of at most 0.1 do fill a budget of 1."""
@@ -21,7 +22,7 @@ _RISKLESS = 1e-12
 
 def refuse_infeasible(problem: Problem) -> None:
     """Raise a Refusal when the problem has no answer; InvalidArgument when an option makes no sense."""
-    _refuse_options(problem)
+    refuse_options(problem)
     caps = problem.sector_caps()
     _refuse_unknown_sectors(problem, caps)
     _refuse_minimum(problem, caps)
@@ -32,30 +33,6 @@ def refuse_infeasible(problem: Problem) -> None:
         _refuse_target(problem, caps)
     if problem.objective is Objective.MAX_SHARPE:
         _refuse_sharpe(problem, caps)
-
-
-def _refuse_options(problem: Problem) -> None:
-    constraints = problem.constraints
-    rates = {"risk_free_rate": problem.risk_free_rate, "risk_aversion": problem.risk_aversion}
-    limits = {
-        "max_position_size": constraints.max_position_size,
-        "min_position_size": constraints.min_position_size,
-        **{f"sector_caps.{name}": cap for name, cap in constraints.sector_caps.items()},
-    }
-    if constraints.turnover_limit is not None:
-        limits["turnover_limit"] = constraints.turnover_limit
-    if problem.objective is Objective.TARGET_RETURN:
-        if problem.target_return is None:
-            raise InvalidArgument("TARGET_RETURN needs a target.", field="target_return")
-        rates["target_return"] = problem.target_return
-    for name, value in (rates | limits).items():
-        if not math.isfinite(value):
-            raise Refusal("NOT_FINITE", f"{name} is not finite.", name, {"value": str(value)})
-    for name, value in limits.items():
-        if value < 0:
-            raise InvalidArgument(f"Expected {name} to be at least 0, was {value}.", field=f"constraints.{name}")
-    if problem.risk_aversion <= 0:
-        raise InvalidArgument("Expected a positive risk aversion.", field="risk_aversion")
 
 
 def _refuse_unknown_sectors(problem: Problem, caps: tuple[SectorCap, ...]) -> None:
@@ -82,10 +59,13 @@ def _refuse_minimum(problem: Problem, caps: tuple[SectorCap, ...]) -> None:
     constraints = problem.constraints
     least, most = constraints.min_position_size, constraints.max_position_size
     numbers = {"min_position_size": least, "max_position_size": most, "symbols": problem.size, "budget": BUDGET}
-    if least > most + SLACK:
+    crossed = np.flatnonzero(problem.lower > problem.upper + SLACK)
+    if least > most + SLACK and not constraints.bounds:
         raise Refusal(
             "INFEASIBLE_MIN_POSITION", f"The minimum {least} is above the maximum {most}.", "min_position_size", numbers
         )
+    if len(crossed):
+        raise _crossed_bounds(problem, int(crossed[0]), numbers)
     total = float(problem.lower.sum())
     if total > BUDGET + SLACK:
         raise Refusal(
@@ -103,6 +83,16 @@ def _refuse_minimum(problem: Problem, caps: tuple[SectorCap, ...]) -> None:
                 f"sector_caps.{sector.name}",
                 numbers | {"sector": sector.name, "cap": sector.cap, "sum": needed},
             )
+
+
+def _crossed_bounds(problem: Problem, index: int, numbers: Mapping[str, float]) -> Refusal:
+    lower, upper, symbol = float(problem.lower[index]), float(problem.upper[index]), problem.symbols[index]
+    return Refusal(
+        "INFEASIBLE_MIN_POSITION",
+        f"The lower bound {lower} of {symbol} is above its upper bound {upper}.",
+        f"bounds.{symbol}",
+        {**numbers, "symbol": symbol, "lower": lower, "upper": upper},
+    )
 
 
 def _refuse_budget(problem: Problem, caps: tuple[SectorCap, ...]) -> None:
@@ -181,6 +171,12 @@ def unattainable_target(target: float, best: float | None) -> Refusal:
     return Refusal("TARGET_RETURN_UNATTAINABLE", f"The target is {target:.6g}; {reach}.", "target_return", numbers)
 
 
+def unattainable_risk(target: float, least: float) -> Refusal:
+    """The refusal of a target risk below the least risk there is."""
+    message = f"The target is a risk of {target:.6g}; at least {least:.6g} must be borne."
+    return Refusal("TARGET_RISK_UNATTAINABLE", message, "target_risk", {"target_risk": target, "attainable": least})
+
+
 def no_positive_excess(problem: Problem, best: float | None) -> Refusal:
     """The refusal of a max-Sharpe problem in which nothing beats the risk-free rate."""
     numbers = {
@@ -216,12 +212,13 @@ def _can_hold_alone(problem: Problem, assets: npt.NDArray[np.bool_]) -> bool:
 
 def most_weight(problem: Problem, caps: tuple[SectorCap, ...]) -> Floats:
     """The fullest weights that box and sector caps allow, whatever the budget."""
-    weights = problem.upper
+    lower, weights = problem.lower, problem.upper
     for sector in caps:
         members = list(sector.members)
-        total = float(weights[members].sum())
+        least, total = float(lower[members].sum()), float(weights[members].sum())
         if total > sector.cap:
-            weights[members] *= sector.cap / total
+            part = max(sector.cap - least, 0.0) / (total - least)
+            weights[members] = lower[members] + (weights[members] - lower[members]) * part
     return weights
 
 

@@ -35,7 +35,8 @@ def _held(program: Program) -> Indices:
     if not program.trades_matter:
         return np.empty(0, np.intp)
     order = np.argsort(-np.abs(program.held), kind="stable")[:_HELD_MOST]
-    return order[program.held[order] != 0]
+    held: Indices = order[program.held[order] != 0]
+    return held
 
 
 def _count(program: Program) -> int:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,14 +11,13 @@ import numpy as np
 
 from services.portfolio.domain.matrices import (
     Floats,
+    Refusal,
     require_finite,
     require_length,
-    require_observations,
     require_square,
     require_unique,
     symmetric,
 )
-from trading.errors import InvalidArgument
 
 BUDGET = 1.0
 
@@ -80,20 +78,17 @@ class FactorModel(NamedTuple):
 
 
 class Moments(NamedTuple):
-    """μ and Σ of one period length; where Σ was made of something, that proves it positive semidefinite.
-
-    `factor` is a K×N matrix with Σ = FᵀF; `model` the factor model that the caller gave.
-    """
+    """μ and Σ of one period length; a Σ that was made as a Gram matrix, or of a factor model, cannot be indefinite."""
 
     expected_returns: Floats
     covariance: Floats
-    factor: Floats | None = None
+    is_gram: bool = False
     model: FactorModel | None = None
 
     @property
     def is_psd_by_construction(self) -> bool:
-        """Σ is a Gram matrix, or one with a diagonal added."""
-        return self.factor is not None or self.model is not None
+        """Nobody needs to judge Σ."""
+        return self.is_gram or self.model is not None
 
 
 class SectorCap(NamedTuple):
@@ -185,18 +180,6 @@ class Problem:
         return tuple(SectorCap(name, caps[name], tuple(members[name])) for name in sorted(caps))
 
 
-def moments_of_returns(returns: Floats, symbols: Sequence[str], periods_per_year: float) -> Moments:
-    """Sample mean and covariance (T − 1) of T×N simple returns, scaled to a year; Σ = FᵀF by construction."""
-    require_unique(symbols)
-    require_observations(returns, len(symbols))
-    require_finite("returns", returns)
-    if not (math.isfinite(periods_per_year) and periods_per_year > 0):
-        raise InvalidArgument("Expected a positive number of periods.", field="periods_per_year")
-    mean = returns.mean(axis=0)
-    factor = (returns - mean) * math.sqrt(periods_per_year / (len(returns) - 1))
-    return Moments(mean * periods_per_year, factor.T @ factor, factor)
-
-
 def given_moments(expected_returns: Floats, covariance: Floats, symbols: Sequence[str]) -> Moments:
     """μ and Σ as the caller sent them, judged; mirrored entries that differ by rounding are averaged."""
     require_unique(symbols)
@@ -207,8 +190,32 @@ def given_moments(expected_returns: Floats, covariance: Floats, symbols: Sequenc
     return Moments(expected_returns, symmetric(symbols, covariance))
 
 
-def fingerprint(problem: Problem) -> str:
-    """SHA-256 of everything that decides the answer, hex: the same question, the same fingerprint."""
+def factor_moments(expected_returns: Floats, model: FactorModel, symbols: Sequence[str]) -> Moments:
+    """μ, and the Σ of a factor model; raises Refusal for wrong shapes, values that are not finite or below 0."""
+    require_unique(symbols)
+    require_length("expected_returns", expected_returns, len(symbols))
+    require_length("residual_variances", model.specific, len(symbols))
+    require_finite("expected_returns", expected_returns)
+    require_finite("exposures", model.loadings)
+    require_finite("residual_variances", model.specific)
+    if float(model.specific.min()) < 0:
+        index = int(model.specific.argmin())
+        numbers = {"symbol": symbols[index], "variance": float(model.specific[index])}
+        raise Refusal("NOT_POSITIVE_SEMIDEFINITE", "A residual variance is negative.", "residual_variances", numbers)
+    covariance: Floats = model.loadings.T @ model.loadings
+    covariance[np.diag_indices(len(symbols))] += model.specific
+    return Moments(expected_returns, covariance, model=model)
+
+
+class Fingerprints(NamedTuple):
+    """SHA-256 of a question and of its covariance alone, hex."""
+
+    problem: str
+    covariance: str
+
+
+def fingerprints(problem: Problem) -> Fingerprints:
+    """SHA-256 of everything that decides the answer: the same question, the same fingerprint."""
     constraints = problem.constraints
     words = {
         "symbols": problem.symbols,
@@ -229,15 +236,9 @@ def fingerprint(problem: Problem) -> str:
         "beta": problem.beta,
         "turnover_cost": problem.turnover_cost,
     }
-    digest = hashlib.sha256(json.dumps(words, sort_keys=True).encode())
-    arrays = [*problem.moments[:2], *([] if problem.returns is None else [problem.returns])]
-    for values in arrays:
-        digest.update(np.ascontiguousarray(values, "<f8").data)
-    return digest.hexdigest()
-
-
-def covariance_fingerprint(covariance: Floats) -> str:
-    """SHA-256 of a matrix, hex: the name under which its verdict is kept."""
-    digest = hashlib.sha256(str(covariance.shape).encode())
-    digest.update(np.ascontiguousarray(covariance, "<f8").data)
-    return digest.hexdigest()
+    covariance = hashlib.sha256(np.ascontiguousarray(problem.moments.covariance, "<f8").data).hexdigest()
+    digest = hashlib.sha256(json.dumps(words | {"covariance": covariance}, sort_keys=True).encode())
+    digest.update(np.ascontiguousarray(problem.moments.expected_returns, "<f8").data)
+    if problem.returns is not None:
+        digest.update(np.ascontiguousarray(problem.returns, "<f8").data)
+    return Fingerprints(digest.hexdigest(), covariance)

@@ -4,7 +4,8 @@ With Σ̂ = Σ / variance and e = (μ − rf) / excess_size, all objectives but 
 
     ½ wᵀΣ̂w − linearᵀw + penalty · Σ|w − w₀|
 
-and MAX_SHARPE maximises (eᵀw − cost · Σ|w − w₀|) / √(wᵀΣ̂w).
+MAX_SHARPE maximises (eᵀw − cost · Σ|w − w₀|) / √(wᵀΣ̂w), TARGET_RISK its numerator with wᵀΣ̂w within a limit,
+and MIN_CVAR minimises the mean of the worst losses −R̂w, with R̂ = R / returns_size.
 """
 
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from services.portfolio.domain.optimiser.scaling import Scaled
 
 Indices = npt.NDArray[np.intp]
 NO_SECTOR = -1
-_LEAST_SIZE = 1e-12
+_LEAST_SIZE = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,11 @@ class Program:
     is_ratio: bool
     allows_cash: bool
     trades_matter: bool
+    risk_limit: float | None
+    """Largest √(wᵀΣ̂w), for TARGET_RISK."""
+    returns: Floats | None
+    """R̂ of T×N, for MIN_CVAR."""
+    beta: float
 
     @classmethod
     def of(cls, problem: Problem) -> Self:
@@ -80,6 +86,9 @@ class Program:
             is_ratio=is_ratio,
             allows_cash=problem.constraints.allow_cash,
             trades_matter=problem.trades_matter,
+            risk_limit=scaled.risk_limit_of(problem),
+            returns=scaled.returns_of(problem),
+            beta=problem.beta,
         )
 
     @property
@@ -104,32 +113,48 @@ class Program:
             product = weights[active] @ self.covariance[active]
         return product / self.variance
 
-    def objective(self, weights: Floats, risk: Floats) -> float:
-        """What is minimised, at weights with Σ̂w = `risk`; of MAX_SHARPE half the squared inverse ratio."""
-        variance = float(weights @ risk)
+    def along(self, weights: Floats, multipliers: Multipliers) -> Floats:
+        """What a gradient is made of: Σ̂w, or of MIN_CVAR the losses of the assets in the tail, −R̂ᵀπ."""
+        if self.returns is None:
+            return self.times(weights)
+        assert multipliers.tail is not None
+        falls: Floats = -(multipliers.tail @ self.returns)
+        return falls
+
+    def objective(self, weights: Floats, along: Floats) -> float:
+        """What is minimised, at weights with their `along`; of MAX_SHARPE half the squared inverse ratio."""
+        if self.risk_limit is not None:
+            return -self.net(weights)
+        product = float(weights @ along)
+        if self.returns is not None:
+            return product
         if self.is_ratio:
             net = self.net(weights)
-            return variance / (2 * net * net) if net > 0 else float("inf")
+            return product / (2 * net * net) if net > 0 else float("inf")
         trades = self.penalty * self.turnover(weights) if self.penalty else 0.0
-        return variance / 2 - float(self.linear @ weights) + trades
+        return product / 2 - float(self.linear @ weights) + trades
 
-    def objective_size(self, weights: Floats, risk: Floats) -> float:
-        """The larger part of the objective as a master sees it: for a tolerance to mean the same everywhere."""
-        variance = float(weights @ risk)
+    def objective_size(self, weights: Floats, along: Floats) -> float:
+        """The larger part of a quadratic objective as a master sees it: for a tolerance to mean the same everywhere."""
+        if self.risk_limit is not None or self.returns is not None:
+            return 1.0
+        variance = float(weights @ along)
         if self.is_ratio:
             net = self.net(weights) / self.reach
             return max(variance / (2 * net * net), _LEAST_SIZE) if net > 0 else 1.0
         return max(variance / 2, abs(float(self.linear @ weights)), _LEAST_SIZE)
 
-    def gradient(self, weights: Floats, risk: Floats) -> tuple[Floats, Floats]:
-        """Risk's and reward's part of the gradient at weights with Σ̂w = `risk`; the first minus the second is it."""
-        if not self.is_ratio:
-            return risk, self.linear
-        return risk * (self.net(weights) / (float(weights @ risk) or 1.0)), self.excess
+    def gradient(self, weights: Floats, along: Floats, multipliers: Multipliers) -> tuple[Floats, Floats]:
+        """Risk's and reward's part of the gradient; the first minus the second is it."""
+        if self.risk_limit is not None:
+            return multipliers.risk * along, self.excess
+        if self.is_ratio:
+            return along * (self.net(weights) / (float(weights @ along) or 1.0)), self.excess
+        return along, self.linear
 
-    def directions(self, weights: Floats, risk: Floats, multipliers: Multipliers) -> tuple[Floats, Floats]:
+    def directions(self, weights: Floats, along: Floats, multipliers: Multipliers) -> tuple[Floats, Floats]:
         """The Lagrangian's slope for each asset when its weight rises, and when it falls: below 0 improves it."""
-        risky, reward = self.gradient(weights, risk)
+        risky, reward = self.gradient(weights, along, multipliers)
         slope = risky - reward + multipliers.budget
         if multipliers.target:
             slope -= multipliers.target * self.excess
@@ -145,5 +170,6 @@ class Program:
 
     def price(self, multipliers: Multipliers) -> float:
         """What one more unit of turnover costs in the Lagrangian."""
-        in_reward = self.cost * ((1.0 if self.is_ratio else 0.0) + multipliers.target)
+        earns = self.is_ratio or self.risk_limit is not None
+        in_reward = self.cost * ((1.0 if earns else 0.0) + multipliers.target)
         return multipliers.turnover + self.penalty + in_reward

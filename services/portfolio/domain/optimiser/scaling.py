@@ -29,9 +29,11 @@ class Scaled:
     linear: Floats
     """(μ − rf) / (γ · variance) for MAX_UTILITY, else zeros."""
     penalty: float
-    """Price of turnover in the objective: of MIN_VARIANCE and MAX_UTILITY."""
+    """Price of turnover in the objective of MAX_UTILITY."""
     cost: float
     """Price of turnover in units of `excess`, where it is taken from the return."""
+    returns_size: float
+    """Root mean square of MIN_CVAR's returns: R̂ = R / returns_size."""
 
     @classmethod
     def of(cls, problem: Problem) -> Self:
@@ -43,7 +45,7 @@ class Scaled:
         if problem.objective is Objective.MAX_UTILITY:
             linear = excess / (problem.risk_aversion * variance)
         cost = problem.turnover_cost / size if problem.objective in _EARNS else 0.0
-        return cls(variance, excess / size, size, linear, _penalty(problem, variance), cost)
+        return cls(variance, excess / size, size, linear, _penalty(problem, variance), cost, _returns_size(problem))
 
     def target_of(self, problem: Problem) -> float | None:
         """The least net excess return of TARGET_RETURN, in units of `excess`."""
@@ -51,11 +53,27 @@ class Scaled:
             return None
         return (problem.target_return - problem.risk_free_rate) / self.excess_size
 
+    def risk_limit_of(self, problem: Problem) -> float | None:
+        """The largest deviation of TARGET_RISK, beside the root of the mean variance."""
+        if problem.objective is not Objective.TARGET_RISK or problem.target_risk is None:
+            return None
+        return float(problem.target_risk / self.variance**0.5)
+
+    def returns_of(self, problem: Problem) -> Floats | None:
+        """R̂ of MIN_CVAR."""
+        if problem.objective is not Objective.MIN_CVAR or problem.returns is None:
+            return None
+        returns: Floats = problem.returns / self.returns_size
+        return returns
+
+
+def _returns_size(problem: Problem) -> float:
+    if problem.objective is not Objective.MIN_CVAR or problem.returns is None:
+        return 1.0
+    return float(np.sqrt(np.mean(np.square(problem.returns)))) or 1.0
+
 
 def _penalty(problem: Problem, variance: float) -> float:
-    match problem.objective:
-        case Objective.MIN_VARIANCE:
-            return problem.turnover_cost / (2 * variance)
-        case Objective.MAX_UTILITY:
-            return problem.turnover_cost / (problem.risk_aversion * variance)
-    return 0.0
+    if problem.objective is not Objective.MAX_UTILITY:
+        return 0.0
+    return problem.turnover_cost / (problem.risk_aversion * variance)
