@@ -38,15 +38,15 @@ class Multipliers:
     target: float = 0.0
     turnover: float = 0.0
     risk: float = 0.0
-    """Of TARGET_RISK's bound: the price of Σ̂w."""
+    """Of TARGET_RISK's bound: the price of Σ̂w in the gradient λΣ̂w − e."""
     tail: Floats | None = None
     """T probabilities that sum to 1, of MIN_CVAR: how much each return counts to the tail."""
 
     def divided_by(self, size: float) -> "Multipliers":
-        """The same prices for a gradient that is divided by `size`."""
+        """The same prices for a gradient that is divided by `size`; that of risk is part of the gradient itself."""
         sectors = tuple(price / size for price in self.sectors)
         return Multipliers(
-            self.budget / size, sectors, self.target / size, self.turnover / size, self.risk / size, self.tail
+            self.budget / size, sectors, self.target / size, self.turnover / size, self.risk, self.tail
         )
 
 
@@ -166,10 +166,7 @@ def _gradient(problem: Problem, scaled: Scaled, weights: Floats, multipliers: Mu
 def gradient_parts(
     problem: Problem, scaled: Scaled, weights: Floats, multipliers: Multipliers, along: Floats
 ) -> tuple[Floats, Floats]:
-    """What the gradient owes to risk and what to reward: it is the first minus the second.
-
-    Multipliers of risk belong to a gradient that is already divided by its size.
-    """
+    """What the gradient owes to risk and what to reward: it is the first minus the second."""
     if problem.objective is Objective.MIN_CVAR:
         assert problem.returns is not None
         assert multipliers.tail is not None
