@@ -18,7 +18,18 @@ from services.gateway.auth import Scope as KeyScope
 from services.gateway.auth import scope_of
 from services.gateway.backends import Backends
 from services.gateway.door import Door, allowance_of
-from services.gateway.routes import execution, market_data, models, orders, portfolio, reports, risk, service, stream
+from services.gateway.routes import (
+    execution,
+    market_data,
+    models,
+    orders,
+    portfolio,
+    reports,
+    risk,
+    service,
+    stream,
+    training,
+)
 from services.gateway.schemas.service import FieldError, Version
 from services.gateway.websocket.hub import Hub
 from services.gateway.websocket.subscriber import Subscriber
@@ -64,7 +75,7 @@ def _bare_app(version: str) -> FastAPI:
         redirect_slashes=False,
         strict_content_type=False,
     )
-    for module in (service, market_data, models, orders, execution, reports, portfolio, risk, stream):
+    for module in (service, market_data, models, orders, execution, reports, portfolio, risk, stream, training):
         app.router.routes.extend(module.routes.routes)  # as they are: including would wrap each in another match
     problems.install(app)
     return app

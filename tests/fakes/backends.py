@@ -9,6 +9,7 @@ from builders.gateway import a_bar, a_position, a_quote, an_account
 from fakes.execution_backend import FakeExecution
 from fakes.risk_backend import FakeRisk
 from fakes.script import Script
+from fakes.training_backend import FakeTraining
 from servers import free_port
 
 from fleet.metrics import Metrics
@@ -17,6 +18,7 @@ from neuraltrader.execution.v1 import execution_service_pb2_grpc as execution_gr
 from neuraltrader.inference.v1 import inference_pb2
 from neuraltrader.inference.v1 import inference_service_pb2 as inference
 from neuraltrader.inference.v1 import inference_service_pb2_grpc as inference_grpc
+from neuraltrader.inference.v1 import training_service_pb2_grpc as training_grpc
 from neuraltrader.market_data.v1 import market_data_pb2
 from neuraltrader.market_data.v1 import market_data_service_pb2 as market_data
 from neuraltrader.market_data.v1 import market_data_service_pb2_grpc as market_data_grpc
@@ -219,6 +221,7 @@ class FakeFleet:
     def __post_init__(self) -> None:
         self.market_data = FakeMarketData(self.script)
         self.inference = FakeInference(self.script)
+        self.training = FakeTraining(self.script)
         self.execution = FakeExecution(self.script)
         self.portfolio = FakePortfolio(self.script)
         self.risk = FakeRisk(self.script)
@@ -227,7 +230,7 @@ class FakeFleet:
         """Forget what was asked and set; connections stand."""
         self.script.calls.clear()
         self.script.refusals.clear()
-        for name in NAMES:
+        for name in (*NAMES, "training"):
             servicer = getattr(self, name)
             vars(servicer).update(vars(type(servicer)(self.script)))
 
@@ -244,6 +247,8 @@ class FakeFleet:
         adder(getattr(self, name), server)
         if name == "portfolio":
             risk_grpc.add_RiskServiceServicer_to_server(self.risk, server)
+        if name == "inference":
+            training_grpc.add_TrainingServiceServicer_to_server(self.training, server)
 
     async def start(self, name: str, token: str) -> None:
         """Let one service listen, where it listened before if it did."""

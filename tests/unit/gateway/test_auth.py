@@ -4,11 +4,22 @@ import pytest
 
 from services.gateway.app import served_contract
 from services.gateway.auth import ALL_SCOPES, ROUTE_SCOPES, Keys, Scope, scope_of
-from services.gateway.routes import execution, market_data, models, orders, portfolio, reports, risk, service, stream
+from services.gateway.routes import (
+    execution,
+    market_data,
+    models,
+    orders,
+    portfolio,
+    reports,
+    risk,
+    service,
+    stream,
+    training,
+)
 from trading.errors import PermissionDenied, Unauthenticated
 
 KEY = "nt_reader_0123456789abcdef"
-ROUTERS = (service, market_data, models, orders, execution, reports, portfolio, risk, stream)
+ROUTERS = (service, market_data, models, orders, execution, reports, portfolio, risk, stream, training)
 
 
 def keys() -> Keys:
