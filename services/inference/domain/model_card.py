@@ -18,8 +18,9 @@ def card(name: str, spec: ModelSpec, data: str, method: str, judgement: str) -> 
     """A card as Markdown from its three parts; the version is the name of the directory that it lies in."""
     return f"""# {name}
 
-{_shape(spec)} It says how probable it is that the price is higher after {_duration(spec.horizon_ns)} than now; an
-unchanged price counts as half.
+{_shape(spec)}
+It says how probable it is that the price is higher after {_duration(spec.horizon_ns)} than now; an unchanged price
+counts as half.
 
 ## Data
 {data}
@@ -70,9 +71,8 @@ def _verdict(scores: Mapping[str, Scorecard]) -> str:
     missed = [name for name in scores if name not in found]
     where = f" on {', '.join(found)}" if len(scores) > 1 else ""
     rest = f", and none on {', '.join(missed)}" if missed else ""
-    return (
-        f"**There was an edge**{where}{rest}. It is an edge of this data; nothing here is a claim about another market."
-    )
+    claim = "It is an edge of this data; nothing here is a claim about another market."
+    return f"**There was an edge**{where}{rest}.\n{claim}"
 
 
 def _row(name: str, score: Scorecard) -> str:

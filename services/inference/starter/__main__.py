@@ -1,9 +1,11 @@
-"""Makes a starter model from simulated markets. The shipped momentum-v1 came, byte for byte, from these three:
+"""Makes a starter model from simulated markets. The shipped ones came, byte for byte, from these four:
 
     python -m services.paper_venue export --seed 1 --seconds 7200 --out bursts.parquet
     python -m services.paper_venue export --seed 2 --seconds 7200 --no-edge --out calm.parquet
     python -m services.inference.starter --market bursts.parquet --market calm.parquet \\
         --out services/inference/models/momentum-v1/1
+    python -m services.inference.starter --market bursts.parquet --market calm.parquet --architecture tcn \\
+        --out services/inference/models/neural-momentum-v1/1
 """
 
 import argparse
@@ -13,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from services.inference.starter.files import write
-from services.inference.starter.fit import fit
+from services.inference.starter.fit import STARTERS, fit
 from services.inference.starter.market import read_market
 
 DEFAULT_HORIZON_MS = 500
@@ -25,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     started = time.perf_counter()
     markets = [read_market(file) for file in asked.market]
     horizon_ns = asked.horizon_ms * 1_000_000
-    judged = fit(markets, horizon_ns, asked.seed, _say)
+    judged = fit(markets, horizon_ns, asked.architecture, asked.seed, _say)
     write(asked.out, judged, markets, horizon_ns, asked.seed)
     _say(f"wrote {asked.out} after {time.perf_counter() - started:.1f} s")
     return 0
@@ -48,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--horizon-ms", type=int, default=DEFAULT_HORIZON_MS, metavar="MS", help="how far ahead it looks"
     )
+    parser.add_argument("--architecture", choices=sorted(STARTERS), default="mlp", help="kind of network (default mlp)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="seed of weights and batches")
     return parser
 

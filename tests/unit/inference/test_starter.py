@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from services.inference.adapters.model_files import load_model
-from services.inference.adapters.onnx_session import SessionRules
+from services.inference.adapters.safetensors_file import FileLimits, SafetensorsFile, read_model
+from services.inference.domain.architectures import Mlp, Tcn
 from services.inference.starter.__main__ import main
 from services.inference.starter.market import read_market
 
@@ -65,21 +65,39 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_the_registry_loads_what_the_script_wrote(made: Path) -> None:
-    model = load_model(made, SessionRules())
-    model.close()
-    assert (model.card.name, model.card.version) == ("test-model", "3")
-    assert model.card.horizon_ns == 500_000_000
-    assert "edge (10 min), calm (10 min)" in model.card.training_data
+def read(made: Path) -> SafetensorsFile:
+    return read_model(made / "model.safetensors", FileLimits())
+
+
+def test_the_file_tells_all_that_is_known_of_the_model(made: Path) -> None:
+    spec = read(made).spec
+    assert isinstance(spec.architecture, Mlp)
+    assert spec.horizon_ns == 500_000_000
+    assert spec.calibration is not None
+    assert set(spec.distributions) == set(spec.features)
+    assert "edge (10 min), calm (10 min)" in spec.provenance.training_data
+    assert len(spec.provenance.training_data_sha256) == 64
+    assert read(made).golden is not None
 
 
 def test_the_edge_is_found_where_it_is_and_only_there(made: Path) -> None:
-    model = load_model(made, SessionRules())
-    model.close()
-    assert model.card.metrics["edge.brier_skill_low"] > 0.1
-    assert model.card.metrics["edge.quotes_only.brier_skill_low"] > 0.1, "it can do without the trades"
-    assert model.card.metrics["calm.brier_skill_low"] < 0
-    assert model.card.metrics["calm.hit_rate"] == pytest.approx(0.5, abs=0.05)
+    metrics = read(made).spec.provenance.metrics
+    assert metrics["edge.brier_skill_low"] > 0.1
+    assert metrics["edge.quotes_only.brier_skill_low"] > 0.1, "it can do without the trades"
+    assert metrics["calm.brier_skill_low"] < 0
+    assert metrics["calm.hit_rate"] == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_sequence_model_finds_it_too(made: Path, tmp_path: Path) -> None:
+    folder, out = made.parents[2], tmp_path / "test-sequence" / "1"
+    files = ["--market", str(folder / "edge.parquet"), "--market", str(folder / "calm.parquet")]
+    assert main([*files, "--architecture", "tcn", "--out", str(out)]) == 0
+    spec = read(out).spec
+    assert isinstance(spec.architecture, Tcn)
+    assert spec.window == 31
+    assert spec.provenance.metrics["edge.brier_skill_low"] > 0.1
+    assert spec.provenance.metrics["calm.brier_skill_low"] < 0
+    assert "a window of 31 rows" in (out / "card.md").read_text()
 
 
 def test_the_card_says_what_it_was_trained_on_and_whether_there_was_an_edge(made: Path) -> None:
@@ -93,7 +111,7 @@ def test_the_card_says_what_it_was_trained_on_and_whether_there_was_an_edge(made
 def test_the_same_files_and_seed_give_the_same_model(made: Path, tmp_path: Path) -> None:
     folder, again = made.parents[2], tmp_path / "test-model" / "3"
     main(["--market", str(folder / "edge.parquet"), "--market", str(folder / "calm.parquet"), "--out", str(again)])
-    for name in ("model.onnx", "manifest.json", "card.md"):
+    for name in ("model.safetensors", "card.md"):
         assert (again / name).read_bytes() == (made / name).read_bytes()
 
 
