@@ -103,6 +103,15 @@ class Settings(VenueAccounts, CacheSettings, FleetSettings):
     history_tidy_seconds: float = Field(60.0, gt=0, description="Rhythm of merging small files and dropping old ones.")
     history_tick_days: int = Field(30, ge=0, description="Days to keep recorded quotes and trades; 0 keeps them.")
     history_bar_days: int = Field(0, ge=0, description="Days to keep bars; 0 keeps them.")
+    history_decoded_megabytes: int = Field(
+        4096,
+        ge=0,
+        description="Disk for decoded copies of ended days, newest first, which read faster; 0 for none.",
+    )
+    history_cached_megabytes: int = Field(64, ge=0, description="Memory for files too small for a decoded copy.")
+    history_joined_rows: int = Field(
+        2_000_000, ge=0, description="Most ticks of an ended day that are joined into one file."
+    )
     history_settle_seconds: float = Field(900.0, ge=0, description="Age at which a venue's past is taken to be final.")
     history_rows: int = Field(1_000_000, ge=1, description="Most rows of one historical table.")
     history_scan_megabytes: int = Field(2048, ge=1, description="Most bytes of files that one table may open.")

@@ -23,7 +23,7 @@ from services.market_data.adapters.recording_file import RecordingFile
 from services.market_data.adapters.recording_publisher import RecordingPublisher
 from services.market_data.adapters.shared_quotes import SharedQuotes
 from services.market_data.adapters.shared_ring import beside_ring
-from services.market_data.adapters.stored_history import Retention, StoredHistory
+from services.market_data.adapters.stored_history import DiskLimits, Retention, StoredHistory
 from services.market_data.adapters.venue_offers import VenueLimits, VenueOffers
 from services.market_data.adapters.venue_socket import StreamLimits
 from services.market_data.domain.bars import BarBook
@@ -242,7 +242,12 @@ def _store(settings: Settings) -> StoredHistory:
     return StoredHistory(
         settings.data_dir / HISTORY,
         Retention(settings.history_tick_days, settings.history_bar_days),
-        scan_bytes_most=settings.history_scan_megabytes * _MEGABYTE,
+        DiskLimits(
+            scan_bytes=settings.history_scan_megabytes * _MEGABYTE,
+            decoded_bytes=settings.history_decoded_megabytes * _MEGABYTE,
+            cached_bytes=settings.history_cached_megabytes * _MEGABYTE,
+            joined_rows=settings.history_joined_rows,
+        ),
         reads_at_once=settings.history_reads,
     )
 

@@ -3,7 +3,8 @@
 `market_data.memory` takes minutes and has a command of its own.
 """
 
-from tests.bench.market_data_history import history_scan, history_to_client, history_write
+from tests.bench.market_data_history import history_to_client, history_write
+from tests.bench.market_data_history_scan import history_scan
 from tests.bench.market_data_ingest import ingest, latency
 from tests.bench.market_data_ring import ring
 

@@ -1,4 +1,4 @@
-"""The history: rows written, a day scanned, a table at a client; beside pandas and nautilus_trader's catalog."""
+"""The history: rows written, beside pandas and nautilus_trader's catalog; a table at a client."""
 
 import asyncio
 import shutil
@@ -23,13 +23,13 @@ from neuraltrader.market_data.v1 import market_data_service_pb2 as pb
 from neuraltrader.market_data.v1 import market_data_service_pb2_grpc as pb_grpc
 from services.market_data.adapters.arrow_frames import to_arrow
 from services.market_data.adapters.history_frames import HistoryFrames
-from services.market_data.adapters.market_files import Import, import_file
 from services.market_data.adapters.parquet_store import ParquetStore
-from services.market_data.domain.frame_query import Aggregate, FrameQuery, frame_query, selection
+from services.market_data.adapters.sealed_history import SealedHistory, SealLimits
+from services.market_data.domain.frame_query import FrameQuery, frame_query, selection
 from services.market_data.domain.history import Kind
 from services.market_data.domain.history_buffer import HistoryBuffer
 from tests.bench.peers import NAUTILUS, PANDAS, Peer, PeerMissing
-from tests.bench.result import REPOSITORY, Result, beside, of_samples
+from tests.bench.result import REPOSITORY, Result, of_samples
 from trading.market import QuoteBlock
 
 BAC_DAY = REPOSITORY.parent / "shared" / "data" / "bac-quotes-2013-10-07.parquet"
@@ -38,7 +38,6 @@ WRITTEN_ROWS = 1_024_000
 BLOCK_ROWS = 256
 SYMBOLS = 10
 WRITES = 5
-SCANS = 30
 CLIENT_ROWS = 1_000_000
 CALLS = 30
 START_NS = 1_381_132_800 * 10**9
@@ -50,7 +49,7 @@ _SERVER = "tests.bench.market_data_history_server"
 
 def history_write() -> Iterator[Result]:
     """Blocks of 256 quotes of ten symbols, from the buffer to files that are on the disk (fsync included)."""
-    with _folder() as folder:
+    with a_folder() as folder:
         blocks = _blocks()
         rates = [_written_per_second(ParquetStore(folder / str(run)), blocks) for run in range(WRITES)]
         rate = statistics.median(rates)
@@ -60,33 +59,19 @@ def history_write() -> Iterator[Result]:
         yield result
 
 
-def history_scan() -> Iterator[Result]:
-    """The quotes of one real day: rows above a price with all their columns, as the store answers them."""
-    with _folder() as folder:
-        file, data = _day_file(folder)
-        store = ParquetStore(folder / "history")
-        import_file(store, file, Import("import", ("BAC",)), lambda done, total: None)
-        frames = HistoryFrames(store, scan_bytes_most=2**32)
-        dear = float(pl.read_parquet(file)["bid"].quantile(0.99) or 0)
-        samples = {name: _timed(lambda asked=asked: frames.read(asked)) for name, asked in _questions(dear).items()}  # type: ignore[misc]
-        median = {name: statistics.median(times) for name, times in samples.items()}
-        rows = len(frames.read(_questions(dear)["filter"]).frame)
-        facts: dict[str, Any] = {"data": data, "filter_rows": rows, "ours_ms": _rounded(median)}
-        result = of_samples("market_data.history_scan", "ms", samples["filter"], extra=facts)
-        yield _beside_scans(result, median, file, dear, folder)
-
-
 def history_to_client() -> Iterator[Result]:
     """A million rows of two columns from another process over gRPC: call to NumPy arrays on the received bytes."""
-    with _folder() as folder:
+    with a_folder() as folder:
         times = START_NS + np.arange(CLIENT_ROWS, dtype=np.int64) * 50_000_000
         prices = np.full(CLIENT_ROWS, 10**11, np.int64)
         buffer = HistoryBuffer(CLIENT_ROWS)
         buffer.quotes(QuoteBlock("paper", "AAPL", times, times, prices, prices, prices, prices))
-        store = ParquetStore(folder)
+        store = ParquetStore(folder, mapped_bytes_most=2**30)
         store.record(buffer.take())
-        store.compact(store.all_partitions(), parts_least=2)
-        encoding = _timed(lambda: to_arrow(HistoryFrames(store, scan_bytes_most=2**32).read(_two_columns())))
+        sealed = SealedHistory(store, SealLimits(2**32, 10**7))
+        sealed.plan(time.time_ns())
+        sealed.go_on(2**40)
+        encoding = timed(lambda: to_arrow(HistoryFrames(store, scan_bytes_most=2**32).read(_two_columns())), CALLS)
         with _server(folder) as address:
             samples = asyncio.run(_calls(address))
         extra = {"rows": CLIENT_ROWS, "columns": 2, "read_and_encode_ms": round(statistics.median(encoding), 2)}
@@ -123,21 +108,6 @@ def _written_per_second(store: ParquetStore, blocks: list[QuoteBlock]) -> float:
     return rows / (time.perf_counter() - started)
 
 
-def _questions(dear: float) -> dict[str, FrameQuery]:
-    folds = (Aggregate("ask_size", "mean", ""), Aggregate("*", "count", ""))
-    return {
-        "scan": _asked(),
-        "filter": _asked(filter_text=f"bid > {dear!r}"),
-        "group": _asked(group_by=("bid",), aggregates=folds),
-    }
-
-
-def _asked(**changes: Any) -> FrameQuery:
-    rows = selection(Kind.QUOTES, ("BAC",), "", START_NS - 86_400 * 10**9, START_NS + 3 * 86_400 * 10**9, "", 0)
-    question = {"columns": (), "filter_text": "", "group_by": (), "aggregates": (), "row_limit": 0, "rows_most": 10**6}
-    return frame_query(rows, **question | changes)
-
-
 def _two_columns() -> FrameQuery:
     rows = selection(Kind.QUOTES, ("AAPL",), "", MIDNIGHT_NS, MIDNIGHT_NS + 2 * 86_400 * 10**9, "", 0)
     return frame_query(
@@ -151,10 +121,10 @@ def _two_columns() -> FrameQuery:
     )
 
 
-def _timed(work: Callable[[], object]) -> list[float]:
+def timed(work: Callable[[], object], runs: int) -> list[float]:
     """Milliseconds of each of many runs, after three that warm the caches."""
     samples = []
-    for _ in range(SCANS + 3):
+    for _ in range(runs + 3):
         started = time.perf_counter()
         work()
         samples.append((time.perf_counter() - started) * 1e3)
@@ -168,21 +138,6 @@ def _beside_rate(result: Result, peer: Peer, name: str, script: Path, folder: Pa
         return _without(result, name, reason)
     ratio = round(result.value / found["value"], 3)  # how many times as many rows we write
     return _with_peer(result, name, found["version"], found["value"], ratio, "ours/peer")
-
-
-def _beside_scans(result: Result, median: dict[str, float], file: Path, dear: float, folder: Path) -> Result:
-    try:
-        found = NAUTILUS.measure(_NAUTILUS, "scan", str(folder / "catalog"), str(file))
-        result = _with_peer(result, "nautilus_trader catalog", found["version"], found["value"], None, None)
-    except PeerMissing as reason:
-        result = _without(result, "nautilus_trader catalog", reason)
-    try:
-        found = PANDAS.measure(_PANDAS, "scan", str(file), repr(dear), str(SCANS))
-    except PeerMissing as reason:
-        return _without(result, "pandas", reason)
-    ratios = {name: round(found[name] / median[name], 1) for name in median}
-    result.extra.update({"pandas_ms": _rounded({name: found[name] for name in median}), "times_pandas": ratios})
-    return beside(result, "pandas", found["version"], found["filter"], ratio_of="peer/ours")
 
 
 def _with_peer(
@@ -208,11 +163,8 @@ def _without(result: Result, name: str, reason: PeerMissing) -> Result:
     return result
 
 
-def _rounded(values: dict[str, float]) -> dict[str, float]:
-    return {name: round(value, 2) for name, value in values.items()}
-
-
-def _day_file(folder: Path) -> tuple[Path, str]:
+def day_file(folder: Path) -> tuple[Path, str]:
+    """A real day of quotes, and what it is called; a simulated one where it is not to be had."""
     if BAC_DAY.exists():
         return BAC_DAY, "BAC quotes of 2013-10-07"
     random = np.random.default_rng(7)
@@ -225,7 +177,8 @@ def _day_file(folder: Path) -> tuple[Path, str]:
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
+def a_folder() -> Iterator[Path]:
+    """A folder on the disk of the checkout, gone afterwards."""
     folder = Path(tempfile.mkdtemp(dir=REPOSITORY / "build"))
     try:
         yield folder

@@ -38,14 +38,48 @@ def write(folder: Path, rows: int) -> dict:
     return {"value": round(statistics.median(rates))}
 
 
-def scan(file: str, dear: float, runs: int) -> dict:
-    """Milliseconds of reading, of reading and filtering, and of reading and grouping."""
-    questions = {
-        "scan": lambda: pd.read_parquet(file),
-        "filter": lambda: (lambda rows: rows[rows["bid"] > dear])(pd.read_parquet(file)),
-        "group": lambda: pd.read_parquet(file).groupby("bid").agg(mean=("ask_size", "mean"), count=("ask", "size")),
+def scan(file: str, dear: float, runs: int, feather: str) -> dict:
+    """Milliseconds of reading, of reading and filtering, grouping, or looking at every number, by what is read.
+
+    And what the answers amount to: rows and sums, and each group.
+    """
+    day = pd.read_parquet(file)
+    day.to_feather(feather, compression="uncompressed")
+    forms = {
+        "parquet": lambda: pd.read_parquet(file),
+        "parquet_to_arrow": lambda: pd.read_parquet(file, dtype_backend="pyarrow"),
+        "feather": lambda: pd.read_feather(feather),
+        "feather_to_arrow": lambda: pd.read_feather(feather, dtype_backend="pyarrow"),
+        "in_memory": lambda: day,
     }
-    return {name: statistics.median(_timed(work, runs)) for name, work in questions.items()}
+    times = {form: _times(read, dear, runs) for form, read in forms.items()}
+    return {"ms": times, "answers": _answers(day, dear)}
+
+
+def _times(read, dear: float, runs: int) -> dict:
+    questions = {
+        "scan": read,
+        "filter": lambda: _dear(read(), dear),
+        "group": lambda: _grouped(read()),
+        "scan_and_look": lambda: [column.max() for _, column in read().items()],
+    }
+    return {name: round(statistics.median(_timed(work, runs)), 3) for name, work in questions.items()}
+
+
+def _dear(rows: pd.DataFrame, dear: float) -> pd.DataFrame:
+    return rows[rows["bid"] > dear]
+
+
+def _grouped(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows.groupby("bid").agg(mean=("ask_size", "mean"), count=("ask", "size"))
+
+
+def _answers(day: pd.DataFrame, dear: float) -> dict:
+    amounts = ["bid", "bid_size", "ask", "ask_size"]
+    tables = {"scan": day, "filter": _dear(day, dear)}
+    totals = {name: [len(rows), *(float(rows[one].sum()) for one in amounts)] for name, rows in tables.items()}
+    groups = [[float(bid), float(mean), int(count)] for bid, mean, count in _grouped(day).itertuples()]
+    return totals | {"group": groups}
 
 
 def _timed(work, runs: int) -> list[float]:
@@ -61,5 +95,5 @@ if __name__ == "__main__":
     if sys.argv[1] == "write":
         found = write(Path(sys.argv[2]), int(sys.argv[3]))
     else:
-        found = scan(sys.argv[2], float(sys.argv[3]), int(sys.argv[4]))
+        found = scan(sys.argv[2], float(sys.argv[3]), int(sys.argv[4]), sys.argv[5])
     print(json.dumps(found | {"version": pd.__version__}))

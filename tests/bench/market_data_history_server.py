@@ -8,7 +8,7 @@ from typing import Any, cast
 from fleet.metrics import Metrics
 from fleet.rpc import Boundary, GrpcServer
 from neuraltrader.market_data.v1 import market_data_service_pb2_grpc as pb_grpc
-from services.market_data.adapters.stored_history import Retention, StoredHistory
+from services.market_data.adapters.stored_history import DiskLimits, Retention, StoredHistory
 from services.market_data.domain.coverage import Coverage
 from services.market_data.domain.live_bars import LiveBars
 from services.market_data.domain.registry import Registry
@@ -21,7 +21,8 @@ from trading.clock import SystemClock
 async def serve(folder: Path, address: str) -> None:
     """Answer GetHistorical until killed."""
     registry = Registry(["AAPL"])
-    store = StoredHistory(folder, Retention(0, 0), scan_bytes_most=2**32, reads_at_once=2)
+    limits = DiskLimits(scan_bytes=2**32, decoded_bytes=2**32, cached_bytes=2**26, joined_rows=10**7)
+    store = StoredHistory(folder, Retention(0, 0), limits, reads_at_once=2)
     nothing: Any = None
     known = {
         "registry": registry,

@@ -50,7 +50,7 @@ def _plain(column: pl.Series) -> pl.Series:
     if column.dtype.is_float() or column.dtype.is_decimal() or (column.dtype.is_integer() and has_nulls):
         floats = column.cast(pl.Float64)
         return floats.fill_null(float("nan")) if has_nulls else floats
-    if column.dtype in (pl.Categorical, pl.Enum):
+    if column.dtype == pl.Categorical:
         return column.cast(pl.String)
     return column
 
@@ -59,6 +59,8 @@ def _as_dictionary(column: pa.ChunkedArray) -> pa.Array:
     whole = column.combine_chunks()
     if isinstance(whole, pa.ChunkedArray):
         whole = whole.chunk(0) if whole.num_chunks else pa.array([], column.type)
+    if pa.types.is_dictionary(whole.type):
+        return whole.cast(_DICTIONARY)
     if pa.types.is_string(whole.type) or pa.types.is_large_string(whole.type):
         return whole.cast(pa.utf8()).dictionary_encode().cast(_DICTIONARY)
     return whole

@@ -23,6 +23,7 @@ from trading.market import Interval
 
 _NAME = re.compile(r"(?P<first>\d{20})-(?P<last>\d{20})(?P<whole>\.whole)?\.parquet", re.ASCII)
 _TEMPORARY = ".tmp"
+_DECODED = ".decoded"
 _LOCK = ".lock"
 Write = Callable[[Path], None]
 
@@ -97,12 +98,22 @@ class HistoryFiles:
                 self._publish(temporary, folder / _file_name(first, newest, is_whole=merge.is_whole))
         return True
 
+    def put_beside(self, part: Part, path: Path, write: Write) -> bool:
+        """Put a companion beside a part under `path`, in the place of an earlier one; False when the part is gone."""
+        with self._locked():
+            if not part.path.exists():
+                return False
+            with self._written(part.path.parent, write) as temporary:
+                self._publish(temporary, path)
+        return True
+
     def sweep(self, partitions: Iterable[Partition], older_than_s: float) -> int:
-        """Remove what died writers and merges left behind at least so long ago; how many files."""
+        """Remove what died writers, merges and parts left behind at least so long ago; how many files."""
         before = time.time() - older_than_s
         removed = 0
         for folder in map(self._folder, partitions):
-            leftovers = set(folder.glob(f"*{_TEMPORARY}")) | _superseded(_parts_in(folder))
+            parts = _parts_in(folder)
+            leftovers = set(folder.glob(f"*{_TEMPORARY}")) | _superseded(parts) | _companionless(folder, parts)
             for path in leftovers:
                 if _changed_at(path) <= before:
                     path.unlink(missing_ok=True)
@@ -173,6 +184,16 @@ class HistoryFiles:
 
                 fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def decoded_path(part: Part) -> Path:
+    """Where the decoded form of a part is, if there is one."""
+    return part.path.with_suffix(_DECODED)
+
+
+def _companionless(folder: Path, parts: Sequence[Part]) -> set[Path]:
+    """Decoded forms of parts that are gone or do not count any more."""
+    return set(folder.glob(f"*{_DECODED}")) - {decoded_path(part) for part in _counting(parts)}
 
 
 def _file_name(first: int, last: int, *, is_whole: bool) -> str:

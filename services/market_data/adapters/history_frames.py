@@ -1,27 +1,36 @@
-"""Answers questions about the past with Polars: one lazy scan of the right files, narrowed before it is read."""
+"""Answers questions about the past with Polars: the right files, mapped or lazily scanned, narrowed before reading."""
 
-from collections.abc import Iterator, Sequence
-from functools import reduce
-from math import ceil, floor
-from operator import and_, eq, ge, gt, le, lt, ne, or_
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
 
 import numpy as np
 import polars as pl
+from polars._typing import EngineType
 
-from services.market_data.adapters.history_tables import Covariance, HistoryFrame, scanned, shown
+from services.market_data.adapters.frame_filters import expression, likely
+from services.market_data.adapters.history_files import Part
+from services.market_data.adapters.history_tables import Covariance, HistoryFrame, scanned, shown, with_keys
 from services.market_data.adapters.parquet_store import ParquetStore
+from services.market_data.adapters.run_folds import folded_by_runs
 from services.market_data.adapters.tick_frames import bar_frame
-from services.market_data.domain.filters import Column, Comparison, Every, Filter, Literal, Not, Some
 from services.market_data.domain.frame_query import RETURNS, Aggregate, FrameQuery, Selection
 from services.market_data.domain.history import STORED_COLUMNS, Kind, Partition
 from trading.errors import InvalidArgument
-from trading.market import Bar
-from trading.money import ONE
+from trading.market import Bar, Interval
 
-_BOUNDS = {"==": (">=", "<="), "!=": (), "<": ("<",), "<=": ("<=",), ">": (">",), ">=": (">=",)}
-_LARGEST = 9e6  # beyond it a float is coarser than a nano
-_SLACK_NANOS = 2
-_OPERATORS = {"==": eq, "!=": ne, "<": lt, "<=": le, ">": gt, ">=": ge}
+_MAPPED_ROWS_MOST = 1 << 24
+"""Rows that are looked through for runs in memory; more are folded as a stream."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Piece:
+    """One file of a question: what it is a part of, and its mapped rows where it is decoded."""
+
+    partition: Partition
+    part: Part
+    mapped: pl.DataFrame | None
 
 
 class HistoryFrames:
@@ -32,17 +41,13 @@ class HistoryFrames:
 
     def read(self, query: FrameQuery, fresh: Sequence[Bar] = ()) -> HistoryFrame:
         """The table of a question, with `fresh` bars over the stored ones. Raises InvalidArgument when too wide."""
-        rows = self._rows(query, fresh)
-        if query.selection.kind is Kind.BARS:
-            rows = rows.with_columns(_returns())
-        if not query.with_covariance:
-            return _cut(_answered(rows, query), query, None)
-        bars = rows.collect(engine="streaming")
-        return _cut(_answered(bars.lazy(), query), query, covariance(bars, query.selection.symbols))
+        pieces = self._pieces(query.selection)
+        found = _read_bars(pieces, query, fresh) if query.selection.kind is Kind.BARS else _read_ticks(pieces, query)
+        venues = {piece.partition.venue for piece in pieces} | {bar.venue for bar in fresh}
+        return found if query.is_folded else replace(found, frame=_labelled(found.frame, query.selection, venues))
 
-    def _rows(self, query: FrameQuery, fresh: Sequence[Bar]) -> pl.LazyFrame:
-        wanted = query.selection
-        found_partitions = self._store.files.partitions(
+    def _pieces(self, wanted: Selection) -> list[_Piece]:
+        found = self._store.files.partitions(
             wanted.kind,
             interval=wanted.interval,
             venue=wanted.venue,
@@ -50,17 +55,17 @@ class HistoryFrames:
             start_ns=wanted.start_ns,
             end_ns=wanted.end_ns,
         )
-        partitions = [one for one in found_partitions if wanted.wants(one.venue, one.symbol)]
-        parts = [self._store.files.parts(partition) for partition in partitions]
-        self._check_size(sum(part.path.stat().st_size for found in parts for part in found))
-        stored = scanned(wanted.kind, [part.path for found in parts for part in found])
-        if fresh:
-            stored = pl.concat([stored, *_fresh_frames(fresh)], how="diagonal")
-        stored = _narrowed(stored, query, partitions)
-        several_venues = len({partition.venue for partition in partitions}) > 1
-        if fresh or several_venues or any(len(found) > 1 for found in parts):
-            stored = _ordered(stored, wanted)
-        return shown(wanted.kind, stored)
+        files = [
+            (partition, part, part.path.stat())
+            for partition in found
+            if wanted.wants(partition.venue, partition.symbol)
+            for part in self._store.files.parts(partition)
+        ]
+        self._check_size(sum(status.st_size for _, _, status in files))
+        return [_Piece(one, part, self._mapped(one, part, status)) for one, part, status in files]
+
+    def _mapped(self, partition: Partition, part: Part, status: os.stat_result) -> pl.DataFrame | None:
+        return None if partition.kind is Kind.BARS else self._store.decoded.frame(partition.kind, part, status)
 
     def _check_size(self, size_bytes: int) -> None:
         if size_bytes > self._scan_bytes_most:
@@ -72,31 +77,83 @@ class HistoryFrames:
             )
 
 
-def _narrowed(stored: pl.LazyFrame, query: FrameQuery, partitions: Sequence[Partition]) -> pl.LazyFrame:
-    """The rows within the range; of ticks, only those that the filter can keep: what is not read costs nothing."""
+def _read_ticks(pieces: Sequence[_Piece], query: FrameQuery) -> HistoryFrame:
+    tables, is_mapped = _ticks(pieces, query), _are_mapped(pieces)
+    groups = _by_runs(tables, query) if is_mapped and query.group_by else None
+    if groups is not None:
+        return _cut(groups.lazy(), query, None)
+    return _cut(_answered(pl.concat(tables), query), query, None, engine="in-memory" if is_mapped else "streaming")
+
+
+def _read_bars(pieces: Sequence[_Piece], query: FrameQuery, fresh: Sequence[Bar]) -> HistoryFrame:
+    rows = _bars(pieces, query.selection, fresh).with_columns(_returns())
+    if not query.with_covariance:
+        return _cut(_answered(rows, query), query, None)
+    bars = rows.collect(engine="streaming")
+    return _cut(_answered(bars.lazy(), query), query, covariance(bars, query.selection.symbols))
+
+
+def _bars(pieces: Sequence[_Piece], wanted: Selection, fresh: Sequence[Bar]) -> pl.LazyFrame:
+    stored = scanned(Kind.BARS, [piece.part.path for piece in pieces])
+    if fresh:
+        stored = pl.concat([stored, *_fresh_frames(fresh)], how="diagonal")
+    rows = shown(Kind.BARS, _within(stored, wanted, pieces))
+    return _ordered(rows, wanted) if fresh or _overlap(pieces) else rows
+
+
+def _ticks(pieces: Sequence[_Piece], query: FrameQuery) -> list[pl.LazyFrame]:
+    """The rows of a question, table after table; neighbouring files that are not decoded are one scan."""
     wanted = query.selection
-    if any(one.period.start_ns < wanted.start_ns or one.period.end_ns > wanted.end_ns for one in partitions):
-        time = pl.col(STORED_COLUMNS[wanted.kind][0])
-        stored = stored.filter(time.is_between(wanted.start_ns, wanted.end_ns, closed="left"))
-    if wanted.kind is Kind.BARS or query.filter is None:  # a bar's return needs the bar before it
+    tables = []
+    for is_scanned, some in groupby(pieces, key=lambda piece: piece.mapped is None):
+        group = list(some)
+        if is_scanned:
+            stored = _within(scanned(wanted.kind, [piece.part.path for piece in group]), wanted, group)
+            tables.append(shown(wanted.kind, _likely_only(stored, query)))
+        else:
+            tables += [_sliced(piece, wanted) for piece in group]
+    tables = tables or [shown(wanted.kind, scanned(wanted.kind, ()))]
+    return [_ordered(pl.concat(tables), wanted)] if _overlap(pieces) else tables
+
+
+def _are_mapped(pieces: Sequence[_Piece]) -> bool:
+    mapped = [piece.mapped for piece in pieces if piece.mapped is not None]
+    return 0 < len(pieces) == len(mapped) and sum(map(len, mapped)) <= _MAPPED_ROWS_MOST
+
+
+def _sliced(piece: _Piece, wanted: Selection) -> pl.LazyFrame:
+    """The mapped rows of a file within the range: their times are sorted, so nothing is read but the two ends."""
+    assert piece.mapped is not None
+    rows = piece.mapped
+    if not _is_inside(piece, wanted):
+        times = rows["timestamp_ns"]
+        first, end = (times.search_sorted(time_ns, side="left") for time_ns in (wanted.start_ns, wanted.end_ns))
+        rows = rows.slice(first, end - first)
+    return with_keys(rows, piece.partition)
+
+
+def _is_inside(piece: _Piece, wanted: Selection) -> bool:
+    period = piece.partition.period
+    return wanted.start_ns <= period.start_ns and period.end_ns <= wanted.end_ns
+
+
+def _within(stored: pl.LazyFrame, wanted: Selection, pieces: Sequence[_Piece]) -> pl.LazyFrame:
+    """The stored rows within the range."""
+    if all(_is_inside(piece, wanted) for piece in pieces):
         return stored
-    likely = list(_likely(query.filter, wanted.kind))
-    return stored.filter(likely) if likely else stored
+    return stored.filter(pl.col(STORED_COLUMNS[wanted.kind][0]).is_between(wanted.start_ns, wanted.end_ns, "left"))
 
 
-def _likely(wanted: Filter, kind: Kind) -> Iterator[pl.Expr]:
-    """Conditions on stored columns that every row of the filter fulfils, one nano wider than the filter itself."""
-    match wanted:
-        case Every(parts):
-            for part in parts:
-                yield from _likely(part, kind)
-        case Comparison(Column(name), operator, Literal(int() | float() as number)):
-            stored = f"{name}_nanos"
-            if stored in STORED_COLUMNS[kind] and abs(number) < _LARGEST:
-                low, high = floor(number * ONE) - _SLACK_NANOS, ceil(number * ONE) + _SLACK_NANOS
-                yield from (
-                    _OPERATORS[one](pl.col(stored), low if one[0] == ">" else high) for one in _BOUNDS[operator]
-                )
+def _likely_only(stored: pl.LazyFrame, query: FrameQuery) -> pl.LazyFrame:
+    """Of ticks, only those that the filter can keep: what is not read costs nothing."""
+    conditions = list(likely(query.filter, query.selection.kind)) if query.filter else []
+    return stored.filter(conditions) if conditions else stored
+
+
+def _overlap(pieces: Sequence[_Piece]) -> bool:
+    """Whether the rows, file by file, may be out of order or double: several venues, or several files of a day."""
+    partitions = [piece.partition for piece in pieces]
+    return len({one.venue for one in partitions}) > 1 or len(set(partitions)) < len(partitions)
 
 
 def _fresh_frames(fresh: Sequence[Bar]) -> list[pl.LazyFrame]:
@@ -109,15 +166,15 @@ def _fresh_frames(fresh: Sequence[Bar]) -> list[pl.LazyFrame]:
     ]
 
 
-def _ordered(stored: pl.LazyFrame, wanted: Selection) -> pl.LazyFrame:
+def _ordered(rows: pl.LazyFrame, wanted: Selection) -> pl.LazyFrame:
     """By symbol in the caller's order and then time; of two bars with one start the one that came last."""
     rank = pl.col("symbol").replace_strict(list(wanted.symbols), range(len(wanted.symbols)), return_dtype=pl.UInt32)
-    time = STORED_COLUMNS[wanted.kind][0]
+    time = "timestamp_ns"
     if wanted.kind is Kind.BARS:
-        newest = stored.unique(["venue", "symbol", time], keep="last", maintain_order=True)
+        newest = rows.unique(["venue", "symbol", time], keep="last", maintain_order=True)
         return newest.sort(rank, "venue", time, maintain_order=True)
     order = [rank, pl.col(time)] if len(wanted.symbols) > 1 else [pl.col(time)]
-    return stored.sort(order, maintain_order=True)
+    return rows.sort(order, maintain_order=True)
 
 
 def _returns() -> pl.Expr:
@@ -128,8 +185,7 @@ def _returns() -> pl.Expr:
 
 
 def _answered(rows: pl.LazyFrame, query: FrameQuery) -> pl.LazyFrame:
-    if query.filter is not None:
-        rows = rows.filter(expression(query.filter))
+    rows = _filtered(rows, query)
     if not query.is_folded:
         return rows.select(query.columns)
     folds = [_fold(aggregate) for aggregate in query.aggregates]
@@ -138,9 +194,31 @@ def _answered(rows: pl.LazyFrame, query: FrameQuery) -> pl.LazyFrame:
     return rows.group_by(query.group_by).agg(folds).sort(query.group_by)
 
 
-def _cut(answer: pl.LazyFrame, query: FrameQuery, known: Covariance | None) -> HistoryFrame:
-    frame = answer.head(query.row_limit + 1).collect(engine="streaming")
+def _filtered(rows: pl.LazyFrame, query: FrameQuery) -> pl.LazyFrame:
+    return rows if query.filter is None else rows.filter(expression(query.filter))
+
+
+def _by_runs(tables: Sequence[pl.LazyFrame], query: FrameQuery) -> pl.DataFrame | None:
+    """The groups of mapped ticks, where that is the faster way."""
+    needed = dict.fromkeys((*query.group_by, *(fold.column for fold in query.aggregates if fold.column != "*")))
+    frames = [_filtered(table, query).select(list(needed)).collect(engine="in-memory") for table in tables]
+    groups = folded_by_runs(frames, query.group_by, query.aggregates)
+    return None if groups is None else groups.sort(query.group_by)
+
+
+def _cut(
+    answer: pl.LazyFrame, query: FrameQuery, known: Covariance | None, *, engine: EngineType = "streaming"
+) -> HistoryFrame:
+    frame = answer.head(query.row_limit + 1).collect(engine=engine)
     return HistoryFrame(frame.head(query.row_limit), len(frame) > query.row_limit, known)
+
+
+def _labelled(frame: pl.DataFrame, wanted: Selection, venues: set[str]) -> pl.DataFrame:
+    """Texts of which there are few as numbers of a list: a million of them would take longer than all the rest."""
+    labels = {"symbol": wanted.symbols, "venue": sorted(venues), "interval": [one.value for one in Interval]}
+    return frame.with_columns(
+        pl.col(name).cast(pl.Enum(values)) for name, values in labels.items() if name in frame.columns
+    )
 
 
 def _fold(aggregate: Aggregate) -> pl.Expr:
@@ -148,24 +226,6 @@ def _fold(aggregate: Aggregate) -> pl.Expr:
         return pl.len().cast(pl.Int64).alias(aggregate.name)
     folded: pl.Expr = getattr(pl.col(aggregate.column), aggregate.function)()
     return (folded.cast(pl.Int64) if aggregate.function == "count" else folded).alias(aggregate.name)
-
-
-def expression(wanted: Filter) -> pl.Expr:
-    """A filter as Polars evaluates it."""
-    match wanted:
-        case Comparison(left, operator, right):
-            compared: pl.Expr = _OPERATORS[operator](_value(left), _value(right))
-            return compared
-        case Not(inner):
-            return ~expression(inner)
-        case Every(parts):
-            return reduce(and_, map(expression, parts))
-        case Some(parts):
-            return reduce(or_, map(expression, parts))
-
-
-def _value(value: Column | Literal) -> pl.Expr:
-    return pl.col(value.name) if isinstance(value, Column) else pl.lit(value.value)
 
 
 def covariance(bars: pl.DataFrame, symbols: Sequence[str]) -> Covariance:

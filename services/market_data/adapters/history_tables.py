@@ -10,10 +10,13 @@ import polars as pl
 
 from services.market_data.adapters.history_files import HistoryFiles
 from services.market_data.adapters.tick_frames import PATH_SCHEMA, SCHEMAS
-from services.market_data.domain.history import SHOWN_COLUMNS, STORED_COLUMNS, Kind
+from services.market_data.domain.history import SHOWN_COLUMNS, STORED_COLUMNS, Kind, Partition
 from trading.market import Interval
 
 _ONE = 1e9
+_VALUES: dict[Kind, list[str]] = {
+    kind: [name for name in columns if name not in PATH_SCHEMA] for kind, columns in SHOWN_COLUMNS.items()
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,22 @@ def scanned(kind: Kind, paths: Sequence[Path]) -> pl.LazyFrame:
 def shown(kind: Kind, stored: pl.LazyFrame) -> pl.LazyFrame:
     """Stored rows as a reader sees them."""
     return stored.select(_shown_column(kind, name) for name in SHOWN_COLUMNS[kind])
+
+
+def values(kind: Kind, stored: pl.LazyFrame) -> pl.LazyFrame:
+    """Stored rows as a reader sees them, without the columns that are the same in all rows of a partition."""
+    return stored.select(_shown_column(kind, name) for name in _VALUES[kind])
+
+
+def value_schema(kind: Kind) -> pl.Schema:
+    """The columns of `values` and their types."""
+    return values(kind, pl.LazyFrame(schema=SCHEMAS[kind])).collect_schema()
+
+
+def with_keys(frame: pl.DataFrame, partition: Partition) -> pl.LazyFrame:
+    """The values of a partition of ticks with its keys, as a reader sees them."""
+    keys = (pl.lit(getattr(partition, name)).alias(name) for name in ("symbol", "venue"))
+    return frame.lazy().select(*keys, pl.all())
 
 
 def tables(files: HistoryFiles) -> dict[str, pl.LazyFrame]:

@@ -5,7 +5,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import polars as pl
+import pyarrow.parquet as pq
 
+from services.market_data.adapters.decoded_files import DecodedFiles
 from services.market_data.adapters.history_files import HistoryFiles, Merge, Part, Write
 from services.market_data.adapters.tick_frames import SCHEMAS, bar_frame, partitioned, recorded_frames
 from services.market_data.domain.history import STORED_COLUMNS, Kind, Partition
@@ -23,8 +25,9 @@ _KEPT_AFTER_MERGE_S = 30.0
 class ParquetStore:
     """Reads and writes below one folder. Its methods block: call them from a thread."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, mapped_bytes_most: int = 0, cached_bytes_most: int = 0) -> None:
         self.files = HistoryFiles(root)
+        self.decoded = DecodedFiles(mapped_bytes_most=mapped_bytes_most, cached_bytes_most=cached_bytes_most)
         self._touched: set[Partition] = set()
 
     def record(self, recorded: Recorded) -> int:
@@ -87,6 +90,16 @@ class ParquetStore:
         self._touched.update(merged)  # what they were merged from goes the next time
         return len(merged)
 
+    def join(self, partition: Partition) -> bool:
+        """Merge all files of a partition into one, whatever their sizes; False when it has one or none."""
+        self._touched.add(partition)  # what they were merged from goes the next time
+
+        def choose(parts: Sequence[Part]) -> Merge | None:
+            whole = any(part.is_whole for part in parts)
+            return Merge(parts, _writing(_merged(parts, partition)), whole) if len(parts) > 1 else None
+
+        return self.files.replace(partition, choose)
+
     def retain(self, kinds: Sequence[Kind], venue: str, days: int, now_ns: int) -> int:
         """Delete a venue's partitions that ended more than `days` days ago; how many."""
         before_ns = now_ns - days * DAY_NS
@@ -102,8 +115,7 @@ class ParquetStore:
 
     def rows(self, partition: Partition) -> int:
         """How many rows a partition's files hold."""
-        paths = [part.path for part in self.files.parts(partition)]
-        return pl.scan_parquet(paths, glob=False).select(pl.len()).collect().item() if paths else 0
+        return sum(map(rows_of, self.files.parts(partition)))
 
     def size_bytes(self, partition: Partition) -> int:
         """How much disk a partition's files take."""
@@ -127,6 +139,12 @@ class ParquetStore:
         if not _mergeable(self.files.parts(partition), parts_least):
             return False
         return self.files.replace(partition, choose)
+
+
+def rows_of(part: Part) -> int:
+    """How many rows a file holds, by its footer."""
+    rows: int = pq.read_metadata(part.path).num_rows
+    return rows
 
 
 def _merged(parts: Sequence[Part], partition: Partition) -> pl.DataFrame:

@@ -14,10 +14,12 @@ from trading.market import Bar, Interval
 
 if TYPE_CHECKING:  # half a second to import: paid in a thread by the first call, not by the start of the service
     from services.market_data.adapters.parquet_store import ParquetStore
+    from services.market_data.adapters.sealed_history import SealedHistory
 
 Found = TypeVar("Found")
 _TICKS = (Kind.QUOTES, Kind.TRADES)
 _VANISHED_TRIES = 3
+_SEALED_BYTES_PER_PASS = 2**28
 _PASSES_BETWEEN_ALL = 60
 """A tidying pass looks at what was written since the last one; every so often, at everything."""
 
@@ -30,14 +32,25 @@ class Retention:
     bar_days: int
 
 
-class StoredHistory:
-    """HistoryStore over Parquet files below `folder`; one table opens files of at most `scan_bytes_most`."""
+@dataclass(frozen=True, slots=True)
+class DiskLimits:
+    """Most bytes of files that one table may open, of decoded files, of memory for small files; most rows of a join."""
 
-    def __init__(self, folder: Path, retention: Retention, *, scan_bytes_most: int, reads_at_once: int) -> None:
-        self._folder, self._retention, self._scan_bytes_most = folder, retention, scan_bytes_most
+    scan_bytes: int
+    decoded_bytes: int
+    cached_bytes: int
+    joined_rows: int
+
+
+class StoredHistory:
+    """HistoryStore over Parquet files below `folder`."""
+
+    def __init__(self, folder: Path, retention: Retention, limits: DiskLimits, *, reads_at_once: int) -> None:
+        self._folder, self._retention, self._limits = folder, retention, limits
         self._reads = asyncio.Semaphore(reads_at_once)
         self._writes = asyncio.Lock()
         self._store: ParquetStore | None = None
+        self._sealed: SealedHistory | None = None
         self._passes = 0
 
     async def record(self, recorded: Recorded) -> int:
@@ -78,7 +91,7 @@ class StoredHistory:
             from services.market_data.adapters.arrow_frames import to_arrow
             from services.market_data.adapters.history_frames import HistoryFrames
 
-            return to_arrow(HistoryFrames(store, scan_bytes_most=self._scan_bytes_most).read(query, fresh))
+            return to_arrow(HistoryFrames(store, scan_bytes_most=self._limits.scan_bytes).read(query, fresh))
 
         async with self._reads:
             return await self._threaded(read)
@@ -95,9 +108,18 @@ class StoredHistory:
             for kinds, days in ((_TICKS, self._retention.tick_days), ((Kind.BARS,), self._retention.bar_days)):
                 for venue in venues if days and is_whole_pass else ():
                     store.retain(kinds, venue, days, now_ns)
+            sealed = self._sealed = self._sealed or self._sealing(store)
+            if is_whole_pass:
+                sealed.plan(now_ns)
+            sealed.go_on(_SEALED_BYTES_PER_PASS)
 
         async with self._writes:
             await self._threaded(tidy)
+
+    def _sealing(self, store: "ParquetStore") -> "SealedHistory":
+        from services.market_data.adapters.sealed_history import SealedHistory, SealLimits
+
+        return SealedHistory(store, SealLimits(self._limits.decoded_bytes, self._limits.joined_rows))
 
     async def _threaded(self, work: "Callable[[ParquetStore], Found]") -> Found:
         try:
@@ -109,7 +131,11 @@ class StoredHistory:
         """Again when a file was merged away between being found and being read."""
         from services.market_data.adapters.parquet_store import ParquetStore
 
-        store = self._store = self._store or ParquetStore(self._folder)
+        store = self._store = self._store or ParquetStore(
+            self._folder,
+            mapped_bytes_most=self._limits.decoded_bytes,
+            cached_bytes_most=self._limits.cached_bytes,
+        )
         for _ in range(_VANISHED_TRIES - 1):
             try:
                 return work(store)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.market_data.adapters.history_frames import expression
+from services.market_data.adapters.frame_filters import expression
 from services.market_data.domain.filters import Column, Comparison, Every, Literal, Not, Some, parse_filter
 from trading.errors import InvalidArgument
 
