@@ -6,7 +6,7 @@ from typing import Any
 import grpc
 
 from fleet import deadline, rpc_errors
-from fleet.rpc import MAX_MESSAGE_BYTES
+from fleet.rpc import LARGE_MESSAGE_BYTES, MAX_MESSAGE_BYTES
 from fleet.telemetry import current_traceparent
 
 _OPTIONS = (
@@ -17,7 +17,7 @@ _OPTIONS = (
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", LARGE_MESSAGE_BYTES),
     ("grpc.enable_retries", 0),
     ("grpc.enable_http_proxy", 0),  # a proxy of the environment is for the world, not for the fleet
 )

@@ -4,7 +4,7 @@ import asyncio
 import hmac
 import inspect
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import AbstractContextManager, aclosing
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -20,15 +20,16 @@ from fleet import deadline, rpc_errors
 from fleet.listening import must_be_free
 from fleet.metrics import Metrics
 from fleet.telemetry import span
-from trading.errors import InvalidArgument, Kind, TradingError, Unauthenticated, Unavailable
+from trading.errors import InvalidArgument, Kind, ResourceExhausted, TradingError, Unauthenticated, Unavailable
 
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+LARGE_MESSAGE_BYTES = 96 * 1024 * 1024
+"""Most bytes of the calls that a service declares large: a covariance of 3,000 assets is 72 MB."""
 MAX_CONCURRENT_CALLS = 4_096
 READY = "ready"
 _OPEN_PREFIXES = ("/grpc.health.", "/grpc.reflection.")
 _OPTIONS = (
     ("grpc.so_reuseport", 0),  # a taken port must be an error, not two servers that share it
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
@@ -44,7 +45,12 @@ class _Malformed:
     """Stands for a request that could not be decoded."""
 
 
+class _TooLarge:
+    """Stands for a request above the limit of its call."""
+
+
 _MALFORMED = _Malformed()
+_TOO_LARGE = _TooLarge()
 
 
 class GrpcServer:
@@ -58,8 +64,9 @@ class GrpcServer:
         boundary: "Boundary",
     ) -> None:
         self._address = address
+        options = (*_OPTIONS, ("grpc.max_receive_message_length", boundary.message_bytes_most))
         self._server = grpc.aio.server(
-            interceptors=(boundary,), options=_OPTIONS, maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS
+            interceptors=(boundary,), options=options, maximum_concurrent_rpcs=MAX_CONCURRENT_CALLS
         )
         self._health = HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -96,12 +103,18 @@ class GrpcServer:
 class Boundary(grpc.aio.ServerInterceptor):
     """Wraps every handler once: token, deadline, trace, metrics and the wire form of errors."""
 
-    def __init__(self, tokens: Sequence[str], metrics: Metrics) -> None:
+    def __init__(self, tokens: Sequence[str], metrics: Metrics, large_calls: Collection[str] = ()) -> None:
+        self._large_calls = frozenset(large_calls)
         self._tokens = tuple(f"Bearer {token}".encode() for token in tokens)
         self._metrics = metrics
         self._log = structlog.get_logger()
         self._wrapped: dict[str, Handler] = {}
         self._seconds: dict[tuple[str, str], Histogram] = {}  # finding a child by its labels costs microseconds
+
+    @property
+    def message_bytes_most(self) -> int:
+        """What the server must let in; the calls that are not large refuse the rest."""
+        return LARGE_MESSAGE_BYTES if self._large_calls else MAX_MESSAGE_BYTES
 
     async def intercept_service(
         self,
@@ -125,7 +138,11 @@ class Boundary(grpc.aio.ServerInterceptor):
             "Handler",
             make(
                 self._guarded(method, _written_out(inner) if yields else inner),
-                request_deserializer=_refusing(handler.request_deserializer, by_raising=handler.request_streaming),
+                request_deserializer=_refusing(
+                    handler.request_deserializer,
+                    by_raising=handler.request_streaming,
+                    most=LARGE_MESSAGE_BYTES if method in self._large_calls else MAX_MESSAGE_BYTES,
+                ),
                 response_serializer=_unless_written(handler.response_serializer),
             ),
         )
@@ -169,6 +186,8 @@ class Boundary(grpc.aio.ServerInterceptor):
         self._authenticate(metadata.get("authorization", ""))
         if request is _MALFORMED:
             raise _not_a_message()
+        if request is _TOO_LARGE:
+            raise _too_large()
         deadline.begin(context.time_remaining())
         return span(method, str(metadata.get("traceparent") or "") or None)
 
@@ -213,10 +232,14 @@ def _unless_written(encode: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
     return encode_unless_written
 
 
-def _refusing(decode: Callable[[bytes], Any], *, by_raising: bool) -> Callable[[bytes], Any]:
+def _refusing(decode: Callable[[bytes], Any], *, by_raising: bool, most: int) -> Callable[[bytes], Any]:
     """Decode, or refuse: a stream raises to its reader, a single request is decoded too early for that."""
 
     def decode_or_refuse(payload: bytes) -> Any:
+        if len(payload) > most:
+            if by_raising:
+                raise _too_large()
+            return _TOO_LARGE
         try:
             return decode(payload)
         except DecodeError as error:
@@ -229,6 +252,10 @@ def _refusing(decode: Callable[[bytes], Any], *, by_raising: bool) -> Callable[[
 
 def _not_a_message() -> InvalidArgument:
     return InvalidArgument("The request is not a message of this method.")
+
+
+def _too_large() -> ResourceExhausted:
+    return ResourceExhausted(f"The message is larger than {MAX_MESSAGE_BYTES} bytes.", limit_bytes=MAX_MESSAGE_BYTES)
 
 
 _KIND_OF_HANDLER: dict[tuple[bool, bool], tuple[Callable[..., Any], str]] = {

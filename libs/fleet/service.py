@@ -4,7 +4,7 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, Protocol, TypeVar
@@ -46,6 +46,8 @@ class Service:
 
     register: Sequence[Callable[[grpc.aio.Server], None]] = ()
     service_names: Sequence[str] = ()
+    large_calls: Collection[str] = ()
+    """Full names of the calls whose requests may be as large as `LARGE_MESSAGE_BYTES`."""
     loops: Mapping[str, Loop] = field(default_factory=dict)
     checks: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
     servers: Sequence[Server] = ()
@@ -141,7 +143,7 @@ def _say_why(name: str, error: Exception, runtime: Runtime) -> None:
 
 async def _serve(service: Service, settings: FleetSettings, runtime: Runtime, stop: asyncio.Event) -> None:
     readiness = Readiness(service.checks, runtime.metrics)
-    boundary = Boundary(settings.tokens, runtime.metrics)
+    boundary = Boundary(settings.tokens, runtime.metrics, service.large_calls)
     address = f"{settings.host}:{settings.grpc_port}"
     grpc_server = GrpcServer(address, service.register, service.service_names, boundary) if service.register else None
     servers = [*([grpc_server] if grpc_server else []), *service.servers]

@@ -191,6 +191,12 @@ class Solver(Protocol):
         """
         ...
 
+    async def solve_all(self, problems: Sequence[Problem], timeout_s: float) -> tuple[Solution, ...]:
+        """The best weights of each, found one after another, each begun where the one before ended; the first
+        that has no answer ends them all. Raises the same.
+        """
+        ...
+
 
 class Offload(Protocol):
     """Runs a computation away from the event loop."""

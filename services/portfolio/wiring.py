@@ -21,12 +21,13 @@ from services.portfolio.adapters.threads import open_threads
 from services.portfolio.domain.marks import Marks
 from services.portfolio.listeners import ChargeListener, FillListener, QuoteListener, Relay, Rounds, Step
 from services.portfolio.rpc import portfolio, risk
-from services.portfolio.rpc.portfolio import PortfolioRpc
+from services.portfolio.rpc.portfolio import Choosing, PortfolioRpc
 from services.portfolio.rpc.risk import RiskRpc
 from services.portfolio.settings import Settings
 from services.portfolio.usecases.apply_fills import ApplyFills
 from services.portfolio.usecases.calculate_risk import CalculateRisk
 from services.portfolio.usecases.catch_up import CatchUp, CatchUpCharges, Freshen
+from services.portfolio.usecases.frontier import ComputeFrontier
 from services.portfolio.usecases.judge_covariances import JudgeCovariances
 from services.portfolio.usecases.know_accounts import KnowAccounts
 from services.portfolio.usecases.optimize import Optimize
@@ -67,14 +68,26 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
         optimize = Optimize(
             outside.solver, outside.market_data, offload, judge, runtime.clock, timeout_s=settings.solver_timeout_s
         )
+        frontier = ComputeFrontier(
+            optimize,
+            outside.solver,
+            judge,
+            offload,
+            runtime.clock,
+            workers=settings.solver_workers,
+            timeout_s=settings.solver_timeout_s,
+        )
         exposures, returns = ReadExposures(read), ReadReturns(outside.market_data, runtime.clock)
         market = ReadMarket(returns)
-        rpc = PortfolioRpc(read, optimize, returns, CalculateRisk(exposures, market, offload), offload)
+        rpc = PortfolioRpc(
+            read, Choosing(optimize, frontier, returns), CalculateRisk(exposures, market, offload), offload
+        )
         simulate = SimulateLosses(exposures, returns, offload, cells_max=settings.simulation_cells_max)
         risk_rpc = RiskRpc(simulate, StressTest(exposures, market, outside.market_data))
         yield Service(
             register=[rpc.register, risk_rpc.register],
             service_names=[portfolio.SERVICE_NAME, risk.SERVICE_NAME],
+            large_calls=portfolio.LARGE_CALLS,
             loops={**loops, "verdicts": judge.run},
             checks={"database": outside.database.check, "nats": outside.nats.check},
         )

@@ -121,6 +121,10 @@ def a_problem(
         "risk_aversion": words.pop("risk_aversion", 5.0),
         "target_return": words.pop("target_return", None),
         "current": words.pop("current", None),
+        "target_risk": words.pop("target_risk", None),
+        "beta": words.pop("beta", 0.95),
+        "turnover_cost": words.pop("turnover_cost", 0.0),
+        "returns": words.pop("returns", None),
     }
     drawn = some_moments(words.pop("count", 5), words.pop("seed", 7), words.pop("scale", 1.0))
     mu = np.asarray(drawn[0] if expected_returns is None else expected_returns, dtype=np.float64)

@@ -12,6 +12,8 @@ from neuraltrader.execution.v1 import execution_service_pb2_grpc as pb_grpc
 from neuraltrader.market_data.v1 import market_data_pb2 as market
 from neuraltrader.market_data.v1 import market_data_service_pb2 as market_calls
 from neuraltrader.market_data.v1 import market_data_service_pb2_grpc as market_grpc
+from services.portfolio.adapters import solver_routes
+from services.portfolio.adapters.warm_starts import WarmStarts
 from services.portfolio.domain.account import AccountTerms
 from services.portfolio.domain.estimation.history import Closes
 from services.portfolio.domain.ledger import Charge, Fill
@@ -118,6 +120,22 @@ class FakeSolver:
     async def solve(self, problem: Problem, timeout_s: float) -> Solution:
         self.asked.append((problem, timeout_s))
         return self.solution
+
+    async def solve_all(self, problems: Sequence[Problem], timeout_s: float) -> tuple[Solution, ...]:
+        return tuple([await self.solve(problem, timeout_s) for problem in problems])
+
+
+class SolverHere:
+    """The real routes, in this process."""
+
+    def __init__(self) -> None:
+        self.warm = WarmStarts()
+
+    async def solve(self, problem: Problem, timeout_s: float) -> Solution:
+        return solver_routes.solve(problem, timeout_s, self.warm)
+
+    async def solve_all(self, problems: Sequence[Problem], timeout_s: float) -> tuple[Solution, ...]:
+        return tuple([await self.solve(problem, timeout_s) for problem in problems])
 
 
 async def run_here(function: Callable[Args, Result], *args: Args.args, **kwargs: Args.kwargs) -> Result:

@@ -1,31 +1,46 @@
 """The calls that portfolio answers: translate, call, translate."""
 
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import dataclass
+
 import grpc
 
 from fleet import deadline
 from fleet.rpc import Context
 from neuraltrader.portfolio.v1 import portfolio_service_pb2 as pb
 from neuraltrader.portfolio.v1 import portfolio_service_pb2_grpc as pb_grpc
+from services.portfolio.domain.optimiser.problem import Problem
 from services.portfolio.ports import Offload
 from services.portfolio.translate import book, optimisation, risk
 from services.portfolio.usecases.calculate_risk import CalculateRisk
+from services.portfolio.usecases.frontier import ComputeFrontier
 from services.portfolio.usecases.optimize import Optimize
 from services.portfolio.usecases.read_book import ReadBook
 from services.portfolio.usecases.read_returns import ReadReturns
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["PortfolioService"].full_name
+LARGE_CALLS = (f"/{SERVICE_NAME}/Optimize", f"/{SERVICE_NAME}/ComputeFrontier")
 _NO_DEADLINE_S = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Choosing:
+    """The use cases that choose weights."""
+
+    optimize: Optimize
+    frontier: ComputeFrontier
+    read_returns: ReadReturns
 
 
 class PortfolioRpc(pb_grpc.PortfolioServiceServicer):
     """PortfolioService over the use cases."""
 
-    def __init__(
-        self, read: ReadBook, optimize: Optimize, read_returns: ReadReturns, risk: CalculateRisk, offload: Offload
-    ) -> None:
+    def __init__(self, read: ReadBook, choose: Choosing, risk: CalculateRisk, offload: Offload) -> None:
         self._read = read
-        self._read_returns = read_returns
-        self._optimize = optimize
+        self._read_returns = choose.read_returns
+        self._optimize = choose.optimize
+        self._frontier = choose.frontier
         self._risk = risk
         self._offload = offload
 
@@ -58,9 +73,23 @@ class PortfolioRpc(pb_grpc.PortfolioServiceServicer):
         return pb.ListAccountsResponse(accounts=[book.account_message(value) for value in values])
 
     async def Optimize(self, request: pb.OptimizeRequest, context: Context) -> pb.OptimizeResponse:
-        window = await self._read_returns(request.symbols, request.window.days) if request.HasField("window") else None
-        problem = await self._offload(optimisation.problem_of, request, window)
+        problem = await self._problem(request)
         return optimisation.optimize_response(await self._optimize(problem, deadline.remaining(_NO_DEADLINE_S)))
+
+    async def ComputeFrontier(
+        self, request: pb.ComputeFrontierRequest, context: Context
+    ) -> AsyncIterator[pb.ComputeFrontierResponse]:
+        problem = await self._problem(request.problem)
+        index = 0
+        async with aclosing(self._frontier(problem, request.points, deadline.remaining(_NO_DEADLINE_S))) as points:
+            async for proven in points:
+                yield pb.ComputeFrontierResponse(point=optimisation.optimize_response(proven), index=index)
+                index += 1
+
+    async def _problem(self, request: pb.OptimizeRequest) -> Problem:
+        """The problem of a request, with the returns that it asks to be read."""
+        window = await self._read_returns(request.symbols, request.window.days) if request.HasField("window") else None
+        return await self._offload(optimisation.problem_of, request, window)
 
     async def CalculateRisk(
         self,

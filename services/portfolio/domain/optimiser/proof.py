@@ -45,9 +45,7 @@ class Multipliers:
     def divided_by(self, size: float) -> "Multipliers":
         """The same prices for a gradient that is divided by `size`; that of risk is part of the gradient itself."""
         sectors = tuple(price / size for price in self.sectors)
-        return Multipliers(
-            self.budget / size, sectors, self.target / size, self.turnover / size, self.risk, self.tail
-        )
+        return Multipliers(self.budget / size, sectors, self.target / size, self.turnover / size, self.risk, self.tail)
 
 
 def largest_violation(problem: Problem, weights: Floats, along: Floats | None = None) -> float:

@@ -55,6 +55,11 @@ class PortfolioServiceStub:
                 request_serializer=neuraltrader_dot_portfolio_dot_v1_dot_portfolio__service__pb2.OptimizeRequest.SerializeToString,
                 response_deserializer=neuraltrader_dot_portfolio_dot_v1_dot_portfolio__service__pb2.OptimizeResponse.FromString,
                 _registered_method=True)
+        self.ComputeFrontier = channel.unary_stream(
+                '/neuraltrader.portfolio.v1.PortfolioService/ComputeFrontier',
+                request_serializer=neuraltrader_dot_portfolio_dot_v1_dot_portfolio__service__pb2.ComputeFrontierRequest.SerializeToString,
+                response_deserializer=neuraltrader_dot_portfolio_dot_v1_dot_portfolio__service__pb2.ComputeFrontierResponse.FromString,
+                _registered_method=True)
         self.CalculateRisk = channel.unary_unary(
                 '/neuraltrader.portfolio.v1.PortfolioService/CalculateRisk',
                 request_serializer=neuraltrader_dot_portfolio_dot_v1_dot_portfolio__service__pb2.CalculateRiskRequest.SerializeToString,
@@ -94,6 +99,13 @@ class PortfolioServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ComputeFrontier(self, request, context):
+        """The efficient frontier, from the safest point to the richest. Requests of this and of Optimize may have 96 MiB.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def CalculateRisk(self, request, context):
         """Measures the risk of positions on a returns matrix.
         """
@@ -123,6 +135,11 @@ def add_PortfolioServiceServicer_to_server(servicer, server):
                     servicer.Optimize,
                     request_deserializer=neuraltrader_dot_portfolio_dot_v1_dot_portfolio__service__pb2.OptimizeRequest.FromString,
                     response_serializer=neuraltrader_dot_portfolio_dot_v1_dot_portfolio__service__pb2.OptimizeResponse.SerializeToString,
+            ),
+            'ComputeFrontier': grpc.unary_stream_rpc_method_handler(
+                    servicer.ComputeFrontier,
+                    request_deserializer=neuraltrader_dot_portfolio_dot_v1_dot_portfolio__service__pb2.ComputeFrontierRequest.FromString,
+                    response_serializer=neuraltrader_dot_portfolio_dot_v1_dot_portfolio__service__pb2.ComputeFrontierResponse.SerializeToString,
             ),
             'CalculateRisk': grpc.unary_unary_rpc_method_handler(
                     servicer.CalculateRisk,
@@ -239,6 +256,33 @@ class PortfolioService:
             '/neuraltrader.portfolio.v1.PortfolioService/Optimize',
             neuraltrader_dot_portfolio_dot_v1_dot_portfolio__service__pb2.OptimizeRequest.SerializeToString,
             neuraltrader_dot_portfolio_dot_v1_dot_portfolio__service__pb2.OptimizeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ComputeFrontier(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/neuraltrader.portfolio.v1.PortfolioService/ComputeFrontier',
+            neuraltrader_dot_portfolio_dot_v1_dot_portfolio__service__pb2.ComputeFrontierRequest.SerializeToString,
+            neuraltrader_dot_portfolio_dot_v1_dot_portfolio__service__pb2.ComputeFrontierResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -24,6 +24,8 @@ class PortfolioServiceStub:
     """Every account."""
     Optimize: _aio.UnaryUnaryMultiCallable[_portfolio_service_pb2.OptimizeRequest, _portfolio_service_pb2.OptimizeResponse]
     """Chooses weights. An infeasible problem is FAILED_PRECONDITION with its code and numbers."""
+    ComputeFrontier: _aio.UnaryStreamMultiCallable[_portfolio_service_pb2.ComputeFrontierRequest, _portfolio_service_pb2.ComputeFrontierResponse]
+    """The efficient frontier, from the safest point to the richest. Requests of this and of Optimize may have 96 MiB."""
     CalculateRisk: _aio.UnaryUnaryMultiCallable[_portfolio_service_pb2.CalculateRiskRequest, _portfolio_service_pb2.CalculateRiskResponse]
     """Measures the risk of positions on a returns matrix."""
 
@@ -61,6 +63,14 @@ class PortfolioServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_portfolio_service_pb2.OptimizeRequest, _abc.Awaitable[_portfolio_service_pb2.OptimizeResponse]],
     ) -> _abc.Awaitable[_portfolio_service_pb2.OptimizeResponse]:
         """Chooses weights. An infeasible problem is FAILED_PRECONDITION with its code and numbers."""
+
+    @_abc_1.abstractmethod
+    def ComputeFrontier(
+        self,
+        request: _portfolio_service_pb2.ComputeFrontierRequest,
+        context: _aio.ServicerContext[_portfolio_service_pb2.ComputeFrontierRequest, _abc.AsyncIterator[_portfolio_service_pb2.ComputeFrontierResponse]],
+    ) -> _abc.AsyncIterator[_portfolio_service_pb2.ComputeFrontierResponse]:
+        """The efficient frontier, from the safest point to the richest. Requests of this and of Optimize may have 96 MiB."""
 
     @_abc_1.abstractmethod
     def CalculateRisk(
