@@ -5,13 +5,20 @@ import ctypes
 _DRIVER = "libcuda.so.1"
 
 
-def device_count() -> int:
-    """GPUs that the NVIDIA driver can open; 0 where there is no driver or it does not start."""
+def why_none() -> str:
+    """Why no GPU can be used, in a sentence; empty when one can."""
     try:
-        driver = ctypes.CDLL(_DRIVER)
+        code, count = _count()
     except OSError:
-        return 0
+        return f"There is no NVIDIA driver ({_DRIVER})."
+    if code:
+        return f"The NVIDIA driver does not start (error {code})."
+    return "" if count else "The NVIDIA driver sees no GPU."
+
+
+def _count() -> tuple[int, int]:
+    """The driver's error code, 0 being none, and its devices."""
+    driver = ctypes.CDLL(_DRIVER)
     count = ctypes.c_int(0)
-    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
-        return 0
-    return count.value
+    code = driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
+    return int(code), count.value

@@ -96,6 +96,11 @@ Architecture = Mlp | Lstm | Gru | Tcn | PatchTst | Nhits
 GATES = {Lstm: 4, Gru: 3}
 
 
+def kind(architecture: Architecture) -> str:
+    """Its name in metadata: mlp, lstm, gru, tcn, patchtst or nhits."""
+    return str(architecture.__struct_config__.tag)
+
+
 def misfit(architecture: Architecture, window: int) -> str | None:
     """Why an architecture cannot read windows of this many rows, or None when it can."""
     match architecture:
@@ -123,6 +128,22 @@ def tensors(architecture: Architecture, features: int, window: int) -> Shapes:
             return dict(_patches(architecture, features, window))
         case Nhits():
             return dict(_stacks(architecture, features, window))
+
+
+def activations(architecture: Architecture, features: int, window: int) -> int:
+    """The most numbers that one sample has between two steps of the computation."""
+    match architecture:
+        case Mlp(hidden=hidden):
+            return max(features, *hidden)
+        case Lstm(hidden=size) | Gru(hidden=size):
+            return window * max(features, GATES[type(architecture)] * size)
+        case Tcn(channels=channels, kernel=kernel):
+            return window * kernel * max(features, channels)
+        case PatchTst(patch=patch, width=width, heads=heads, feed=feed):
+            patches = window // patch
+            return patches * max(patch * features, width, feed, heads * patches)
+        case Nhits(hidden=hidden):
+            return max(features * window, *hidden)
 
 
 def _linears(name: str, sizes: tuple[int, ...]) -> Iterator[tuple[str, tuple[int, ...]]]:

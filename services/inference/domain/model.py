@@ -30,6 +30,21 @@ class ModelCard:
     code_version: str
     distributions: Distributions = field(default_factory=dict)
     """Where each feature lay in the training data; empty when the maker did not say."""
+    architecture: str = "onnx"
+    """The kind of network, or onnx for a graph of somebody else's."""
+    window: int = 1
+    """Feature rows of one sample; above 1 for a sequence model."""
+    precision: str = "fp32"
+    weight_bytes: int = 0
+    activations: int = 0
+    """The most numbers that one sample has between two steps of the computation; 0 when unknown."""
+    training_data_sha256: str = ""
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """(F,), or (T, F) of a sequence model."""
+        flat = self.window == 1 and self.architecture in ("mlp", "onnx")
+        return (len(self.features),) if flat else (self.window, len(self.features))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +57,16 @@ class Running:
     """Median time of one row, measured at load."""
     inline: bool
     """It runs on the event loop itself, being faster than a hand-over to a thread."""
+    device_note: str = ""
+    """Why it does not run on the device that was asked for; empty when it does."""
+
+
+class TensorSpec(NamedTuple):
+    """A tensor that a model takes or gives: a NumPy kind, and its shape with −1 for a size that each run chooses."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
 
 
 class Opinion(NamedTuple):

@@ -108,7 +108,7 @@ def test_what_the_runtime_cannot_load_is_refused_by_name() -> None:
 
 @pytest.fixture
 def _no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(cuda, "why_none", lambda: "There is none.")
 
 
 @pytest.mark.usefixtures("_no_gpu")
@@ -127,7 +127,7 @@ def test_without_a_gpu_the_answer_says_cpu(policy: Any) -> None:
 
 def test_a_provider_that_is_only_claimed_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The runtime lists CUDA and a driver answers, yet the session falls back: the device said is cpu."""
-    monkeypatch.setattr(cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(cuda, "why_none", lambda: "")
     monkeypatch.setattr(
         onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", "CPUExecutionProvider"]
     )
@@ -139,7 +139,7 @@ def test_a_provider_that_is_only_claimed_is_not_believed(monkeypatch: pytest.Mon
 
 
 def test_requiring_a_gpu_refuses_a_session_that_fell_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(cuda, "why_none", lambda: "")
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
     monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: None)
     with warnings.catch_warnings():
@@ -148,28 +148,29 @@ def test_requiring_a_gpu_refuses_a_session_that_fell_back(monkeypatch: pytest.Mo
             OnnxModel(a_card(), onnx_bytes(a_network(), "test"), SessionRules(gpu="require"))
 
 
-def test_counting_gpus_without_a_driver_gives_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_driver_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cuda, "_DRIVER", "libno-such-driver.so.1")
-    assert cuda.device_count() == 0
+    assert cuda.why_none() == "There is no NVIDIA driver (libno-such-driver.so.1)."
 
 
-def test_the_gpus_that_a_driver_opens_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("start", "count", "why"),
+    [
+        (0, 2, ""),
+        (0, 0, "The NVIDIA driver sees no GPU."),
+        (100, 0, "The NVIDIA driver does not start (error 100)."),
+    ],
+)
+def test_what_a_driver_says_of_its_gpus_is_told(
+    monkeypatch: pytest.MonkeyPatch, start: int, count: int, why: str
+) -> None:
     class Driver:
         def cuInit(self, flags: int) -> int:
-            return 0
+            return start
 
-        def cuDeviceGetCount(self, count: Any) -> int:
-            count._obj.value = 2
+        def cuDeviceGetCount(self, found: Any) -> int:
+            found._obj.value = count
             return 0
 
     monkeypatch.setattr("ctypes.CDLL", lambda name: Driver())
-    assert cuda.device_count() == 2
-
-
-def test_a_driver_that_does_not_start_has_no_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Driver:
-        def cuInit(self, flags: int) -> int:
-            return 100
-
-    monkeypatch.setattr("ctypes.CDLL", lambda name: Driver())
-    assert cuda.device_count() == 0
+    assert cuda.why_none() == why
