@@ -1,14 +1,21 @@
 """What inference needs of the world outside."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
 
 from services.inference.domain.feature_series import Floats
 from services.inference.domain.model import ModelCard, Running
 from services.inference.domain.model_spec import ModelSpec
 from services.inference.domain.prediction import Prediction, Signal
+from services.inference.domain.registry import Deployment, LoadOptions
 from services.inference.domain.training import TrainingJob, TrainingSet
+
+Float32s = npt.NDArray[np.float32]
 
 
 class Model(Protocol):
@@ -28,8 +35,76 @@ class Model(Protocol):
         """The log odds of "up" of one feature row."""
         ...
 
-    async def logits(self, features: Floats) -> Floats:
-        """The log odds of the (N, F) rows."""
+    async def window_logit(self, window: Float32s) -> float:
+        """The log odds of one window (T, F) of a sequence model, the newest row last."""
+        ...
+
+    async def logits(self, samples: npt.NDArray[np.floating[Any]]) -> Floats:
+        """The log odds of (N, F) rows, or of (N, T, F) windows for a sequence model."""
+        ...
+
+
+class LiveModels(Protocol):
+    """The model that follows the market."""
+
+    def following(self, symbol: str) -> AbstractContextManager[Model]:
+        """The version that a symbol's ticks go to, kept in memory for as long as it is used."""
+        ...
+
+
+class LoadedModel(Model, Protocol):
+    """A model that somebody keeps in memory."""
+
+    def close(self) -> None:
+        """Give its memory back."""
+        ...
+
+
+class ModelLoader(Protocol):
+    """What brings versions into memory."""
+
+    async def load(self, name: str, version: str, options: LoadOptions) -> LoadedModel:
+        """A version in memory; raises UnknownModel, or ModelRefused with its reason."""
+        ...
+
+    async def describe(self, name: str, version: str) -> ModelCard:
+        """What a version on disk says of itself; raises UnknownModel or ModelRefused."""
+        ...
+
+    def forget(self) -> None:
+        """Give memory that closed models have left back to the machine."""
+        ...
+
+
+class VersionStore(Protocol):
+    """The registry on disk."""
+
+    def names(self) -> Sequence[str]:
+        """Sorted names of the models that have a version."""
+        ...
+
+    def versions(self, name: str) -> Sequence[str]:
+        """Versions of a model, newest first."""
+        ...
+
+    def directory(self, name: str, version: str) -> Path:
+        """Where a version lies; raises UnknownModel."""
+        ...
+
+    def is_shipped(self, name: str, version: str) -> bool:
+        """Whether a version came with the service."""
+        ...
+
+    def remove(self, name: str, version: str) -> None:
+        """Delete a version."""
+        ...
+
+    def read_state(self) -> Mapping[str, Deployment]:
+        """What was in use by name; raises FailedPrecondition when that cannot be read."""
+        ...
+
+    def write_state(self, models: Mapping[str, Deployment]) -> None:
+        """Keep what is in use; whole or not at all."""
         ...
 
 
@@ -41,12 +116,22 @@ class Models(Protocol):
         """Sorted names."""
         ...
 
-    def get(self, name: str) -> Model:
-        """The version in use of a model, "" meaning the default one; raises UnknownModel."""
+    def get(self, name: str, version: str = "") -> Model:
+        """A version in memory, "" meaning the default model and the one in use.
+
+        Raises UnknownModel, or FailedPrecondition when it is on disk alone.
+        """
         ...
 
     def versions(self, name: str) -> Sequence[str]:
         """Every version on disk, newest first."""
+        ...
+
+    def hold(self, name: str, version: str = "") -> AbstractAsyncContextManager[Model]:
+        """A version for as long as it is needed, brought into memory when it is not; "" is the one in use.
+
+        Raises UnknownModel, or ModelRefused when it cannot be loaded.
+        """
         ...
 
 

@@ -14,8 +14,22 @@ class Settings(FleetSettings):
     grpc_port: int = Field(50052, ge=1, le=65535, description="Port of the gRPC server.")
     metrics_port: int = Field(9102, ge=1, le=65535, description="Port of /metrics, /healthz and /readyz.")
     default_model: str = Field("momentum-v1", description="Model that follows the market and answers unnamed requests.")
-    use_gpu: Literal["auto", "off", "require"] = Field(
-        "auto", description="CUDA when it is really there, never, or not without it."
+    use_gpu: Literal["auto", "off", "prefer", "require", "coreml"] = Field(
+        "auto",
+        description="CUDA when it is really there; never; the same as auto, its absence being told with every answer; "
+        "not without it; or CoreML on macOS, which is unproven.",
+    )
+    model_deadline_s: float = Field(10.0, gt=0, description="Longest that one request may keep a model, in s.")
+    model_waiting_rows_max: int = Field(1_000_000, ge=1, description="Most rows that wait for one model.")
+    models_loaded_max: int = Field(
+        16, ge=1, description="Most model versions in memory; the least recently used one goes."
+    )
+    model_file_mb_max: int = Field(256, ge=1, description="Largest model file, in MB.")
+    model_tensor_mb_max: int = Field(128, ge=1, description="Largest tensor of a model file, in MB.")
+    model_tensors_max: int = Field(512, ge=1, description="Most tensors of a model file.")
+    model_trial_s: float = Field(10.0, gt=0, description="Longest trial of a model in its own process, in s.")
+    model_trial_memory_mb: int = Field(
+        1024, ge=64, description="Memory that a model may add to the process of its trial, in MB."
     )
     model_inline_us: float = Field(
         500.0, ge=0, description="Slowest run of one row, in µs, that stays on the loop; slower ones get a thread."

@@ -10,10 +10,15 @@ from fleet import bus, channels
 from fleet.service import Runtime, Service
 from neuraltrader.market_data.v1.market_data_service_pb2_grpc import MarketDataServiceStub
 from services.inference.adapters.grpc_instruments import GrpcInstruments
-from services.inference.adapters.model_files import ModelFiles, load_models
 from services.inference.adapters.nats_opinions import NatsOpinions
 from services.inference.adapters.nats_training import NatsTraining
+from services.inference.adapters.onnx_runtime import check_installation
 from services.inference.adapters.onnx_session import SessionRules
+from services.inference.adapters.probe import TrialRules
+from services.inference.adapters.registry_export import RegistryExport
+from services.inference.adapters.registry_files import RegistryFiles
+from services.inference.adapters.registry_loader import RegistryLoader
+from services.inference.adapters.safetensors_file import FileLimits
 from services.inference.adapters.trained_models import TrainedModelFiles
 from services.inference.adapters.training_files import TrainingFiles
 from services.inference.adapters.training_process import TrainingProcess
@@ -22,12 +27,16 @@ from services.inference.domain.markets import Markets
 from services.inference.domain.signals import SignalBook, SignalRules
 from services.inference.listeners import Listeners
 from services.inference.rpc.inference import SERVICE_NAME, InferenceRpc
+from services.inference.rpc.registry import SERVICE_NAME as REGISTRY_SERVICE_NAME
+from services.inference.rpc.registry import RegistryRpc
 from services.inference.rpc.training import SERVICE_NAME as TRAINING_SERVICE_NAME
 from services.inference.rpc.training import TrainingRpc
 from services.inference.settings import Settings
 from services.inference.usecases.follow import Follow, FollowRules
 from services.inference.usecases.predict import Predict
+from services.inference.usecases.receive_model import ReceiveModel
 from services.inference.usecases.run_training import QueueRules, RunTraining
+from services.inference.usecases.serve_models import ServeModels
 from services.inference.usecases.statistics import Statistics
 from services.inference.usecases.train import Train, TrainRules
 from services.inference.usecases.training_board import TrainingBoard
@@ -42,8 +51,11 @@ SHIPPED = Path(str(resources.files("services.inference") / "models"))
 async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
     """Enter what the service holds, and say what it does."""
     async with AsyncExitStack() as stack:
-        models = _models(settings, runtime)
+        registry = _registry(settings, runtime)
+        models = registry.models
+        stack.callback(registry.loader.close)
         stack.callback(models.close)
+        await models.start()
         nats = await stack.enter_async_context(bus.connect(settings.nats_url, runtime.name, runtime.metrics))
         channel = await stack.enter_async_context(
             channels.connect(settings.market_data_address, token=settings.token, client=runtime.name)
@@ -51,10 +63,10 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
         instruments = GrpcInstruments(
             MarketDataServiceStub(channel), settings.instruments_refresh_s, settings.instruments_retry_s, runtime.log
         )
-        model, markets = models.get(settings.default_model), Markets()
-        statistics = Statistics(runtime.metrics, model.card.name, runtime.log)
+        markets = Markets()
+        statistics = Statistics(runtime.metrics, settings.default_model, runtime.log)
         follow = Follow(
-            model,
+            models,
             markets,
             SignalBook(_signal_rules(settings)),
             NatsOpinions(nats),
@@ -67,8 +79,8 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
         listeners = Listeners(nats, follow, runtime.log)
         rpc = InferenceRpc(Predict(models, markets, instruments), models, statistics)
         yield Service(
-            register=[rpc.register, training.rpc.register],
-            service_names=[SERVICE_NAME, TRAINING_SERVICE_NAME],
+            register=[rpc.register, training.rpc.register, registry.rpc.register],
+            service_names=[SERVICE_NAME, TRAINING_SERVICE_NAME, REGISTRY_SERVICE_NAME],
             loops={
                 "quotes": listeners.quotes,
                 "trades": listeners.trades,
@@ -101,21 +113,32 @@ def _training(settings: Settings, runtime: Runtime, news: NatsTraining) -> _Trai
     return _Training(TrainingRpc(train, board), queue.run)
 
 
-def _models(settings: Settings, runtime: Runtime) -> ModelFiles:
-    rules = SessionRules(settings.use_gpu, settings.model_inline_us, settings.predict_batch_rows)
-    models = load_models([SHIPPED, settings.data_dir / "models"], settings.default_model, rules, runtime.log)
-    for name in models.names:
-        model = models.get(name)
-        runtime.log.info(
-            "model.loaded",
-            model=name,
-            version=model.card.version,
-            device=model.running.device,
-            load_ms=round(model.running.load_ms, 1),
-            run_us=model.running.run_ns / 1e3,
-            inline=model.running.inline,
-        )
-    return models
+class _Registry(NamedTuple):
+    rpc: RegistryRpc
+    models: ServeModels
+    loader: RegistryLoader
+
+
+def _registry(settings: Settings, runtime: Runtime) -> _Registry:
+    check_installation()
+    files = RegistryFiles(SHIPPED, settings.data_dir / "models")
+    session = SessionRules(
+        gpu=settings.use_gpu,
+        inline_us=settings.model_inline_us,
+        batch_rows=settings.predict_batch_rows,
+        deadline_s=settings.model_deadline_s,
+        waiting_rows=settings.model_waiting_rows_max,
+    )
+    limits = FileLimits(
+        file_bytes=settings.model_file_mb_max * _MB,
+        tensor_bytes=settings.model_tensor_mb_max * _MB,
+        tensors=settings.model_tensors_max,
+    )
+    trial = TrialRules(settings.model_trial_memory_mb * _MB, settings.model_trial_s, settings.predict_batch_rows)
+    loader = RegistryLoader(files, session, limits, trial, runtime.log)
+    models = ServeModels(files, loader, settings.default_model, settings.models_loaded_max, runtime.log)
+    export = RegistryExport(files, limits)
+    return _Registry(RegistryRpc(models, ReceiveModel(models, loader), export.pieces), models, loader)
 
 
 def _signal_rules(settings: Settings) -> SignalRules:

@@ -1,6 +1,7 @@
 """The ports of inference in memory."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 
 import numpy as np
 
@@ -18,6 +19,7 @@ class FakeModel:
         self.running = Running("cpu", 1.0, 1_000, inline=True)
         self.says = says
         self.asked: list[Floats] = []
+        self.closed = False
 
     async def logit(self, features: Sequence[float]) -> float:
         self.asked.append(np.array([features]))
@@ -26,6 +28,13 @@ class FakeModel:
     async def logits(self, features: Floats) -> Floats:
         self.asked.append(features)
         return np.full(len(features), self.says)
+
+    async def window_logit(self, window: np.ndarray) -> float:
+        self.asked.append(window[None])
+        return self.says
+
+    def close(self) -> None:
+        self.closed = True
 
 
 class FakeModels:
@@ -38,10 +47,17 @@ class FakeModels:
     def names(self) -> Sequence[str]:
         return [self._model.card.name]
 
-    def get(self, name: str) -> FakeModel:
-        if name not in ("", self._model.card.name):
+    def get(self, name: str, version: str = "") -> FakeModel:
+        if name not in ("", self._model.card.name) or version not in ("", self._model.card.version):
             raise UnknownModel(f"No model is called {name!r}.", model=name)
         return self._model
+
+    def following(self, symbol: str) -> AbstractContextManager[FakeModel]:
+        return nullcontext(self._model)
+
+    @asynccontextmanager
+    async def hold(self, name: str, version: str = "") -> AsyncIterator[FakeModel]:
+        yield self.get(name, version)
 
     def versions(self, name: str) -> Sequence[str]:
         return [self.get(name).card.version]

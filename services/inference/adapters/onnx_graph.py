@@ -7,9 +7,11 @@ subgraphs, functions of its own, and tensors that live in other files. Field num
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from services.inference.adapters.onnx_operators import OPERATORS
 from services.inference.domain.errors import ModelRefused, Refusal
 
-_MODEL_GRAPH, _MODEL_FUNCTIONS = 7, 25
+_MODEL_GRAPH, _MODEL_METADATA, _MODEL_FUNCTIONS = 7, 14, 25
+_ENTRY_KEY, _ENTRY_VALUE = 1, 2
 _GRAPH_NODE, _GRAPH_INITIALIZER = 1, 5
 _NODE_OPERATOR, _NODE_ATTRIBUTE, _NODE_DOMAIN = 4, 5, 7
 _ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPH, _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS = 5, 6, 10, 11
@@ -24,6 +26,7 @@ class Contents(NamedTuple):
     operators: frozenset[str]
     has_external_data: bool
     has_functions: bool
+    metadata: dict[str, str]
 
 
 def contents(payload: bytes) -> Contents:
@@ -34,14 +37,30 @@ def contents(payload: bytes) -> Contents:
         raise ModelRefused(Refusal.UNREADABLE, "The file is no ONNX model.") from error
 
 
+def check_graph(payload: bytes) -> None:
+    """Raise ModelRefused for operators that are not on the list, and for what reaches outside the graph."""
+    graph = contents(payload)
+    strange = sorted(graph.operators - OPERATORS)
+    if strange:
+        raise ModelRefused(Refusal.OPERATOR, f"Operators that are not run here: {', '.join(strange)[:300]}.")
+    if graph.has_external_data:
+        raise ModelRefused(Refusal.EXTERNAL_DATA, "The model keeps tensors in other files.")
+    if graph.has_functions:
+        raise ModelRefused(Refusal.FUNCTIONS, "The model brings functions of its own.")
+
+
 def _contents(model: memoryview) -> Contents:
     operators: set[str] = set()
     external = functions = False
+    metadata: dict[str, str] = {}
     graphs: list[tuple[memoryview, int]] = []
     for number, value in _fields(model):
         functions |= number == _MODEL_FUNCTIONS
         if number == _MODEL_GRAPH:
             graphs.append((_message(value), 0))
+        elif number == _MODEL_METADATA:
+            entry = {each: str(_message(text), "utf-8") for each, text in _fields(_message(value))}
+            metadata[entry.get(_ENTRY_KEY, "")] = entry.get(_ENTRY_VALUE, "")
     if not graphs:
         raise ValueError("no graph")
     while graphs:
@@ -55,7 +74,7 @@ def _contents(model: memoryview) -> Contents:
                 external |= outside
             elif number == _GRAPH_INITIALIZER:
                 external |= _is_external(_message(value))
-    return Contents(frozenset(operators), external, functions)
+    return Contents(frozenset(operators), external, functions, metadata)
 
 
 def _read_node(node: memoryview, operators: set[str]) -> tuple[list[memoryview], bool]:

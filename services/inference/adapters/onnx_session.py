@@ -130,6 +130,10 @@ class OnnxModel:
         answer = _run(self._session, [self.outputs[0].name], {self.inputs[0].name: samples}, self._stopping)[0]
         return np.asarray(answer[:, 0], np.float64)
 
+    def run_tensors(self, inputs: Tensors) -> list[npt.NDArray[Any]]:
+        """All outputs for some tensors, here and now."""
+        return _run(self._session, [output.name for output in self.outputs], dict(inputs), self._stopping)
+
     def close(self) -> None:
         """Wait for runs in progress and end the threads."""
         if self._queue is not None:

@@ -142,8 +142,8 @@ def mapped(path: Path, most_bytes: int) -> memoryview:
         if found.st_size > most_bytes:
             was = f"Expected {path.name} of at most {most_bytes} bytes, was {found.st_size}."
             raise ModelRefused(Refusal.TOO_BIG, was, file=path.name)
-        if found.st_size <= _LENGTH_BYTES:
-            raise ModelRefused(Refusal.UNREADABLE, f"{path.name} has only {found.st_size} bytes.", file=path.name)
+        if not found.st_size:
+            raise ModelRefused(Refusal.UNREADABLE, f"{path.name} is empty.", file=path.name)
         return memoryview(mmap.mmap(file, 0, access=mmap.ACCESS_READ))
     finally:
         os.close(file)
@@ -178,7 +178,7 @@ def _entries(content: memoryview, limits: FileLimits) -> tuple[dict[str, Tensor]
     if size > limits.header_bytes:
         raise ModelRefused(Refusal.TOO_BIG, f"Expected a header of at most {limits.header_bytes} bytes, was {size}.")
     start = _LENGTH_BYTES + size
-    if start > len(content):
+    if start > len(content) or not size:
         raise ModelRefused(Refusal.UNREADABLE, f"The header of {size} bytes reaches beyond the file.")
     header = parsed(bytes(content[_LENGTH_BYTES:start]), "header")
     if not isinstance(header, dict):

@@ -41,6 +41,7 @@ def card_of(name: str, version: str, file: SafetensorsFile) -> ModelCard:
         training_data=spec.provenance.training_data,
         metrics=spec.provenance.metrics,
         code_version=spec.provenance.code_version,
+        distributions=spec.distributions,
         architecture=architectures.kind(spec.architecture),
         window=spec.window,
         precision="fp16" if file.half else "fp32",

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 import msgspec
 import numpy as np
@@ -16,6 +16,7 @@ LONGEST_WINDOW = 1024
 MOST_FEATURES = 1024
 MOST_GOLDEN_SAMPLES = 1024
 Precision = Literal["fp32", "fp16", "int8"]
+PRECISIONS: tuple[str, ...] = get_args(Precision)
 FeatureName = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9_.]{0,63}$")]
 Reals = tuple[float, ...]
 

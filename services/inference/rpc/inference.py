@@ -7,9 +7,9 @@ import grpc
 
 from neuraltrader.inference.v1 import inference_service_pb2 as pb
 from neuraltrader.inference.v1 import inference_service_pb2_grpc as stubs
-from services.inference.ports import Models
 from services.inference.translate import latency, models, rows
 from services.inference.usecases.predict import Predict
+from services.inference.usecases.serve_models import ServeModels
 from services.inference.usecases.statistics import Statistics
 
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["InferenceService"].full_name
@@ -20,7 +20,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class InferenceRpc(stubs.InferenceServiceServicer):
     """Answers the calls of `InferenceService`."""
 
-    def __init__(self, predict: Predict, models: Models, statistics: Statistics) -> None:
+    def __init__(self, predict: Predict, models: ServeModels, statistics: Statistics) -> None:
         self._predict = predict
         self._models = models
         self._statistics = statistics
@@ -45,10 +45,10 @@ class InferenceRpc(stubs.InferenceServiceServicer):
         )
 
     async def ListModels(self, request: pb.ListModelsRequest, context: Context) -> pb.ListModelsResponse:
-        return pb.ListModelsResponse(models=[self._model(name) for name in self._models.names])
+        return pb.ListModelsResponse(models=[models.status_message(each) for each in await self._models.all()])
 
     async def GetModel(self, request: pb.GetModelRequest, context: Context) -> pb.GetModelResponse:
-        return pb.GetModelResponse(model=self._model(request.name))
+        return pb.GetModelResponse(model=models.status_message(await self._models.status(request.name)))
 
     async def GetStats(self, request: pb.GetStatsRequest, context: Context) -> pb.GetStatsResponse:
         counted = self._statistics
@@ -60,7 +60,3 @@ class InferenceRpc(stubs.InferenceServiceServicer):
             tick_to_signal=latency.latency_message(counted.tick_to_signal),
             tick_to_prediction=latency.latency_message(counted.tick_to_prediction),
         )
-
-    def _model(self, name: str) -> Any:
-        model = self._models.get(name)
-        return models.model_message(model, self._models.versions(model.card.name))

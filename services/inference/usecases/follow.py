@@ -9,7 +9,7 @@ from services.inference.domain.markets import Markets
 from services.inference.domain.model import UNDECIDED, opinion
 from services.inference.domain.prediction import Prediction, Signal
 from services.inference.domain.signals import SignalBook, SignalClock, Target, decision_time_ns
-from services.inference.ports import Model, Opinions
+from services.inference.ports import LiveModels, Model, Opinions
 from services.inference.usecases.statistics import Statistics
 from trading.clock import Clock
 from trading.market import QuoteBlock, TradeBlock
@@ -26,11 +26,11 @@ class FollowRules:
 
 
 class Follow:
-    """The live path of one model; one block at a time."""
+    """The live path of the model that follows the market; one block at a time, each with one version of it."""
 
     def __init__(
         self,
-        model: Model,
+        models: LiveModels,
         markets: Markets,
         book: SignalBook,
         opinions: Opinions,
@@ -39,7 +39,7 @@ class Follow:
         new_id: Callable[[], str],
         rules: FollowRules,
     ) -> None:
-        self._model = model
+        self._models = models
         self._markets = markets
         self._book = book
         self._opinions = opinions
@@ -68,20 +68,22 @@ class Follow:
             self._markets.trades(block.tail(taken.repeated) if taken.repeated else block)
 
     async def _predict(self, block: QuoteBlock, position: int) -> None:
-        try:
-            prediction = await self._opine(block, position)
-        except ModelFault as fault:
-            self._statistics.faulted(fault)
-            return
+        with self._models.following(block.symbol) as model:
+            horizon_ns = model.card.horizon_ns
+            try:
+                prediction = await self._opine(model, block, position)
+            except ModelFault as fault:
+                self._statistics.faulted(fault)
+                return
         await self._opinions.predicted(prediction)
         self._statistics.predicted(self._clock.now_ns() - prediction.tick_receive_time_ns)
         target = self._book.decide(prediction, decision_time_ns(self._rules.signal_clock, prediction))
         if target is not None:
-            await self._signal(prediction, target)
+            await self._signal(prediction, target, horizon_ns)
 
-    async def _opine(self, block: QuoteBlock, position: int) -> Prediction:
-        card, state = self._model.card, self._markets.of(block.venue, block.symbol)
-        said = opinion(card, await self._model.logit(state.features())) if state.warm else UNDECIDED
+    async def _opine(self, model: Model, block: QuoteBlock, position: int) -> Prediction:
+        card, state = model.card, self._markets.of(block.venue, block.symbol)
+        said = opinion(card, await model.logit(state.features())) if state.warm else UNDECIDED
         return Prediction(
             symbol=block.symbol,
             model=card.name,
@@ -96,13 +98,13 @@ class Follow:
             price_nanos=from_float(state.price),
         )
 
-    async def _signal(self, prediction: Prediction, target: Target) -> None:
+    async def _signal(self, prediction: Prediction, target: Target, horizon_ns: int) -> None:
         now_ns = self._clock.now_ns()
         signal = Signal(
             id=self._new_id(),
             side=target.side,
             strength=target.strength,
-            horizon_ns=self._model.card.horizon_ns,
+            horizon_ns=horizon_ns,
             created_time_ns=now_ns,
             expires_ns=now_ns + self._rules.signal_ttl_ns,
             stale=now_ns - prediction.tick_receive_time_ns > self._rules.stale_after_ns,

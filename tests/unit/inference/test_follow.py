@@ -5,7 +5,7 @@ import math
 import pytest
 import structlog
 from builders.inference import NOON_NS, SECOND_NS, a_card, a_quote_block, a_trade_block, a_walk
-from fakes.inference import FakeModel, FakeOpinions
+from fakes.inference import FakeModel, FakeModels, FakeOpinions
 
 from fleet.metrics import Metrics
 from services.inference.domain.features import FEATURES, WARM_UP_TICKS
@@ -30,7 +30,14 @@ class Path:
         self.clock = ManualClock(NOON_NS)
         book = SignalBook(SignalRules(cooldown_ns=SECOND_NS))
         self.follow = Follow(
-            self.model, self.markets, book, self.opinions, self.statistics, self.clock, lambda: "an-id", RULES
+            FakeModels(self.model),
+            self.markets,
+            book,
+            self.opinions,
+            self.statistics,
+            self.clock,
+            lambda: "an-id",
+            RULES,
         )
         self.sent = 0
 

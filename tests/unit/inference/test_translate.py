@@ -3,13 +3,17 @@
 import numpy as np
 import pytest
 from builders.inference import SECOND_NS, a_card, a_prediction
-from fakes.inference import FakeModel
 
 from fleet.latency import LatencyWindow
 from neuraltrader.inference.v1 import inference_pb2 as pb
+from neuraltrader.inference.v1 import registry_service_pb2 as rpc
+from services.inference.domain.model import Running
 from services.inference.domain.prediction import Signal, SignalSide
+from services.inference.domain.registry import Deployment, LoadOptions
+from services.inference.domain.registry_status import ModelStatus, Residence, ShadowCount
 from services.inference.translate import latency, models, opinions
 from services.inference.translate.rows import rows_of
+from trading.errors import InvalidArgument
 
 
 def test_every_field_of_a_prediction_is_carried() -> None:
@@ -43,14 +47,59 @@ def test_rows_become_columns_and_an_absent_spread_is_known() -> None:
     assert rows.spread_given.tolist() == [True, False]
 
 
+def a_status(**changes: object) -> ModelStatus:
+    """A loaded version 1 of a model with a history, a canary and a shadow."""
+    deployment = Deployment("2", history=("0", "3"), canary="4", canary_weight=0.25, shadow="1")
+    given: dict[str, object] = {
+        "card": a_card(calibration=None, architecture="gru", window=12, weight_bytes=99),
+        "running": Running("cpu", 1.0, 1_000, inline=True, device_note="There is no GPU."),
+        "residence": Residence.LOADED,
+        "deployment": deployment,
+        "versions": ("2", "1"),
+    }
+    return ModelStatus(**(given | changes))  # type: ignore[arg-type]
+
+
 def test_a_model_says_what_it_is_and_how_it_runs() -> None:
-    model = FakeModel(a_card(calibration=None))
-    message = models.model_message(model, ["2", "1"])
+    status = a_status()
+    message = models.status_message(status)
     assert (message.name, message.version, list(message.versions)) == ("test-model", "1", ["2", "1"])
     assert (message.calibrated, message.device, message.load_ms) == (False, "cpu", 1.0)
-    assert list(message.features) == list(model.card.features)
+    assert list(message.features) == list(status.card.features)
     assert dict(message.metrics) == {"brier_skill": 0.1}
     assert (message.horizon_ns, message.sha256, message.training_data) == (SECOND_NS // 2, "0" * 64, "Nothing real.")
+    assert (message.state, message.architecture, message.sequence_length) == (pb.MODEL_STATE_LOADED, "gru", 12)
+    assert (message.precision, message.weight_bytes, message.trainable) == ("fp32", 99, True)
+    assert message.device_note == "There is no GPU."
+    assert (message.canary_version, message.canary_weight, message.shadow_version) == ("4", 0.25, "1")
+    assert (message.active_version, message.previous_version) == ("2", "3")
+
+
+def test_a_shadow_is_told_as_shares() -> None:
+    message = models.status_message(a_status(shadow=ShadowCount("1", samples=200, flips=3, shift=0.5)))
+    assert (message.shadow_samples, message.shadow_flips, message.shadow_mean_shift) == (200, 0.015, 0.0025)
+    assert models.status_message(a_status(shadow=ShadowCount("1"))).shadow_samples == 0
+
+
+def test_a_version_that_is_not_in_memory_says_why() -> None:
+    refused = a_status(running=None, residence=Residence.REFUSED, refusal="MODEL_DTYPE: BF16.")
+    message = models.status_message(refused)
+    assert (message.state, message.device, message.refusal) == (pb.MODEL_STATE_REFUSED, "", "MODEL_DTYPE: BF16.")
+    unloaded = models.status_message(a_status(running=None, residence=Residence.UNLOADED))
+    assert unloaded.state == pb.MODEL_STATE_UNLOADED
+
+
+def test_load_options_are_read_and_what_is_absent_is_left_to_the_service() -> None:
+    assert models.options_of(rpc.LoadModelRequest()) == LoadOptions()
+    asked = rpc.LoadModelRequest(precision="fp16", use_gpu=False, batch_size=64)
+    assert models.options_of(asked) == LoadOptions("fp16", use_gpu=False, batch_rows=64)
+
+
+@pytest.mark.parametrize(("field", "value"), [("precision", "bf16"), ("batch_size", -1)])
+def test_load_options_that_cannot_be_are_refused(field: str, value: object) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        models.options_of(rpc.LoadModelRequest(**{field: value}))
+    assert refused.value.metadata["field"] == field
 
 
 def test_a_latency_window_is_summed_up() -> None:

@@ -307,6 +307,11 @@ class Model(_message.Message):
     SHADOW_VERSION_FIELD_NUMBER: _builtins.int
     PREVIOUS_VERSION_FIELD_NUMBER: _builtins.int
     TRAINABLE_FIELD_NUMBER: _builtins.int
+    ACTIVE_VERSION_FIELD_NUMBER: _builtins.int
+    REFUSAL_FIELD_NUMBER: _builtins.int
+    SHADOW_SAMPLES_FIELD_NUMBER: _builtins.int
+    SHADOW_FLIPS_FIELD_NUMBER: _builtins.int
+    SHADOW_MEAN_SHIFT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name in the registry."""
     version: _builtins.str
@@ -345,6 +350,16 @@ class Model(_message.Message):
     """Version that a rollback returns to; empty when there is none."""
     trainable: _builtins.bool
     """The training service can train new versions of it."""
+    active_version: _builtins.str
+    """Version in use, whichever version this message tells of."""
+    refusal: _builtins.str
+    """Why the version is refused, its reason's name in front; empty when it is not."""
+    shadow_samples: _builtins.int
+    """Samples that the shadow has been compared on."""
+    shadow_flips: _builtins.float
+    """Share of those whose sign it says otherwise."""
+    shadow_mean_shift: _builtins.float
+    """Mean distance of its probability from that of the version in use."""
     @_builtins.property
     def versions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Every version on disk, newest first."""
@@ -382,10 +397,15 @@ class Model(_message.Message):
         shadow_version: _builtins.str = ...,
         previous_version: _builtins.str = ...,
         trainable: _builtins.bool = ...,
+        active_version: _builtins.str = ...,
+        refusal: _builtins.str = ...,
+        shadow_samples: _builtins.int = ...,
+        shadow_flips: _builtins.float = ...,
+        shadow_mean_shift: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["architecture", b"architecture", "calibrated", b"calibrated", "canary_version", b"canary_version", "canary_weight", b"canary_weight", "device", b"device", "device_note", b"device_note", "features", b"features", "horizon_ns", b"horizon_ns", "load_ms", b"load_ms", "metrics", b"metrics", "name", b"name", "precision", b"precision", "previous_version", b"previous_version", "sequence_length", b"sequence_length", "sha256", b"sha256", "shadow_version", b"shadow_version", "state", b"state", "trainable", b"trainable", "training_data", b"training_data", "version", b"version", "versions", b"versions", "weight_bytes", b"weight_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active_version", b"active_version", "architecture", b"architecture", "calibrated", b"calibrated", "canary_version", b"canary_version", "canary_weight", b"canary_weight", "device", b"device", "device_note", b"device_note", "features", b"features", "horizon_ns", b"horizon_ns", "load_ms", b"load_ms", "metrics", b"metrics", "name", b"name", "precision", b"precision", "previous_version", b"previous_version", "refusal", b"refusal", "sequence_length", b"sequence_length", "sha256", b"sha256", "shadow_flips", b"shadow_flips", "shadow_mean_shift", b"shadow_mean_shift", "shadow_samples", b"shadow_samples", "shadow_version", b"shadow_version", "state", b"state", "trainable", b"trainable", "training_data", b"training_data", "version", b"version", "versions", b"versions", "weight_bytes", b"weight_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -128,24 +128,38 @@ class LoadModelRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     PRECISION_FIELD_NUMBER: _builtins.int
+    USE_GPU_FIELD_NUMBER: _builtins.int
+    BATCH_SIZE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name in the registry; a client's path such as ./models/X.safetensors means X."""
     version: _builtins.str
     """Version; empty means the one in use."""
     precision: _builtins.str
-    """Numbers to compute with: fp32, fp16 or int8; empty means as stored."""
+    """Numbers to compute with: fp32, fp16 or int8; empty means as stored. FAILED_PRECONDITION with the measured numbers
+    when the model would then say too different things.
+    """
+    use_gpu: _builtins.bool
+    """Run on a GPU, or never; absent means as the service is told. Without a GPU the model runs on the CPU and its
+    device_note says why.
+    """
+    batch_size: _builtins.int
+    """Most rows in one run; 0 means as the service is told."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         version: _builtins.str = ...,
         precision: _builtins.str = ...,
+        use_gpu: _builtins.bool | None = ...,
+        batch_size: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_use_gpu", b"_use_gpu", "use_gpu", b"use_gpu"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "precision", b"precision", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_use_gpu", b"_use_gpu", "batch_size", b"batch_size", "name", b"name", "precision", b"precision", "use_gpu", b"use_gpu", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__use_gpu: _TypeAlias = _typing.Literal["use_gpu"]  # noqa: Y015
+    _WhichOneofArgType__use_gpu: _TypeAlias = _typing.Literal["_use_gpu", b"_use_gpu"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__use_gpu) -> _WhichOneofReturnType__use_gpu | None: ...
 
 Global___LoadModelRequest: _TypeAlias = LoadModelRequest  # noqa: Y015
 
