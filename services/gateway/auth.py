@@ -64,6 +64,7 @@ ROUTE_SCOPES: Mapping[tuple[str, str], Scope] = {
     ("GET", "/v1/account"): Scope.READ,
     ("GET", "/v1/positions"): Scope.READ,
     ("POST", "/v1/portfolio/optimize"): Scope.READ,
+    ("POST", "/v1/portfolio/frontier"): Scope.READ,
     ("POST", "/v1/portfolio/risk"): Scope.READ,
     ("POST", "/v1/portfolio/risk/simulate"): Scope.READ,
     ("POST", "/v1/portfolio/risk/stress"): Scope.READ,

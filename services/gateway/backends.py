@@ -20,6 +20,7 @@ from neuraltrader.portfolio.v1.book_service_pb2_grpc import BookServiceStub
 from neuraltrader.portfolio.v1.portfolio_service_pb2_grpc import PortfolioServiceStub
 from neuraltrader.portfolio.v1.rebalance_service_pb2_grpc import RebalanceServiceStub
 from neuraltrader.portfolio.v1.risk_service_pb2_grpc import RiskServiceStub
+from services.gateway.frontiers import Frontiers
 from services.gateway.order_stream import OrderStream
 from services.gateway.tables import Tables
 from trading.clock import Clock
@@ -54,6 +55,7 @@ class Backends:
     rebalances: RebalanceServiceStub
     orders: OrderStream
     tables: Tables
+    frontiers: Frontiers
     clock: Clock
     health: Mapping[str, health_pb2_grpc.HealthStub]
 
@@ -91,18 +93,20 @@ async def open_backends(
         stub = ExecutionServiceStub(execution)
         metadata = partial(channels.call_metadata, token)
         market = MarketDataServiceStub(market_data)
+        portfolio_stub = PortfolioServiceStub(portfolio)
         yield Backends(
             market,
             InferenceServiceStub(inference),
             RegistryServiceStub(inference),
             TrainingServiceStub(inference),
             stub,
-            PortfolioServiceStub(portfolio),
+            portfolio_stub,
             BookServiceStub(portfolio),
             RiskServiceStub(portfolio),
             RebalanceServiceStub(portfolio),
             OrderStream(stub, metadata, pending_max=orders_pending_max, log=log),
             Tables(market, metadata, timeout_s),
+            Frontiers(portfolio_stub, metadata),
             clock,
             {name: health_pb2_grpc.HealthStub(opened) for name, opened in named.items()},
         )

@@ -200,6 +200,14 @@ class FakePortfolio(portfolio_grpc.PortfolioServiceServicer):
         solver = portfolio.SolverReport(route="fake", status="optimal")
         return portfolio.OptimizeResponse(allocations=weights, risk=0.2, psd="verified", solver=solver, turnover=0.5)
 
+    async def ComputeFrontier(
+        self, request: portfolio.ComputeFrontierRequest, context: Context
+    ) -> AsyncIterator[portfolio.ComputeFrontierResponse]:
+        self.script.hear(request)
+        for index in range(request.points):
+            point = portfolio.OptimizeResponse(risk=0.1 + index / 100, expected_return=0.05 + index / 50)
+            yield portfolio.ComputeFrontierResponse(point=point, index=index)
+
     async def CalculateRisk(
         self, request: portfolio.CalculateRiskRequest, context: Context
     ) -> portfolio.CalculateRiskResponse:

@@ -5,7 +5,6 @@ from typing import Annotated
 from fastapi import Depends, Query, Request, Response
 
 from neuraltrader.portfolio.v1 import portfolio_service_pb2 as rpc
-from services.gateway.history import daily_returns
 from services.gateway.routes.infeasible import infeasible
 from services.gateway.routes.route import (
     BODY,
@@ -20,7 +19,13 @@ from services.gateway.routes.route import (
     router,
 )
 from services.gateway.schemas.book import Account, AccountList, PositionList, account_view, position_list
-from services.gateway.schemas.portfolio import Optimization, OptimizeRequest, optimization_view
+from services.gateway.schemas.portfolio import (
+    Frontier,
+    FrontierRequest,
+    Optimization,
+    OptimizeRequest,
+    optimization_view,
+)
 from trading.errors import TradingError
 
 routes = router("portfolio")
@@ -73,8 +78,21 @@ async def list_positions(
 )
 async def optimize_portfolio(body: OptimizeRequest, fleet: Fleet) -> Optimization:
     try:
-        history = await daily_returns(fleet, body.symbols, body.window_days) if body.window_days else None
-        answer = await fleet.portfolio.Optimize(body.message(history), timeout=SOLVE_TIMEOUT_S)
+        answer = await fleet.portfolio.Optimize(body.message(), timeout=SOLVE_TIMEOUT_S)
     except TradingError as error:
         raise infeasible(error) from error
     return optimization_view(answer)
+
+
+@routes.post(
+    "/v1/portfolio/frontier",
+    operation_id="efficient_frontier",
+    summary="The efficient frontier",
+    responses=refusals(404, *BODY, *KEYED, *FLEET),
+)
+async def efficient_frontier(body: FrontierRequest, fleet: Fleet) -> Frontier:
+    try:
+        points = await fleet.frontiers(body.message(), body.points)
+    except TradingError as error:
+        raise infeasible(error) from error
+    return {"points": [optimization_view(point) for point in points]}

@@ -19,7 +19,13 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 Responses = dict[int | str, dict[str, Any]]
 JSON = "application/json"
 BULK_PATHS = frozenset(
-    {"/v1/models/{name}/predict", "/v1/portfolio/optimize", "/v1/portfolio/risk", "/v1/portfolio/risk/simulate"}
+    {
+        "/v1/models/{name}/predict",
+        "/v1/portfolio/frontier",
+        "/v1/portfolio/optimize",
+        "/v1/portfolio/risk",
+        "/v1/portfolio/risk/simulate",
+    }
 )
 SUBMIT_PATH = "/v1/orders"
 """The one POST that is idempotent by itself, for ever."""

@@ -75,7 +75,61 @@ async def test_an_infeasible_problem_is_422_with_constraint_and_numbers(gateway:
     assert (found["constraint"], found["numbers"]) == ("max_position_size", {"attainable": 0.9})
 
 
-async def test_too_little_history_is_422_with_its_numbers(gateway: Gateway) -> None:
-    body = {"symbols": ["AAPL", "BTC-USDT"], "window_days": 252}
-    found = problem(await gateway.http.post("/v1/portfolio/optimize", json=body), 422, "INSUFFICIENT_HISTORY")
-    assert found["numbers"]["wanted"] == 252
+async def test_a_window_and_every_option_reach_the_portfolio(gateway: Gateway) -> None:
+    body = {
+        "symbols": ["AAPL", "BTC-USDT"],
+        "window_days": 252,
+        "objective": "target_risk",
+        "target_risk": 0.2,
+        "turnover_cost": 0.001,
+        "beta": 0.9,
+        "covariance_estimator": "ledoit_wolf",
+        "ewma_half_life": 20,
+        "views": [{"weights": {"AAPL": 1, "BTC-USDT": -1}, "value": 0.03, "confidence": 0.4}],
+        "market_weights": {"AAPL": 3, "BTC-USDT": 1},
+        "constraints": {"lower_bounds": {"AAPL": -0.1}, "upper_bounds": {"BTC-USDT": 0.4}},
+    }
+    assert (await gateway.http.post("/v1/portfolio/optimize", json=body)).status_code == 200
+    (sent,) = gateway.fleet.script.heard(portfolio.OptimizeRequest)
+    assert (sent.window.days, sent.target_risk, sent.turnover_cost, sent.beta) == (252, 0.2, 0.001, 0.9)
+    assert sent.objective == portfolio.OBJECTIVE_TARGET_RISK
+    assert sent.covariance_estimator == portfolio.COVARIANCE_ESTIMATOR_LEDOIT_WOLF
+    assert (dict(sent.views[0].weights), sent.views[0].confidence) == ({"AAPL": 1, "BTC-USDT": -1}, 0.4)
+    assert dict(sent.market_weights) == {"AAPL": 3, "BTC-USDT": 1}
+    assert dict(sent.constraints.lower_bounds) == {"AAPL": -0.1}
+    assert dict(sent.constraints.upper_bounds) == {"BTC-USDT": 0.4}
+
+
+async def test_a_factor_model_travels_as_float64(gateway: Gateway) -> None:
+    body = {
+        "symbols": ["AAPL", "BTC-USDT", "SPY"],
+        "expected_returns": [0.1, 0.2, 0.05],
+        "exposures": [[1.0, 0.5], [0.5, 2.0], [1.0, 0.0]],
+        "factor_covariance": [[0.04, 0.0], [0.0, 0.09]],
+        "residual_variances": [0.01, 0.02, 0.0],
+    }
+    assert (await gateway.http.post("/v1/portfolio/optimize", json=body)).status_code == 200
+    (sent,) = gateway.fleet.script.heard(portfolio.OptimizeRequest)
+    assert struct.unpack("<6d", sent.exposures_f64le) == (1.0, 0.5, 0.5, 2.0, 1.0, 0.0)
+    assert struct.unpack("<4d", sent.factor_covariance_f64le) == (0.04, 0.0, 0.0, 0.09)
+    assert struct.unpack("<3d", sent.residual_variances_f64le) == (0.01, 0.02, 0.0)
+    wrong = body | {"factor_covariance": [[0.04]]}
+    problem(await gateway.http.post("/v1/portfolio/optimize", json=wrong), 422, "SHAPE_MISMATCH")
+
+
+async def test_a_frontier_is_gathered_point_by_point(gateway: Gateway) -> None:
+    body = {"symbols": ["A", "B"], "returns": [[0.1, 0.2], [0.0, 0.1]], "points": 5}
+    points = (await gateway.http.post("/v1/portfolio/frontier", json=body)).json()["points"]
+    assert [point["risk"] for point in points] == pytest.approx([0.1, 0.11, 0.12, 0.13, 0.14])
+    (sent,) = gateway.fleet.script.heard(portfolio.ComputeFrontierRequest)
+    assert (sent.points, list(sent.problem.symbols)) == (5, ["A", "B"])
+
+
+async def test_a_frontier_without_a_portfolio_is_422_with_its_numbers(gateway: Gateway) -> None:
+    gateway.fleet.script.refusals[portfolio.ComputeFrontierRequest] = FailedPrecondition(
+        "3 × 0.3 < 1.", reason="INFEASIBLE_BUDGET", constraint="max_position_size", numbers='{"attainable": 0.9}'
+    )
+    body = {"symbols": ["A"], "returns": [[0.1], [0.2]]}
+    found = problem(await gateway.http.post("/v1/portfolio/frontier", json=body), 422, "INFEASIBLE_BUDGET")
+    assert found["numbers"] == {"attainable": 0.9}
+    problem(await gateway.http.post("/v1/portfolio/frontier", json=body | {"points": 1}), 422, "INVALID_ARGUMENT")

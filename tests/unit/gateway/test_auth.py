@@ -85,6 +85,7 @@ def test_whatever_changes_something_wants_more_than_read() -> None:
         "/v1/market-data/query",
         "/v1/models/{name}/predict",
         "/v1/portfolio/optimize",
+        "/v1/portfolio/frontier",
         "/v1/portfolio/risk",
         "/v1/portfolio/risk/simulate",
         "/v1/portfolio/risk/stress",

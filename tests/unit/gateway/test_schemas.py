@@ -3,7 +3,6 @@
 import math
 from typing import Any
 
-import numpy as np
 import pytest
 from builders.gateway import EVENT_NS, ONE, a_bar, a_fill, a_quote, an_order, an_order_event
 from hypothesis import given
@@ -11,7 +10,6 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from neuraltrader.execution.v1 import execution_pb2
-from neuraltrader.portfolio.v1 import portfolio_service_pb2 as rpc
 from services.gateway.schemas import orders as order_shapes
 from services.gateway.schemas.config import fleet_config, verdict
 from services.gateway.schemas.execution import SignalTradingUpdate
@@ -215,11 +213,10 @@ def test_a_ragged_matrix_is_pointed_at() -> None:
 
 
 def test_a_window_stands_for_the_returns() -> None:
-    request = OptimizeRequest(symbols=["A", "B"], window_days=2)
-    message = request.message(np.array([[0.1, 0.2], [0.3, 0.4]]))
-    assert np.frombuffer(message.returns_f64le).tolist() == [0.1, 0.2, 0.3, 0.4]
-    assert message.covariance_f64le == b""
-    assert message.objective == rpc.OBJECTIVE_MAX_SHARPE
+    message = OptimizeRequest(symbols=["A", "B"], window_days=2).message()
+    assert message.window.days == 2
+    assert not message.returns_f64le
+
 
 
 @pytest.mark.parametrize("config", [{}, {"log_level": "DEBUG"}, {"NT_SYMBOLS": "AAPL,MSFT", "REDIS_URL": "redis://x"}])
