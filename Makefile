@@ -9,7 +9,7 @@ JSON ?=
 MARKET ?=
 WORKERS ?= 2
 GENERATED := libs/generated
-PROTOS := $(sort $(shell find protos/neuraltrader -name '*.proto'))
+PROTOS := $(sort $(shell find protos -name '*.proto'))
 SOURCES := libs/trading libs/fleet libs/sdk-python services tests
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 SERVICE_LOCKS := market_data execution portfolio gateway paper_venue
@@ -88,7 +88,7 @@ define generate
 endef
 
 proto: setup  ## Generate the Python code of the contracts
-	rm -rf $(GENERATED)/neuraltrader
+	rm -rf $(GENERATED)/neuraltrader $(GENERATED)/inference
 	@$(call generate,$(GENERATED))
 
 proto-check: setup  ## Prove that the contracts are clean, compatible, and their code current
@@ -98,7 +98,7 @@ proto-check: setup  ## Prove that the contracts are clean, compatible, and their
 		then $(BIN)/buf breaking protos --against '.git#ref=origin/main,subdir=protos'; \
 		else $(BIN)/buf breaking protos --against '.git#ref=HEAD,subdir=protos'; fi
 	@rm -rf build/proto && $(call generate,build/proto)
-	diff -r -x __pycache__ build/proto/neuraltrader $(GENERATED)/neuraltrader
+	diff -r -x __pycache__ build/proto $(GENERATED)
 
 lifecycle: setup  ## Write docs/order-lifecycle.md from the transition table of orders
 	PYTHONPATH=tests $(BIN)/python -m pages.order_lifecycle
