@@ -35,6 +35,7 @@ class Settings(FleetSettings):
         500.0, ge=0, description="Slowest run of one row, in µs, that stays on the loop; slower ones get a thread."
     )
     predict_batch_rows: int = Field(2048, ge=1, description="Most rows in one run of a model; more are chunked.")
+    infer_rows_max: int = Field(100_000, ge=1, description="Most rows in one request of the Open Inference Protocol.")
     signal_threshold: float = Field(0.55, gt=0.5, lt=1, description="Confidence at which a side is taken.")
     signal_release: float = Field(
         0.5, ge=0, le=1, description="Share of the threshold's distance from 0.5 below which a held side is let go."

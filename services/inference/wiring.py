@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import resources
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,9 +24,11 @@ from services.inference.adapters.trained_models import TrainedModelFiles
 from services.inference.adapters.training_files import TrainingFiles
 from services.inference.adapters.training_process import TrainingProcess
 from services.inference.adapters.training_worker import WorkerRules
+from services.inference.domain.infer_counts import InferCounts
 from services.inference.domain.markets import Markets
 from services.inference.domain.signals import SignalBook, SignalRules
 from services.inference.listeners import Listeners
+from services.inference.rpc import open_inference
 from services.inference.rpc.inference import SERVICE_NAME, InferenceRpc
 from services.inference.rpc.registry import SERVICE_NAME as REGISTRY_SERVICE_NAME
 from services.inference.rpc.registry import RegistryRpc
@@ -33,8 +36,10 @@ from services.inference.rpc.training import SERVICE_NAME as TRAINING_SERVICE_NAM
 from services.inference.rpc.training import TrainingRpc
 from services.inference.settings import Settings
 from services.inference.usecases.follow import Follow, FollowRules
+from services.inference.usecases.infer import Infer
 from services.inference.usecases.predict import Predict
 from services.inference.usecases.receive_model import ReceiveModel
+from services.inference.usecases.repository import Repository
 from services.inference.usecases.run_training import QueueRules, RunTraining
 from services.inference.usecases.serve_models import ServeModels
 from services.inference.usecases.statistics import Statistics
@@ -79,8 +84,13 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
         listeners = Listeners(nats, follow, runtime.log)
         rpc = InferenceRpc(Predict(models, markets, instruments), models, statistics)
         yield Service(
-            register=[rpc.register, training.rpc.register, registry.rpc.register],
-            service_names=[SERVICE_NAME, TRAINING_SERVICE_NAME, REGISTRY_SERVICE_NAME],
+            register=[
+                rpc.register,
+                training.rpc.register,
+                registry.rpc.register,
+                _open_inference(settings, models, runtime).register,
+            ],
+            service_names=[SERVICE_NAME, TRAINING_SERVICE_NAME, REGISTRY_SERVICE_NAME, open_inference.SERVICE_NAME],
             loops={
                 "quotes": listeners.quotes,
                 "trades": listeners.trades,
@@ -139,6 +149,12 @@ def _registry(settings: Settings, runtime: Runtime) -> _Registry:
     models = ServeModels(files, loader, settings.default_model, settings.models_loaded_max, runtime.log)
     export = RegistryExport(files, limits)
     return _Registry(RegistryRpc(models, ReceiveModel(models, loader), export.pieces), models, loader)
+
+
+def _open_inference(settings: Settings, models: ServeModels, runtime: Runtime) -> open_inference.OpenInferenceRpc:
+    counts, rows_max = InferCounts(), settings.infer_rows_max
+    infer = Infer(models, counts, runtime.clock, rows_max)
+    return open_inference.OpenInferenceRpc(infer, Repository(models, counts), version("neural-trader-fleet"), rows_max)
 
 
 def _signal_rules(settings: Settings) -> SignalRules:
