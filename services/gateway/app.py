@@ -22,6 +22,7 @@ from services.gateway.routes import (
     execution,
     market_data,
     models,
+    open_inference,
     orders,
     portfolio,
     reports,
@@ -30,6 +31,7 @@ from services.gateway.routes import (
     stream,
     training,
 )
+from services.gateway.schemas.open_inference import read_by_hand
 from services.gateway.schemas.service import FieldError, Version
 from services.gateway.websocket.hub import Hub
 from services.gateway.websocket.subscriber import Subscriber
@@ -75,7 +77,19 @@ def _bare_app(version: str) -> FastAPI:
         redirect_slashes=False,
         strict_content_type=False,
     )
-    for module in (service, market_data, models, orders, execution, reports, portfolio, risk, stream, training):
+    for module in (
+        service,
+        market_data,
+        models,
+        orders,
+        execution,
+        reports,
+        portfolio,
+        risk,
+        stream,
+        training,
+        open_inference,
+    ):
         app.router.routes.extend(module.routes.routes)  # as they are: including would wrap each in another match
     problems.install(app)
     return app
@@ -91,6 +105,7 @@ def _contract(app: FastAPI) -> dict[str, Any]:
     components = document.setdefault("components", {})
     components["securitySchemes"] = {"bearerAuth": {"type": "http", "scheme": "bearer"}}
     components["schemas"]["Problem"] = _problem_schema()
+    components["schemas"] |= read_by_hand()
     components["schemas"]["FieldError"] = TypeAdapter(FieldError).json_schema()
     document["servers"] = [{"url": "/"}]
     document["security"] = [{"bearerAuth": []}]

@@ -11,6 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from fleet import channels
 from fleet.rpc import READY
+from inference.grpc_service_pb2_grpc import GRPCInferenceServiceStub
 from neuraltrader.execution.v1.execution_service_pb2_grpc import ExecutionServiceStub
 from neuraltrader.inference.v1.inference_service_pb2_grpc import InferenceServiceStub
 from neuraltrader.inference.v1.registry_service_pb2_grpc import RegistryServiceStub
@@ -48,6 +49,7 @@ class Backends:
     inference: InferenceServiceStub
     registry: RegistryServiceStub
     training: TrainingServiceStub
+    open_inference: GRPCInferenceServiceStub
     execution: ExecutionServiceStub
     portfolio: PortfolioServiceStub
     book: BookServiceStub
@@ -99,6 +101,7 @@ async def open_backends(
             InferenceServiceStub(inference),
             RegistryServiceStub(inference),
             TrainingServiceStub(inference),
+            GRPCInferenceServiceStub(inference),
             stub,
             portfolio_stub,
             BookServiceStub(portfolio),

@@ -15,6 +15,8 @@ from services.gateway.schemas.service import FieldError
 from trading.errors import Kind, TradingError
 
 MEDIA_TYPE = "application/problem+json"
+OPEN_INFERENCE = "/v2"
+"""Below it errors have the form of a foreign protocol."""
 CLIENT_CLOSED_REQUEST = 499
 _STATUS = {
     Kind.INVALID_ARGUMENT: 422,
@@ -59,6 +61,8 @@ def problem(
     members: Mapping[str, object] | None = None,
 ) -> Response:
     """A problem document as a response; `members` are the facts beside the standard ones."""
+    if _speaks_open_inference(request.url.path):
+        return open_inference_error(status, detail, headers=headers)
     document: dict[str, object] = {
         "type": f"urn:neural-trader:problem:{code.lower().replace('_', '-')}",
         "title": title_of(status),
@@ -72,6 +76,15 @@ def problem(
         document["errors"] = errors
     document |= {name: value for name, value in (members or {}).items() if name not in _RESERVED}
     return Response(msgspec.json.encode(document), status, headers, MEDIA_TYPE)
+
+
+def open_inference_error(status: int, message: str, *, headers: Mapping[str, str] | None = None) -> Response:
+    """An error as the Open Inference Protocol's clients read it."""
+    return Response(msgspec.json.encode({"error": message}), status, headers, "application/json")
+
+
+def _speaks_open_inference(path: str) -> bool:
+    return path == OPEN_INFERENCE or path.startswith(f"{OPEN_INFERENCE}/")
 
 
 def title_of(status: int) -> str:

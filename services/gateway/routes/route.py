@@ -25,6 +25,8 @@ BULK_PATHS = frozenset(
         "/v1/portfolio/optimize",
         "/v1/portfolio/risk",
         "/v1/portfolio/risk/simulate",
+        "/v2/models/{name}/infer",
+        "/v2/models/{name}/versions/{version}/infer",
     }
 )
 SUBMIT_PATH = "/v1/orders"
