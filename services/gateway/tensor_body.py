@@ -28,7 +28,7 @@ _WBITS = {"gzip": 31, "deflate": 15}
 _SPACE = b" \t\r\n"
 
 Size = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
-Whole = Annotated[int, msgspec.Meta(ge=-(2**63), lt=2**63)]
+Whole = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 Parameter = bool | Whole | float | str
 Parameters = dict[str, Parameter]
 
@@ -44,7 +44,12 @@ class InputTensor(msgspec.Struct):
     shape: list[Size]
     datatype: str
     parameters: Parameters = {}
-    data: msgspec.Raw | None = None
+    data: msgspec.Raw = msgspec.Raw()
+
+    @property
+    def has_data(self) -> bool:
+        """Whether its numbers are in the JSON."""
+        return memoryview(self.data).nbytes > 0
 
 
 class OutputTensor(msgspec.Struct):
@@ -105,7 +110,7 @@ def parsed(body: bytes, json_length: str | None) -> tuple[InferBody, memoryview]
 
 
 def _length(text: str, most: int) -> int:
-    if not text.isdecimal() or len(text) > 12 or not 0 < int(text) <= most:
+    if not (text.isascii() and text.isdecimal()) or len(text) > 12 or not 0 < int(text) <= most:
         raise Malformed(f"Expected Inference-Header-Content-Length of 1 to {most}, was {text[:32]!r}.")
     return int(text)
 
@@ -159,7 +164,7 @@ def _contents(inputs: Sequence[InputTensor], behind: memoryview) -> Iterator[byt
         if size is None:
             yield _encoded(tensor)
             continue
-        if type(size) is not int or size < 0 or tensor.data is not None or start + size > len(behind):
+        if type(size) is not int or size < 0 or tensor.has_data or start + size > len(behind):
             raise InvalidArgument(
                 f"Expected {BINARY_SIZE} bytes of {tensor.name!r} behind the JSON and no data in it, "
                 f"was {size!r} with {len(behind) - start} bytes left.",
@@ -174,7 +179,7 @@ def _contents(inputs: Sequence[InputTensor], behind: memoryview) -> Iterator[byt
 def _encoded(tensor: InputTensor) -> bytes:
     """JSON numbers, flat or nested as the shape says, as bytes."""
     field = f"inputs.{tensor.name}"
-    if tensor.data is None:
+    if not tensor.has_data:
         raise InvalidArgument(f"Expected data or {BINARY_SIZE} of {tensor.name!r}, was neither.", field=field)
     if tensor.datatype not in _DATATYPES:
         known = ", ".join(_DATATYPES)
@@ -184,7 +189,7 @@ def _encoded(tensor: InputTensor) -> bytes:
             field=field,
         )
     try:
-        array = _array(bytes(tensor.data), *_DATATYPES[tensor.datatype])
+        array = _array(tensor.data, *_DATATYPES[tensor.datatype])
     except (msgspec.ValidationError, ValueError, OverflowError) as error:
         raise InvalidArgument(
             f"The data of {tensor.name!r} is no {tensor.datatype}: {error}", reason="TENSOR_VALUE", field=field
@@ -198,17 +203,17 @@ def _encoded(tensor: InputTensor) -> bytes:
     return array.tobytes()
 
 
-def _array(data: bytes, element: type, dtype: str) -> npt.NDArray[Any]:
+def _array(data: msgspec.Raw, element: type, dtype: str) -> npt.NDArray[Any]:
     kind: Any = element
-    for _ in range(_depth(data)):
+    for _ in range(_depth(bytes(memoryview(data)[: 8 * _MOST_DIMENSIONS]))):
         kind = list[kind]
     with np.errstate(over="ignore"):  # a number beyond its datatype becomes infinite, and is refused where it matters
         return np.array(msgspec.json.decode(data, type=kind), dtype)
 
 
-def _depth(data: bytes) -> int:
+def _depth(start: bytes) -> int:
     """How deeply the first element is nested; at least one list, at most as many as there are dimensions."""
-    start = data[: 8 * _MOST_DIMENSIONS].translate(None, _SPACE)
+    start = start.translate(None, _SPACE)
     return min(max(len(start) - len(start.lstrip(b"[")), 1), _MOST_DIMENSIONS)
 
 

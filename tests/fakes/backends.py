@@ -7,6 +7,7 @@ from typing import Any
 
 from builders.gateway import a_bar, a_position, a_quote, an_account
 from fakes.execution_backend import FakeExecution
+from fakes.open_inference import FakeOpenInference
 from fakes.risk_backend import FakeRisk
 from fakes.script import Script
 from fakes.training_backend import FakeTraining
@@ -230,6 +231,7 @@ class FakeFleet:
         self.market_data = FakeMarketData(self.script)
         self.inference = FakeInference(self.script)
         self.training = FakeTraining(self.script)
+        self.open_inference = FakeOpenInference()
         self.execution = FakeExecution(self.script)
         self.portfolio = FakePortfolio(self.script)
         self.risk = FakeRisk(self.script)
@@ -238,6 +240,7 @@ class FakeFleet:
         """Forget what was asked and set; connections stand."""
         self.script.calls.clear()
         self.script.refusals.clear()
+        self.open_inference.model.asked.clear()
         for name in (*NAMES, "training"):
             servicer = getattr(self, name)
             vars(servicer).update(vars(type(servicer)(self.script)))
@@ -261,7 +264,8 @@ class FakeFleet:
     async def start(self, name: str, token: str) -> None:
         """Let one service listen, where it listened before if it did."""
         address = self.addresses.setdefault(name, f"127.0.0.1:{free_port()}")
-        server = GrpcServer(address, [self._register(name)], [], Boundary([token], Metrics()))
+        beside = [self.open_inference.servicer().register] if name == "inference" else []
+        server = GrpcServer(address, [self._register(name), *beside], [], Boundary([token], Metrics()))
         await server.start()
         await server.say_ready(True)
         self.servers[name] = server

@@ -79,9 +79,12 @@ class OpenInferenceRpc(stubs.GRPCInferenceServiceServicer):
     async def RepositoryModelLoad(
         self, request: pb.RepositoryModelLoadRequest, context: Context
     ) -> pb.RepositoryModelLoadResponse:
-        raise NotImplementedError
+        wire.refuse_files(request)
+        await self._repository.load(request.model_name)
+        return pb.RepositoryModelLoadResponse()
 
     async def RepositoryModelUnload(
         self, request: pb.RepositoryModelUnloadRequest, context: Context
     ) -> pb.RepositoryModelUnloadResponse:
-        raise NotImplementedError
+        await self._repository.unload(request.model_name)
+        return pb.RepositoryModelUnloadResponse()

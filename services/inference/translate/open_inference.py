@@ -12,6 +12,7 @@ from services.inference.domain.model_tensors import OUTPUTS, input_of
 from services.inference.domain.questions import Answer, IndexEntry, Question
 from services.inference.domain.tensors import Tensor, TensorFault, TensorRefused, TensorSpec, from_bytes, from_values
 from services.inference.ports import Model
+from trading.errors import InvalidArgument
 
 BACKEND, PLATFORM = "onnxruntime", "onnxruntime_onnx"
 FINAL = "triton_final_response"
@@ -186,3 +187,12 @@ def index_message(entries: Sequence[IndexEntry]) -> pb.RepositoryIndexResponse:
             for entry in entries
         ]
     )
+
+
+def refuse_files(request: pb.RepositoryModelLoadRequest) -> None:
+    """Raise InvalidArgument when a load brings a configuration or files of its own."""
+    if request.parameters:
+        raise InvalidArgument(
+            f"Models come by the registry's own calls; parameters {sorted(request.parameters)} are not taken.",
+            field="parameters",
+        )

@@ -6,7 +6,7 @@ from services.inference.domain.infer_counts import InferCount, InferCounts
 from services.inference.domain.questions import IndexEntry
 from services.inference.ports import Model, Models
 from services.inference.usecases.infer import model_asked
-from trading.errors import UnknownModel
+from trading.errors import FailedPrecondition, UnknownModel
 
 
 class Repository:
@@ -35,6 +35,15 @@ class Repository:
         if version and version not in known:
             raise UnknownModel(f"No version {version!r} of model {name!r} is known.", model=name, version=version)
         return version in ("", self._models.get(name).card.version)
+
+    async def load(self, name: str) -> None:
+        """Bring a model into memory, where the registry keeps every model it could load; raises UnknownModel."""
+        self.model(name, "")
+
+    async def unload(self, name: str) -> None:
+        """Take a model out of memory; raises UnknownModel, or FailedPrecondition while it is in use."""
+        card = self.model(name, "").card
+        raise FailedPrecondition(f"Model {card.name!r} is in use.", reason="MODEL_IN_USE", model=card.name)
 
     def counts(self, name: str, version: str) -> Sequence[InferCount]:
         """Counters of one version, of each one of a model, or of all; raises UnknownModel."""

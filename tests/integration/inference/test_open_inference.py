@@ -25,7 +25,7 @@ from services.inference.rpc.open_inference import SERVICE_NAME, OpenInferenceRpc
 from services.inference.usecases.infer import Infer
 from services.inference.usecases.repository import Repository
 from trading.clock import SystemClock
-from trading.errors import InvalidArgument, TradingError, Unauthenticated, UnknownModel
+from trading.errors import FailedPrecondition, InvalidArgument, TradingError, Unauthenticated, UnknownModel
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -301,3 +301,21 @@ async def test_a_caller_without_the_token_is_turned_away(address: str) -> None:
     async with channels.connect(address, token="wrong", client="test") as channel:
         with pytest.raises(Unauthenticated):
             await Stub(channel).ServerLive(pb.ServerLiveRequest())
+
+
+async def test_a_load_finds_the_model_in_memory_and_takes_no_files(stub: Stub) -> None:
+    await stub.RepositoryModelLoad(pb.RepositoryModelLoadRequest(model_name="test-model"))
+    files = {"file:1/model.onnx": pb.ModelRepositoryParameter(bytes_param=b"onnx")}
+    with pytest.raises(InvalidArgument, match="file:1/model"):
+        await stub.RepositoryModelLoad(pb.RepositoryModelLoadRequest(model_name="test-model", parameters=files))
+    for call in (
+        stub.RepositoryModelLoad(pb.RepositoryModelLoadRequest(model_name="nobody")),
+        stub.RepositoryModelUnload(pb.RepositoryModelUnloadRequest(model_name="nobody")),
+    ):
+        with pytest.raises(UnknownModel):
+            await call
+
+
+async def test_a_model_in_use_stays_in_memory(stub: Stub) -> None:
+    with pytest.raises(FailedPrecondition, match="in use"):
+        await stub.RepositoryModelUnload(pb.RepositoryModelUnloadRequest(model_name="test-model"))

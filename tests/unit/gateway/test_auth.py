@@ -8,6 +8,7 @@ from services.gateway.routes import (
     execution,
     market_data,
     models,
+    open_inference,
     orders,
     portfolio,
     reports,
@@ -19,7 +20,7 @@ from services.gateway.routes import (
 from trading.errors import PermissionDenied, Unauthenticated
 
 KEY = "nt_reader_0123456789abcdef"
-ROUTERS = (service, market_data, models, orders, execution, reports, portfolio, risk, stream, training)
+ROUTERS = (service, market_data, models, orders, execution, reports, portfolio, risk, stream, training, open_inference)
 
 
 def keys() -> Keys:
@@ -89,6 +90,9 @@ def test_whatever_changes_something_wants_more_than_read() -> None:
         "/v1/portfolio/risk",
         "/v1/portfolio/risk/simulate",
         "/v1/portfolio/risk/stress",
+        "/v2/models/{name}/infer",
+        "/v2/models/{name}/versions/{version}/infer",
+        "/v2/repository/index",
     }
     changing = {key for key in ROUTE_SCOPES if key[0] in {"POST", "PUT", "PATCH", "DELETE"} and key[1] not in computing}
     assert {ROUTE_SCOPES[key] for key in changing} == {Scope.TRADE, Scope.ADMIN}
