@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.inference.domain.feature_series import Floats
-from services.inference.domain.model import ModelCard, Running
+from services.inference.domain.model import ModelCard, Running, TensorSpec
 from services.inference.domain.model_spec import ModelSpec
 from services.inference.domain.prediction import Prediction, Signal
 from services.inference.domain.registry import Deployment, LoadOptions
@@ -31,6 +31,16 @@ class Model(Protocol):
         """How it runs."""
         ...
 
+    @property
+    def inputs(self) -> Sequence[TensorSpec]:
+        """The tensors that its graph takes; one of float32 for a model of features."""
+        ...
+
+    @property
+    def outputs(self) -> Sequence[TensorSpec]:
+        """The tensors that its graph gives; one column of float32 for a model of features."""
+        ...
+
     async def logit(self, features: Sequence[float]) -> float:
         """The log odds of "up" of one feature row."""
         ...
@@ -41,6 +51,12 @@ class Model(Protocol):
 
     async def logits(self, samples: npt.NDArray[np.floating[Any]]) -> Floats:
         """The log odds of (N, F) rows, or of (N, T, F) windows for a sequence model."""
+        ...
+
+    async def infer(
+        self, inputs: Mapping[str, npt.NDArray[Any]], outputs: Sequence[str] = ()
+    ) -> Mapping[str, npt.NDArray[Any]]:
+        """Any tensors by name, all outputs unless some are named; raises InvalidArgument for what does not fit."""
         ...
 
 

@@ -264,7 +264,10 @@ class FakeFleet:
     async def start(self, name: str, token: str) -> None:
         """Let one service listen, where it listened before if it did."""
         address = self.addresses.setdefault(name, f"127.0.0.1:{free_port()}")
-        beside = [self.open_inference.servicer().register] if name == "inference" else []
+        beside = []
+        if name == "inference":
+            await self.open_inference.start()
+            beside.append(self.open_inference.servicer().register)
         server = GrpcServer(address, [self._register(name), *beside], [], Boundary([token], Metrics()))
         await server.start()
         await server.say_ready(True)

@@ -1,12 +1,12 @@
 """The ports of inference in memory."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 
 import numpy as np
 
 from services.inference.domain.feature_series import Floats
-from services.inference.domain.model import ModelCard, Running
+from services.inference.domain.model import ModelCard, Running, TensorSpec
 from services.inference.domain.prediction import Prediction, Signal
 from trading.errors import UnknownModel, UnknownSymbol
 
@@ -17,6 +17,8 @@ class FakeModel:
     def __init__(self, card: ModelCard, says: float = 0.0) -> None:
         self.card = card
         self.running = Running("cpu", 1.0, 1_000, inline=True)
+        self.inputs = (TensorSpec("features", "float32", (-1, *card.sample_shape)),)
+        self.outputs = (TensorSpec("logit", "float32", (-1, 1)),)
         self.says = says
         self.asked: list[Floats] = []
         self.closed = False
@@ -32,6 +34,10 @@ class FakeModel:
     async def window_logit(self, window: np.ndarray) -> float:
         self.asked.append(window[None])
         return self.says
+
+    async def infer(self, inputs: Mapping[str, np.ndarray], outputs: Sequence[str] = ()) -> dict[str, np.ndarray]:
+        (samples,) = inputs.values()
+        return {"logit": (await self.logits(samples)).astype(np.float32)[:, None]}
 
     def close(self) -> None:
         self.closed = True

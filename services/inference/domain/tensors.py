@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from services.inference.domain.model import TensorSpec
 from trading.errors import InvalidArgument
 
 Array = npt.NDArray[Any]
@@ -28,6 +29,7 @@ DATATYPES: Mapping[str, np.dtype[Any]] = {
     "FP64": np.dtype("<f8"),
 }
 """Datatypes whose elements are numbers; BF16 and BYTES, which the protocol has too, are none here."""
+_NAMES = {kind.name: datatype for datatype, kind in DATATYPES.items()}
 MOST_DIMENSIONS = 8
 _WIDEST = {"i": np.dtype(np.int64), "u": np.dtype(np.uint64)}
 
@@ -57,20 +59,6 @@ class TensorRefused(InvalidArgument):
     def __init__(self, why: TensorFault, message: str, /, tensor: str, **metadata: object) -> None:
         super().__init__(message, reason=why, tensor=tensor, field=f"inputs.{tensor}", **metadata)
         self.why = why
-
-
-class TensorSpec(NamedTuple):
-    """What a model takes or gives; −1 in the shape is any size."""
-
-    name: str
-    datatype: str
-    shape: tuple[int, ...]
-
-    def takes(self, shape: Sequence[int]) -> bool:
-        """Whether an array of this shape fits."""
-        return len(shape) == len(self.shape) and all(
-            wanted in (-1, was) for wanted, was in zip(self.shape, shape, strict=True)
-        )
 
 
 class Tensor(NamedTuple):
@@ -128,7 +116,7 @@ def float32_of(tensor: Tensor, spec: TensorSpec) -> Float32s:
 
     Every other datatype of numbers is rounded to float32; what has no finite float32 is refused.
     """
-    if not spec.takes(tensor.array.shape):
+    if not _fits(tensor.array.shape, spec.shape):
         raise TensorRefused(
             TensorFault.SHAPE,
             f"Expected the shape {list(spec.shape)} of {tensor.name!r}, was {list(tensor.array.shape)}.",
@@ -143,6 +131,15 @@ def float32_of(tensor: Tensor, spec: TensorSpec) -> Float32s:
             tensor=tensor.name,
         )
     return numbers
+
+
+def _fits(shape: Sequence[int], wanted: Sequence[int]) -> bool:
+    return len(shape) == len(wanted) and all(size in (-1, was) for size, was in zip(wanted, shape, strict=True))
+
+
+def datatype_of(kind: str) -> str:
+    """The protocol's name of a NumPy kind of numbers, such as FP32 of float32."""
+    return _NAMES[kind]
 
 
 def dtype_of(name: str, datatype: str) -> np.dtype[Any]:

@@ -42,23 +42,24 @@ class OpenInferenceRpc(stubs.GRPCInferenceServiceServicer):
         return pb.ServerLiveResponse(live=True)
 
     async def ServerReady(self, request: pb.ServerReadyRequest, context: Context) -> pb.ServerReadyResponse:
-        return pb.ServerReadyResponse(ready=self._repository.ready)
+        return pb.ServerReadyResponse(ready=await self._repository.is_ready())
 
     async def ModelReady(self, request: pb.ModelReadyRequest, context: Context) -> pb.ModelReadyResponse:
-        return pb.ModelReadyResponse(ready=self._repository.is_loaded(request.name, request.version))
+        return pb.ModelReadyResponse(ready=await self._repository.is_loaded(request.name, request.version))
 
     async def ServerMetadata(self, request: pb.ServerMetadataRequest, context: Context) -> pb.ServerMetadataResponse:
         return pb.ServerMetadataResponse(name=SERVER_NAME, version=self._version, extensions=EXTENSIONS)
 
     async def ModelMetadata(self, request: pb.ModelMetadataRequest, context: Context) -> pb.ModelMetadataResponse:
-        model = self._repository.model(request.name, request.version)
-        return wire.metadata_message(model.card, self._repository.versions(request.name))
+        async with self._repository.model(request.name, request.version) as model:
+            return wire.metadata_message(model, self._repository.versions(model.card.name))
 
     async def ModelConfig(self, request: pb.ModelConfigRequest, context: Context) -> pb.ModelConfigResponse:
-        return wire.config_message(self._repository.model(request.name, request.version), self._rows_max)
+        async with self._repository.model(request.name, request.version) as model:
+            return wire.config_message(model, self._rows_max)
 
     async def ModelStatistics(self, request: pb.ModelStatisticsRequest, context: Context) -> pb.ModelStatisticsResponse:
-        return wire.statistics_message(self._repository.counts(request.name, request.version))
+        return wire.statistics_message(await self._repository.counts(request.name, request.version))
 
     async def ModelInfer(self, request: pb.ModelInferRequest, context: Context) -> pb.ModelInferResponse:
         return wire.infer_message(request, await self._infer(wire.question_of(request)))
@@ -74,7 +75,7 @@ class OpenInferenceRpc(stubs.GRPCInferenceServiceServicer):
                 yield wire.stream_message(request, answer)
 
     async def RepositoryIndex(self, request: pb.RepositoryIndexRequest, context: Context) -> pb.RepositoryIndexResponse:
-        return wire.index_message(self._repository.index(only_ready=request.ready))
+        return wire.index_message(await self._repository.index(only_ready=request.ready))
 
     async def RepositoryModelLoad(
         self, request: pb.RepositoryModelLoadRequest, context: Context

@@ -7,10 +7,10 @@ import numpy as np
 
 from inference import grpc_service_pb2 as pb
 from services.inference.domain.infer_counts import InferCount
-from services.inference.domain.model import ModelCard
-from services.inference.domain.model_tensors import OUTPUTS, input_of
+from services.inference.domain.model import TensorSpec
+from services.inference.domain.model_tensors import outputs_of
 from services.inference.domain.questions import Answer, IndexEntry, Question
-from services.inference.domain.tensors import Tensor, TensorFault, TensorRefused, TensorSpec, from_bytes, from_values
+from services.inference.domain.tensors import Tensor, TensorFault, TensorRefused, datatype_of, from_bytes, from_values
 from services.inference.ports import Model
 from trading.errors import InvalidArgument
 
@@ -85,8 +85,8 @@ def _typed_tensor(tensor: pb.ModelInferRequest.InferInputTensor) -> Tensor:
 
 
 def infer_message(request: pb.ModelInferRequest, answer: Answer) -> pb.ModelInferResponse:
-    """An answer in the form of its request: raw to raw, typed to typed."""
-    raw = bool(request.raw_input_contents) or not request.inputs
+    """An answer in the form of its request: raw to raw, typed to typed where every output has a typed form."""
+    raw = bool(request.raw_input_contents) or any(tensor.datatype not in _CONTENTS for tensor in answer.tensors)
     message = pb.ModelInferResponse(model_name=answer.card.name, model_version=answer.card.version, id=request.id)
     for tensor in answer.tensors:
         out = message.outputs.add(name=tensor.name, datatype=tensor.datatype, shape=tensor.array.shape)
@@ -110,25 +110,25 @@ def stream_refusal(request: pb.ModelInferRequest, why: str) -> pb.ModelStreamInf
     return pb.ModelStreamInferResponse(error_message=why, infer_response=said)
 
 
-def metadata_message(card: ModelCard, versions: Sequence[str]) -> pb.ModelMetadataResponse:
+def metadata_message(model: Model, versions: Sequence[str]) -> pb.ModelMetadataResponse:
     """What a model takes and gives."""
     return pb.ModelMetadataResponse(
-        name=card.name,
+        name=model.card.name,
         versions=versions,
         platform=PLATFORM,
-        inputs=[_spec_message(input_of(card))],
-        outputs=[_spec_message(spec) for spec in OUTPUTS],
+        inputs=[_spec_message(spec) for spec in model.inputs],
+        outputs=[_spec_message(spec) for spec in outputs_of(model.card, model.outputs)],
     )
 
 
 def _spec_message(spec: TensorSpec) -> pb.ModelMetadataResponse.TensorMetadata:
-    return pb.ModelMetadataResponse.TensorMetadata(name=spec.name, datatype=spec.datatype, shape=spec.shape)
+    return pb.ModelMetadataResponse.TensorMetadata(name=spec.name, datatype=datatype_of(spec.dtype), shape=spec.shape)
 
 
 def config_message(model: Model, rows_max: int) -> pb.ModelConfigResponse:
     """The configuration that Triton would have of a model."""
     card, running = model.card, model.running
-    entry = input_of(card)
+    batch = 1 if card.features else 0
     kinds = pb.ModelInstanceGroup
     facts = {
         "version": card.version,
@@ -140,9 +140,14 @@ def config_message(model: Model, rows_max: int) -> pb.ModelConfigResponse:
         name=card.name,
         platform=PLATFORM,
         backend=BACKEND,
-        max_batch_size=rows_max,
-        input=[pb.ModelInput(name=entry.name, data_type=_data_type(entry), dims=entry.shape[1:])],
-        output=[pb.ModelOutput(name=spec.name, data_type=_data_type(spec), dims=spec.shape[1:]) for spec in OUTPUTS],
+        max_batch_size=rows_max * batch,
+        input=[
+            pb.ModelInput(name=spec.name, data_type=_data_type(spec), dims=spec.shape[batch:]) for spec in model.inputs
+        ],
+        output=[
+            pb.ModelOutput(name=spec.name, data_type=_data_type(spec), dims=spec.shape[batch:])
+            for spec in outputs_of(card, model.outputs)
+        ],
         instance_group=[kinds(count=1, kind=kinds.KIND_GPU if running.device == "cuda" else kinds.KIND_CPU)],
         parameters={name: pb.ModelParameter(string_value=value) for name, value in facts.items()},
     )
@@ -150,7 +155,7 @@ def config_message(model: Model, rows_max: int) -> pb.ModelConfigResponse:
 
 
 def _data_type(spec: TensorSpec) -> pb.DataType.ValueType:
-    return pb.DataType.Value(f"TYPE_{spec.datatype}")
+    return pb.DataType.Value(f"TYPE_{datatype_of(spec.dtype)}")
 
 
 def statistics_message(counts: Sequence[InferCount]) -> pb.ModelStatisticsResponse:

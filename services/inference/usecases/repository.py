@@ -1,65 +1,68 @@
 """What the registry holds, in the Open Inference Protocol's words."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from services.inference.domain.infer_counts import InferCount, InferCounts
 from services.inference.domain.questions import IndexEntry
-from services.inference.ports import Model, Models
-from services.inference.usecases.infer import model_asked
-from trading.errors import FailedPrecondition, UnknownModel
+from services.inference.domain.registry import LoadOptions
+from services.inference.domain.registry_status import ModelStatus, Residence
+from services.inference.ports import Model
+from services.inference.usecases.infer import expect_name
+from services.inference.usecases.serve_models import ServeModels
+
+_REASONS = {Residence.LOADED: "", Residence.UNLOADED: "on disk; a request or a load brings it into memory"}
 
 
 class Repository:
     """Answers what is there, what is in memory, and how often it was asked."""
 
-    def __init__(self, models: Models, counts: InferCounts) -> None:
+    def __init__(self, models: ServeModels, counts: InferCounts) -> None:
         self._models = models
         self._counts = counts
 
-    @property
-    def ready(self) -> bool:
-        """Whether the model that follows the market is in memory; the service does not start without it."""
-        return self._models.get("") is not None
+    async def is_ready(self) -> bool:
+        """Whether the model that follows the market is in memory."""
+        return (await self._models.status("")).residence is Residence.LOADED
 
-    def model(self, name: str, version: str) -> Model:
-        """A version of a model; raises UnknownModel."""
-        return model_asked(self._models, name, version)
+    async def is_loaded(self, name: str, version: str) -> bool:
+        """Whether a version is in memory; raises UnknownModel when there is none."""
+        return (await self._models.status(expect_name(name), version)).residence is Residence.LOADED
+
+    @asynccontextmanager
+    async def model(self, name: str, version: str) -> AsyncIterator[Model]:
+        """A version of a model, brought into memory to be asked what it takes; raises UnknownModel or ModelRefused."""
+        async with self._models.hold_exactly(expect_name(name), version) as model:
+            yield model
 
     def versions(self, name: str) -> Sequence[str]:
-        """Every version of a model, newest first; raises UnknownModel."""
-        return self._models.versions(model_asked(self._models, name, "").card.name)
+        """Every version of a model, newest first."""
+        return self._models.versions(name)
 
-    def is_loaded(self, name: str, version: str) -> bool:
-        """Whether a version is in memory; raises UnknownModel when there is none."""
-        known = self.versions(name)
-        if version and version not in known:
-            raise UnknownModel(f"No version {version!r} of model {name!r} is known.", model=name, version=version)
-        return version in ("", self._models.get(name).card.version)
-
-    async def load(self, name: str) -> None:
-        """Bring a model into memory, where the registry keeps every model it could load; raises UnknownModel."""
-        self.model(name, "")
-
-    async def unload(self, name: str) -> None:
-        """Take a model out of memory; raises UnknownModel, or FailedPrecondition while it is in use."""
-        card = self.model(name, "").card
-        raise FailedPrecondition(f"Model {card.name!r} is in use.", reason="MODEL_IN_USE", model=card.name)
-
-    def counts(self, name: str, version: str) -> Sequence[InferCount]:
-        """Counters of one version, of each one of a model, or of all; raises UnknownModel."""
+    async def counts(self, name: str, version: str) -> Sequence[InferCount]:
+        """Counters of one version, of each one of a model that was asked, or of all; raises UnknownModel."""
         if not name:
             return self._counts.all()
+        card = (await self._models.status(name, version)).card
         if version:
-            card = self.model(name, version).card
             return [self._counts.of(card.name, card.version)]
-        used = self.model(name, "").card.version
-        return [self._counts.of(name, used), *(c for c in self._counts.all() if c.name == name and c.version != used)]
+        return [count for count in self._counts.all() if count.name == card.name]
 
-    def index(self, *, only_ready: bool) -> Sequence[IndexEntry]:
+    async def index(self, *, only_ready: bool) -> Sequence[IndexEntry]:
         """Every version of every model, by name and newest first."""
-        entries = [
-            IndexEntry(name, version, loaded := self.is_loaded(name, version), "" if loaded else "not in use")
-            for name in self._models.names
-            for version in self._models.versions(name)
-        ]
+        found = [each for name in self._models.names for each in await self._models.all_versions(name)]
+        entries = [_entry(each) for each in found]
         return [entry for entry in entries if entry.loaded or not only_ready]
+
+    async def load(self, name: str) -> None:
+        """Bring a model's version in use into memory; raises UnknownModel or ModelRefused."""
+        await self._models.load(expect_name(name), "", LoadOptions())
+
+    async def unload(self, name: str) -> None:
+        """Take a model out of memory; raises UnknownModel, or FailedPrecondition while it follows the market."""
+        await self._models.unload(expect_name(name))
+
+
+def _entry(status: ModelStatus) -> IndexEntry:
+    loaded = status.residence is Residence.LOADED
+    return IndexEntry(status.card.name, status.card.version, loaded, status.refusal or _REASONS[status.residence])

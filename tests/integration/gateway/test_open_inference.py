@@ -128,7 +128,7 @@ async def test_what_does_not_fit_is_refused_by_name(gateway: Gateway) -> None:
     row = some_features(1)
     for question, says in (
         ({}, "inputs"),
-        ({"inputs": []}, "Expected exactly one input"),
+        ({"inputs": []}, "Expected each input"),
         (a_question(row[:, 1:]), f"[-1, {WIDTH}]"),
         (a_question(row, outputs=[{"name": "odd"}]), "'odd'"),
         (a_question(row, outputs=[{"name": "logit", "parameters": {"classification": 1}}]), "'classification'"),
@@ -183,11 +183,29 @@ async def test_what_is_asked_is_counted_in_numbers(gateway: Gateway) -> None:
 
 
 async def test_the_index_lists_versions(gateway: Gateway) -> None:
-    expected = [{"name": "momentum-v1", "version": "3", "state": "READY", "reason": ""}]
+    expected = [{"name": name, "version": "3", "state": "READY", "reason": ""} for name in ("momentum-v1", "spare")]
     assert (await gateway.http.post("/v2/repository/index")).json() == expected
     assert (await gateway.http.post("/v2/repository/index", json={"ready": True})).json() == expected
     assert "ready" in refusal(await gateway.http.post("/v2/repository/index", json={"ready": "yes"}), 422)
     refusal(await gateway.http.post("/v2/repository/index", content=b"{"), 400)
+
+
+async def test_a_model_is_unloaded_and_loaded(gateway: Gateway) -> None:
+    async def ready() -> list[str]:
+        listed = (await gateway.http.post("/v2/repository/index", json={"ready": True})).json()
+        return [entry["name"] for entry in listed]
+
+    unload = {"parameters": {"unload_dependents": False}}
+    assert (await gateway.http.post("/v2/repository/models/spare/unload", json=unload)).json() == {}
+    assert await ready() == ["momentum-v1"]
+    assert "not in memory" in refusal(await gateway.http.get("/v2/models/spare/ready"), 503)
+    (unloaded,) = [entry for entry in (await gateway.http.post("/v2/repository/index")).json() if entry["reason"]]
+    assert (unloaded["name"], unloaded["state"]) == ("spare", "UNAVAILABLE")
+    assert (await gateway.http.post("/v2/repository/models/spare/load")).json() == {}
+    assert await ready() == ["momentum-v1", "spare"]
+    refusal(await gateway.http.post("/v2/repository/models/nobody/load"), 404)
+    refusal(await gateway.http.post("/v2/repository/models/nobody/unload"), 404)
+    assert "follows the market" in refusal(await gateway.http.post("/v2/repository/models/momentum-v1/unload"), 409)
 
 
 async def test_a_load_takes_no_files(gateway: Gateway) -> None:

@@ -10,6 +10,8 @@ import pytest
 import pytest_asyncio
 import structlog
 from builders.inference import a_model_directory, a_network
+from builders.model_files import a_model_file
+from onnx import TensorProto, helper
 from servers import free_port
 
 from fleet import channels
@@ -17,13 +19,17 @@ from fleet.metrics import Metrics
 from fleet.rpc import Boundary, GrpcServer
 from inference import grpc_service_pb2 as pb
 from inference.grpc_service_pb2_grpc import GRPCInferenceServiceStub
-from services.inference.adapters.model_files import load_models
 from services.inference.adapters.onnx_session import SessionRules
+from services.inference.adapters.probe import TrialRules
+from services.inference.adapters.registry_files import RegistryFiles
+from services.inference.adapters.registry_loader import RegistryLoader
+from services.inference.adapters.safetensors_file import FileLimits
 from services.inference.domain.features import FEATURES
 from services.inference.domain.infer_counts import InferCounts
 from services.inference.rpc.open_inference import SERVICE_NAME, OpenInferenceRpc
 from services.inference.usecases.infer import Infer
 from services.inference.usecases.repository import Repository
+from services.inference.usecases.serve_models import ServeModels
 from trading.clock import SystemClock
 from trading.errors import FailedPrecondition, InvalidArgument, TradingError, Unauthenticated, UnknownModel
 
@@ -37,11 +43,19 @@ Stub = GRPCInferenceServiceStub
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def address(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    """A server with two versions of one model, the second in use."""
+    """A server with two versions of the model that follows the market, a sequence model, and a model of tensors."""
     root: Path = tmp_path_factory.mktemp("models")
-    a_model_directory(root, "test-model", "1")
-    a_model_directory(root, "test-model", "2")
-    models = load_models([root], "test-model", SessionRules(), structlog.get_logger())
+    for version in ("1", "2"):
+        a_model_directory(root / "shipped", "test-model", version)
+    (root / "own" / "sequence" / "1").mkdir(parents=True)
+    a_model_file(root / "own" / "sequence" / "1" / "model.safetensors", "gru")
+    a_model_directory(
+        root / "own", "tensors", features=(), horizon_ns=0, calibration=None, payload=two_in_two_out(), metrics={}
+    )
+    files = RegistryFiles(root / "shipped", root / "own")
+    loader = RegistryLoader(files, SessionRules(), FileLimits(), TrialRules(), structlog.get_logger())
+    models = ServeModels(files, loader, "test-model", most_loaded=4, log=structlog.get_logger())
+    await models.start()
     counts = InferCounts()
     rpc = OpenInferenceRpc(Infer(models, counts, SystemClock(), ROWS_MAX), Repository(models, counts), "9.9", ROWS_MAX)
     at = f"127.0.0.1:{free_port()}"
@@ -50,6 +64,24 @@ async def address(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str
     yield at
     await server.stop(0)
     models.close()
+    loader.close()
+
+
+def two_in_two_out() -> bytes:
+    """A graph whose tensors are no features: a sum of float32 and a half of float16."""
+    nodes = [
+        helper.make_node("Add", ["a", "b"], ["sum"]),
+        helper.make_node("Mul", ["h", "h"], ["square"]),
+    ]
+    kinds = {"a": TensorProto.FLOAT, "b": TensorProto.FLOAT, "h": TensorProto.FLOAT16}
+    inputs = [helper.make_tensor_value_info(name, kind, ["n", 2]) for name, kind in kinds.items()]
+    outputs = [
+        helper.make_tensor_value_info("sum", TensorProto.FLOAT, ["n", 2]),
+        helper.make_tensor_value_info("square", TensorProto.FLOAT16, ["n", 2]),
+    ]
+    graph = helper.make_graph(nodes, "two", inputs, outputs)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return bytes(model.SerializeToString())
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -172,7 +204,7 @@ PARAMETER = {"shared_memory_region": pb.InferParameter(string_param="x")}
         (a_raw_request(ROW, model_name="nobody"), "UNKNOWN_MODEL", "No model is called 'nobody'"),
         (a_raw_request(ROW, model_version="7"), "UNKNOWN_MODEL", "No version '7' of model 'test-model'"),
         (a_raw_request(ROW, inputs=[an_input(ROW.shape, name="odd")]), "TENSOR_NAME", "'odd'"),
-        (pb.ModelInferRequest(model_name="test-model"), "TENSOR_NAME", "Expected exactly one input"),
+        (pb.ModelInferRequest(model_name="test-model"), "TENSOR_NAME", "Expected each input"),
         (a_raw_request(ROW, inputs=[an_input((1, WIDTH), "BYTES")]), "TENSOR_DATATYPE", "'BYTES'"),
         (a_typed_request(ROW, "BYTES", "fp32_contents"), "TENSOR_DATATYPE", "'BYTES'"),
         (a_raw_request(np.zeros((1, WIDTH + 1), np.float32)), "TENSOR_SHAPE", f"[-1, {WIDTH}]"),
@@ -273,17 +305,22 @@ async def test_what_is_asked_is_counted(stub: Stub) -> None:
     assert stats.success.ns - earlier.success.ns >= stats.compute_infer.ns - earlier.compute_infer.ns > 0
     assert after.last_inference > 1_700_000_000_000
     everything = (await stub.ModelStatistics(pb.ModelStatisticsRequest())).model_stats
-    assert [(each.name, each.version) for each in everything] == [("test-model", "2")]
+    assert ("test-model", "2") in [(each.name, each.version) for each in everything]
+
+
+async def listed(stub: Stub, *, ready: bool = False) -> list[tuple[str, str, str]]:
+    index = (await stub.RepositoryIndex(pb.RepositoryIndexRequest(ready=ready))).models
+    return [(each.name, each.version, each.state) for each in index]
 
 
 async def test_the_index_names_every_version(stub: Stub) -> None:
-    index = (await stub.RepositoryIndex(pb.RepositoryIndexRequest())).models
-    assert [(each.name, each.version, each.state) for each in index] == [
+    assert await listed(stub) == [
+        ("sequence", "1", "READY"),
+        ("tensors", "1", "READY"),
         ("test-model", "2", "READY"),
         ("test-model", "1", "UNAVAILABLE"),
     ]
-    ready = (await stub.RepositoryIndex(pb.RepositoryIndexRequest(ready=True))).models
-    assert [each.version for each in ready] == ["2"]
+    assert ("test-model", "1", "UNAVAILABLE") not in await listed(stub, ready=True)
 
 
 async def test_a_version_is_ready_when_it_is_in_memory(stub: Stub) -> None:
@@ -303,11 +340,28 @@ async def test_a_caller_without_the_token_is_turned_away(address: str) -> None:
             await Stub(channel).ServerLive(pb.ServerLiveRequest())
 
 
-async def test_a_load_finds_the_model_in_memory_and_takes_no_files(stub: Stub) -> None:
-    await stub.RepositoryModelLoad(pb.RepositoryModelLoadRequest(model_name="test-model"))
+async def test_a_model_is_unloaded_loaded_and_brought_back_by_a_question(stub: Stub) -> None:
+    load, unload = pb.RepositoryModelLoadRequest, pb.RepositoryModelUnloadRequest
+    samples = np.zeros((2, 12, WIDTH), np.float32)
+    for back in (
+        lambda: stub.RepositoryModelLoad(load(model_name="sequence")),
+        lambda: stub.ModelInfer(a_raw_request(samples, model_name="sequence")),
+        lambda: stub.ModelMetadata(pb.ModelMetadataRequest(name="sequence")),
+    ):
+        await stub.RepositoryModelUnload(unload(model_name="sequence"))
+        assert ("sequence", "1", "UNAVAILABLE") in await listed(stub)
+        assert not (await stub.ModelReady(pb.ModelReadyRequest(name="sequence"))).ready
+        await back()
+        assert ("sequence", "1", "READY") in await listed(stub)
+
+
+async def test_a_load_takes_no_files(stub: Stub) -> None:
     files = {"file:1/model.onnx": pb.ModelRepositoryParameter(bytes_param=b"onnx")}
     with pytest.raises(InvalidArgument, match="file:1/model"):
         await stub.RepositoryModelLoad(pb.RepositoryModelLoadRequest(model_name="test-model", parameters=files))
+
+
+async def test_an_unknown_model_is_neither_loaded_nor_unloaded(stub: Stub) -> None:
     for call in (
         stub.RepositoryModelLoad(pb.RepositoryModelLoadRequest(model_name="nobody")),
         stub.RepositoryModelUnload(pb.RepositoryModelUnloadRequest(model_name="nobody")),
@@ -316,6 +370,48 @@ async def test_a_load_finds_the_model_in_memory_and_takes_no_files(stub: Stub) -
             await call
 
 
-async def test_a_model_in_use_stays_in_memory(stub: Stub) -> None:
-    with pytest.raises(FailedPrecondition, match="in use"):
+async def test_the_model_that_follows_the_market_stays_in_memory(stub: Stub) -> None:
+    with pytest.raises(FailedPrecondition, match="follows the market"):
         await stub.RepositoryModelUnload(pb.RepositoryModelUnloadRequest(model_name="test-model"))
+
+
+async def test_another_version_than_the_one_in_use_can_be_asked(stub: Stub) -> None:
+    rows = some_features(3)
+    answer = await stub.ModelInfer(a_raw_request(rows, model_version="1"))
+    assert answer.model_version == "1"
+    assert outputs(answer)["logit"].ravel() == pytest.approx(a_network().logits(rows), abs=1e-5)
+
+
+async def test_a_sequence_model_takes_windows(stub: Stub) -> None:
+    found = await stub.ModelMetadata(pb.ModelMetadataRequest(name="sequence"))
+    assert [list(spec.shape) for spec in found.inputs] == [[-1, 12, WIDTH]]
+    windows = np.random.default_rng(3).standard_normal((3, 12, WIDTH)).astype(np.float32)
+    together = outputs(await stub.ModelInfer(a_raw_request(windows, model_name="sequence")))["logit"]
+    alone = [outputs(await stub.ModelInfer(a_raw_request(each[None], model_name="sequence"))) for each in windows]
+    assert together.ravel() == pytest.approx([each["logit"][0, 0] for each in alone], abs=1e-5)
+
+
+async def test_a_model_of_tensors_takes_and_gives_what_its_graph_does(stub: Stub) -> None:
+    found = await stub.ModelMetadata(pb.ModelMetadataRequest(name="tensors"))
+    assert [(spec.name, spec.datatype, list(spec.shape)) for spec in found.inputs] == [
+        ("a", "FP32", [-1, 2]),
+        ("b", "FP32", [-1, 2]),
+        ("h", "FP16", [-1, 2]),
+    ]
+    assert [(spec.name, spec.datatype) for spec in found.outputs] == [("sum", "FP32"), ("square", "FP16")]
+    config = (await stub.ModelConfig(pb.ModelConfigRequest(name="tensors"))).config
+    assert (config.max_batch_size, [list(each.dims) for each in config.input]) == (0, [[-1, 2]] * 3)
+    ones, halves = np.ones((1, 2), np.float32), np.full((1, 2), 0.5, np.float16)
+    request = pb.ModelInferRequest(
+        model_name="tensors",
+        inputs=[an_input((1, 2), "FP16", "h"), an_input((1, 2), name="b"), an_input((1, 2), name="a")],
+        raw_input_contents=[halves.tobytes(), (2 * ones).tobytes(), ones.tobytes()],
+    )
+    answer = await stub.ModelInfer(request)
+    assert np.frombuffer(answer.raw_output_contents[0], np.float32).tolist() == [3, 3]
+    assert np.frombuffer(answer.raw_output_contents[1], np.float16).tolist() == [0.25, 0.25]
+    request.outputs.add(name="sum")
+    assert [out.name for out in (await stub.ModelInfer(request)).outputs] == ["sum"]
+    request.inputs[1].datatype, request.inputs[1].shape[:] = "FP64", [1, 1]
+    with pytest.raises(InvalidArgument, match="'b' as float32"):
+        await stub.ModelInfer(request)
