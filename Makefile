@@ -66,7 +66,7 @@ test-slow: setup  ## Run the slow tests: kill -9 of every part, the supervisor, 
 test-quick: setup  ## Run the tests that take no servers and no fleet
 	$(BIN)/python -m pytest -q tests/unit tests/contracts tests/architecture -m "not slow"
 
-conformance: setup  ## Run the venues' official clients against the paper venue, each in an environment of its own
+conformance: setup  ## Run official clients (the venues', Triton's) against our servers, each in an environment of its own
 	NT_CONFORMANCE=1 $(BIN)/python -m pytest -q tests/conformance
 
 check: setup  ## Lint, format, types, layers, contracts

@@ -1,4 +1,4 @@
-"""The venues' official clients: each in an environment of its own, run only when NT_CONFORMANCE=1 asks for them."""
+"""Official clients of the venues and of Triton: each in an environment of its own, run only when NT_CONFORMANCE=1."""
 
 import os
 import subprocess
