@@ -22,6 +22,7 @@ from neuraltrader.portfolio.v1.portfolio_service_pb2_grpc import PortfolioServic
 from neuraltrader.portfolio.v1.rebalance_service_pb2_grpc import RebalanceServiceStub
 from neuraltrader.portfolio.v1.risk_service_pb2_grpc import RiskServiceStub
 from services.gateway.frontiers import Frontiers
+from services.gateway.model_transfers import ModelTransfers
 from services.gateway.order_stream import OrderStream
 from services.gateway.tables import Tables
 from trading.clock import Clock
@@ -29,6 +30,10 @@ from trading.errors import Unavailable
 
 PROBE_TIMEOUT_S = 0.9
 CLIENT = "gateway"
+
+
+FILE_TIMEOUT_S = 600.0
+"""Longer than any request with a file may take; the request's own end comes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,7 @@ class Backends:
     orders: OrderStream
     tables: Tables
     frontiers: Frontiers
+    transfers: ModelTransfers
     clock: Clock
     health: Mapping[str, health_pb2_grpc.HealthStub]
 
@@ -94,12 +100,12 @@ async def open_backends(
         named = {"market_data": market_data, "inference": inference, "execution": execution, "portfolio": portfolio}
         stub = ExecutionServiceStub(execution)
         metadata = partial(channels.call_metadata, token)
-        market = MarketDataServiceStub(market_data)
+        market, registry = MarketDataServiceStub(market_data), RegistryServiceStub(inference)
         portfolio_stub = PortfolioServiceStub(portfolio)
         yield Backends(
             market,
             InferenceServiceStub(inference),
-            RegistryServiceStub(inference),
+            registry,
             TrainingServiceStub(inference),
             GRPCInferenceServiceStub(inference),
             stub,
@@ -110,6 +116,7 @@ async def open_backends(
             OrderStream(stub, metadata, pending_max=orders_pending_max, log=log),
             Tables(market, metadata, timeout_s),
             Frontiers(portfolio_stub, metadata),
+            ModelTransfers(registry, metadata, FILE_TIMEOUT_S),
             clock,
             {name: health_pb2_grpc.HealthStub(opened) for name, opened in named.items()},
         )

@@ -28,6 +28,8 @@ class Bounds:
     body_bytes_max: int
     bulk_body_bytes_max: int
     remembered_s: float
+    file_bytes_max: int = 256 * 1024 * 1024
+    file_timeout_s: float = 120.0
 
 
 class _KeptReply(msgspec.Struct):

@@ -14,6 +14,8 @@ class Settings(CacheSettings, FleetSettings):
     request_timeout_seconds: float = Field(15.0, gt=0, description="Longest time for the fleet to answer a request.")
     body_bytes_max: int = Field(1024 * 1024, ge=1024, description="Largest body of an ordinary request.")
     bulk_body_bytes_max: int = Field(64 * 1024 * 1024, ge=1024, description="Largest body of predict, optimize, risk.")
+    file_bytes_max: int = Field(256 * 1024 * 1024, ge=1024, description="Largest model file.")
+    file_timeout_seconds: float = Field(120.0, gt=0, description="Longest time for a model file to come and be tried.")
     rate_per_second: float = Field(2000.0, gt=0, description="Requests a second that one key may keep up.")
     rate_burst: int = Field(4000, ge=1, description="Requests that one key may send at once.")
     failures_per_second: float = Field(20.0, gt=0, description="Wrong keys a second from one address.")

@@ -120,6 +120,8 @@ def _door(settings: Settings, runtime: Runtime, cache: Cache) -> Door:
         settings.body_bytes_max,
         settings.bulk_body_bytes_max,
         settings.idempotency_hours * HOUR_S,
+        settings.file_bytes_max,
+        settings.file_timeout_seconds,
     )
     return Door(keys, rates, failures, cache, bounds)
 

@@ -8,6 +8,7 @@ from typing import Any
 from builders.gateway import a_bar, a_position, a_quote, an_account
 from fakes.execution_backend import FakeExecution
 from fakes.open_inference import FakeOpenInference
+from fakes.registry_backend import FakeRegistry
 from fakes.risk_backend import FakeRisk
 from fakes.script import Script
 from fakes.training_backend import FakeTraining
@@ -19,6 +20,7 @@ from neuraltrader.execution.v1 import execution_service_pb2_grpc as execution_gr
 from neuraltrader.inference.v1 import inference_pb2
 from neuraltrader.inference.v1 import inference_service_pb2 as inference
 from neuraltrader.inference.v1 import inference_service_pb2_grpc as inference_grpc
+from neuraltrader.inference.v1 import registry_service_pb2_grpc as registry_grpc
 from neuraltrader.inference.v1 import training_service_pb2_grpc as training_grpc
 from neuraltrader.market_data.v1 import market_data_pb2
 from neuraltrader.market_data.v1 import market_data_service_pb2 as market_data
@@ -235,13 +237,14 @@ class FakeFleet:
         self.execution = FakeExecution(self.script)
         self.portfolio = FakePortfolio(self.script)
         self.risk = FakeRisk(self.script)
+        self.registry = FakeRegistry(self.script)
 
     def reset(self) -> None:
         """Forget what was asked and set; connections stand."""
         self.script.calls.clear()
         self.script.refusals.clear()
         self.open_inference.model.asked.clear()
-        for name in (*NAMES, "training"):
+        for name in (*NAMES, "training", "registry"):
             servicer = getattr(self, name)
             vars(servicer).update(vars(type(servicer)(self.script)))
 
@@ -260,6 +263,7 @@ class FakeFleet:
             risk_grpc.add_RiskServiceServicer_to_server(self.risk, server)
         if name == "inference":
             training_grpc.add_TrainingServiceServicer_to_server(self.training, server)
+            registry_grpc.add_RegistryServiceServicer_to_server(self.registry, server)
 
     async def start(self, name: str, token: str) -> None:
         """Let one service listen, where it listened before if it did."""

@@ -1,6 +1,6 @@
 """How every route behaves: guarded by the door, bodies read strictly, errors documented."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Annotated, Any
 
 import msgspec
@@ -12,7 +12,7 @@ from fleet import deadline
 from fleet.telemetry import span
 from services.gateway.auth import Principal, scope_of
 from services.gateway.backends import Backends
-from services.gateway.door import Door
+from services.gateway.door import Bounds, Door
 from services.gateway.problems import MEDIA_TYPE
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -29,6 +29,8 @@ BULK_PATHS = frozenset(
         "/v2/models/{name}/versions/{version}/infer",
     }
 )
+FILE_PATHS = frozenset({"/v1/models"})
+"""Whose bodies are files: they may be larger, and looking at them takes longer."""
 SUBMIT_PATH = "/v1/orders"
 """The one POST that is idempotent by itself, for ever."""
 _DESCRIPTIONS = {
@@ -66,13 +68,16 @@ class StrictRequest(Request):
         return self._body
 
     async def _read(self) -> bytes:
-        chunks, size = [], 0
+        return b"".join([chunk async for chunk in self.pieces()])
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body as it comes; 413 when it is larger than the route allows."""
+        size = 0
         async for chunk in self.stream():
             size += len(chunk)
             if size > self.body_bytes_max:
                 raise self._too_large()
-            chunks.append(chunk)
-        return b"".join(chunks)
+            yield chunk
 
     def _too_large(self) -> HTTPException:
         return HTTPException(413, f"Expected a body of at most {self.body_bytes_max} bytes.")
@@ -97,23 +102,29 @@ class GuardedRoute(APIRoute):
         path = self.path_format
         scope = scope_of(method, path)
         is_remembered = method == "POST" and path != SUBMIT_PATH
-        has_body, is_bulk, name = self.body_field is not None, path in BULK_PATHS, f"{method} {path}"
+        has_body, name = self.body_field is not None, f"{method} {path}"
 
         async def guarded(request: Request) -> Response:
             door: Door = request.app.state.door
             principal = door.admit(request, scope)
             request.scope["principal"] = principal
             strict = StrictRequest(request.scope, request.receive)
-            strict.body_bytes_max = door.bounds.bulk_body_bytes_max if is_bulk else door.bounds.body_bytes_max
+            strict.body_bytes_max = _most_bytes(door.bounds, path)
             if has_body:
                 _require_json(strict)
-            deadline.begin(door.bounds.timeout_s)
+            deadline.begin(door.bounds.file_timeout_s if path in FILE_PATHS else door.bounds.timeout_s)
             with span(name, request.headers.get("traceparent")):
                 if is_remembered:
                     return await door.once(strict, principal, lambda: answer(strict))
                 return await answer(strict)
 
         return guarded
+
+
+def _most_bytes(bounds: Bounds, path: str) -> int:
+    if path in FILE_PATHS:
+        return bounds.file_bytes_max
+    return bounds.bulk_body_bytes_max if path in BULK_PATHS else bounds.body_bytes_max
 
 
 def _require_json(request: Request) -> None:

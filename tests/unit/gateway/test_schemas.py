@@ -218,7 +218,6 @@ def test_a_window_stands_for_the_returns() -> None:
     assert not message.returns_f64le
 
 
-
 @pytest.mark.parametrize("config", [{}, {"log_level": "DEBUG"}, {"NT_SYMBOLS": "AAPL,MSFT", "REDIS_URL": "redis://x"}])
 def test_settings_of_the_fleet_are_judged_without_the_environment(
     config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
