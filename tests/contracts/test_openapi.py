@@ -47,7 +47,7 @@ def test_every_scope_of_the_table_is_the_contracts() -> None:
 
 def test_whatever_is_not_built_names_its_area() -> None:
     later = [found["x-since"] for _, _, found in operations(CONTRACT) if "x-since" in found]
-    assert set(later) == AREAS
+    assert set(later) <= AREAS
     assert _marks(CONTRACT["components"]) <= AREAS
 
 

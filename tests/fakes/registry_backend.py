@@ -42,7 +42,7 @@ class FakeRegistry(registry_grpc.RegistryServiceServicer):
     async def UploadModel(
         self, request_iterator: AsyncIterator[pb.UploadModelRequest], context: Context
     ) -> pb.UploadModelResponse:
-        name = ""
+        name, self.uploaded = "", b""
         async for each in request_iterator:
             name = name or each.name
             self.uploaded += each.piece

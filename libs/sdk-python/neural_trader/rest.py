@@ -1,6 +1,6 @@
 """The gateway's REST interface: requests out, documents back, refusals as one error that names the problem."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -9,6 +9,7 @@ import httpx
 
 from neural_trader.place import Place
 
+FILE_TIMEOUT_S = 150.0
 TIMEOUT_S = 30.0
 """Longer than the gateway's own longest answer, so that its word is heard."""
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -54,9 +55,18 @@ class Rest:
         content = None if body is None else {name: value for name, value in body.items() if value is not None}
         return self._send(method, path, query, json=content).json()
 
-    def file(self, path: str, *, query: Mapping[str, Any] | None = None) -> bytes:
-        """The CSV file that a request answers."""
-        return self._send("GET", path, query, headers={"Accept": "text/csv"}).content
+    def file(self, path: str, *, query: Mapping[str, Any] | None = None, accept: str = "text/csv") -> bytes:
+        """The file that a request answers: a table as CSV unless another media type is accepted."""
+        return self._send("GET", path, query, headers={"Accept": accept}).content
+
+    def send_file(self, path: str, pieces: Iterable[bytes], *, query: Mapping[str, Any] | None = None) -> Any:
+        """The document that a file, sent piece by piece, is answered with; looking at a file takes its time."""
+        headers = {"Content-Type": "application/octet-stream"}
+        return self._send("POST", path, query, content=pieces, headers=headers, timeout=FILE_TIMEOUT_S).json()
+
+    def delete(self, path: str, *, query: Mapping[str, Any] | None = None) -> None:
+        """Remove what is there."""
+        self._send("DELETE", path, query)
 
     def _send(self, method: str, path: str, query: Mapping[str, Any] | None, **options: Any) -> httpx.Response:
         given = {name: value for name, value in (query or {}).items() if value is not None}

@@ -19,14 +19,14 @@ class PromoteRequest(Request):
 class CanaryRequest(Request):
     """A version and its share of the predictions; no version ends it."""
 
-    version: VersionText | None
+    version: VersionText | None = None
     weight: Annotated[float, Field(ge=0, le=1)] = 0.0
 
 
 class ShadowRequest(Request):
     """A version to compare with; none ends it."""
 
-    version: VersionText | None
+    version: VersionText | None = None
 
 
 class LoadRequest(Request):
