@@ -47,6 +47,7 @@ GATEWAY_COMMANDS = {
     "risk": "measure the risk of an account's positions, or of given ones",
     "simulate": "simulate the losses of positions from their own history",
     "stress": "tell what shocks would do to positions",
+    "models": "show the registry of models, and change what answers",
 }
 """Commands of `python -m neural_trader`: they ask a running gateway, this machine's or another's."""
 
