@@ -53,6 +53,16 @@ class Metrics:
         )
         self.predictions_total = self._counter("predictions_total", "Predictions made from live ticks.", "model")
         self.signals_total = self._counter("signals_total", "Signals published.", "model")
+        self.feature_psi = self._gauge(
+            "feature_psi",
+            "Population stability index of a model's feature against its training data.",
+            "model",
+            "feature",
+        )
+        self.rolling_brier = self._gauge("rolling_brier", "Mean squared error of the newest probabilities.", "model")
+        self.base_rate_brier = self._gauge("base_rate_brier", "The same of the newest outcomes' own rate.", "model")
+        self.hit_rate = self._gauge("hit_rate", "Share of the newest predictions with the right sign.", "model")
+        self.outcomes = self._gauge("outcomes", "Predictions behind those, whose horizon has passed.", "model")
         self.missed_ticks_total = self._counter("missed_ticks_total", "Ticks missed between market_data and here.")
         self.tick_to_signal_seconds = self._histogram("tick_to_signal_seconds", "From a tick's read to its signal.")
 

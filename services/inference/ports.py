@@ -1,9 +1,9 @@
 """What inference needs of the world outside."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,11 @@ from services.inference.domain.model import ModelCard, Running, TensorSpec
 from services.inference.domain.model_spec import ModelSpec
 from services.inference.domain.prediction import Prediction, Signal
 from services.inference.domain.registry import Deployment, LoadOptions
+from services.inference.domain.rows import Rows
 from services.inference.domain.training import TrainingJob, TrainingSet
 
 Float32s = npt.NDArray[np.float32]
+T = TypeVar("T")
 
 
 class Model(Protocol):
@@ -61,10 +63,10 @@ class Model(Protocol):
 
 
 class LiveModels(Protocol):
-    """The model that follows the market."""
+    """The models that follow the market."""
 
-    def following(self, symbol: str) -> AbstractContextManager[Model]:
-        """The version that a symbol's ticks go to, kept in memory for as long as it is used."""
+    def following(self, name: str, symbol: str) -> AbstractContextManager[Model]:
+        """The version of a model that a symbol's ticks go to, kept in memory for as long as it is used."""
         ...
 
 
@@ -231,4 +233,20 @@ class TrainingNews(Protocol):
 
     async def changed(self, job: TrainingJob) -> None:
         """Publish a job as it is now; may be lost."""
+        ...
+
+
+class Tables(Protocol):
+    """Reads tables of market data."""
+
+    def rows(self, stream: bytes) -> Rows:
+        """The rows of an Arrow IPC stream; raises InvalidArgument that says what is wrong with it."""
+        ...
+
+
+class Workshop(Protocol):
+    """Where long sums are done, so that the event loop goes on."""
+
+    async def do(self, work: Callable[[], T]) -> T:
+        """Do it after what was asked before, and give what it gives or raise what it raises."""
         ...

@@ -14,6 +14,12 @@ class Settings(FleetSettings):
     grpc_port: int = Field(50052, ge=1, le=65535, description="Port of the gRPC server.")
     metrics_port: int = Field(9102, ge=1, le=65535, description="Port of /metrics, /healthz and /readyz.")
     default_model: str = Field("momentum-v1", description="Model that follows the market and answers unnamed requests.")
+    follow_models: list[str] = Field(
+        default=[], max_length=8, description="More models that follow the market beside the default one."
+    )
+    signal_models: Literal["default", "all"] = Field(
+        "default", description="Which of those that follow also signal; the others predict."
+    )
     use_gpu: Literal["auto", "off", "prefer", "require", "coreml"] = Field(
         "auto",
         description="CUDA when it is really there; never; the same as auto, its absence being told with every answer; "
@@ -36,6 +42,10 @@ class Settings(FleetSettings):
     )
     predict_batch_rows: int = Field(2048, ge=1, description="Most rows in one run of a model; more are chunked.")
     infer_rows_max: int = Field(100_000, ge=1, description="Most rows in one request of the Open Inference Protocol.")
+    predict_inline_rows: int = Field(
+        256, ge=0, description="Most rows of a request whose features stay on the loop; bigger ones have a thread."
+    )
+    predict_waiting: int = Field(8, ge=1, description="Most requests above that which may be scored at once.")
     signal_threshold: float = Field(0.55, gt=0.5, lt=1, description="Confidence at which a side is taken.")
     signal_release: float = Field(
         0.5, ge=0, le=1, description="Share of the threshold's distance from 0.5 below which a held side is let go."
@@ -47,6 +57,15 @@ class Settings(FleetSettings):
     signal_clock: SignalClock = Field(
         "auto", description="What cool-downs run by: receive time, event time, or auto: event time in a replay."
     )
+    drift_rows: int = Field(4096, ge=16, description="Feature rows of each model that drift is measured over.")
+    drift_stride: int = Field(8, ge=1, description="Every so many predictions a feature row is kept for that.")
+    drift_outcomes: int = Field(4096, ge=16, description="Predictions with known outcome that a model is judged by.")
+    drift_waiting: int = Field(
+        1024,
+        ge=1,
+        description="Predictions of one symbol that may wait for their horizon to pass; more are not judged.",
+    )
+    drift_report_s: float = Field(10.0, gt=0, description="How often drift goes to Prometheus, in s.")
     stale_after_ms: int = Field(2_000, ge=1, description="Age of a tick, in ms, that makes its signal stale.")
     instruments_refresh_s: float = Field(60.0, gt=0, description="How often the instruments are asked for, in s.")
     instruments_retry_s: float = Field(0.5, gt=0, description="Wait before asking again after a failure, in s.")

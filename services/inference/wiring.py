@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from fleet import bus, channels
 from fleet.service import Runtime, Service
 from neuraltrader.market_data.v1.market_data_service_pb2_grpc import MarketDataServiceStub
+from services.inference.adapters.arrow_tables import ArrowTables
+from services.inference.adapters.drift_gauges import DriftGauges
 from services.inference.adapters.grpc_instruments import GrpcInstruments
 from services.inference.adapters.nats_opinions import NatsOpinions
 from services.inference.adapters.nats_training import NatsTraining
@@ -20,13 +22,15 @@ from services.inference.adapters.registry_export import RegistryExport
 from services.inference.adapters.registry_files import RegistryFiles
 from services.inference.adapters.registry_loader import RegistryLoader
 from services.inference.adapters.safetensors_file import FileLimits
+from services.inference.adapters.thread_workshop import ThreadWorkshop
 from services.inference.adapters.trained_models import TrainedModelFiles
 from services.inference.adapters.training_files import TrainingFiles
 from services.inference.adapters.training_process import TrainingProcess
 from services.inference.adapters.training_worker import WorkerRules
 from services.inference.domain.infer_counts import InferCounts
 from services.inference.domain.markets import Markets
-from services.inference.domain.signals import SignalBook, SignalRules
+from services.inference.domain.signals import SignalRules
+from services.inference.domain.watches import Watches, WatchRules
 from services.inference.listeners import Listeners
 from services.inference.rpc import open_inference
 from services.inference.rpc.inference import SERVICE_NAME, InferenceRpc
@@ -35,9 +39,9 @@ from services.inference.rpc.registry import RegistryRpc
 from services.inference.rpc.training import SERVICE_NAME as TRAINING_SERVICE_NAME
 from services.inference.rpc.training import TrainingRpc
 from services.inference.settings import Settings
-from services.inference.usecases.follow import Follow, FollowRules
+from services.inference.usecases.follow import Follow, Follower, FollowRules, followers
 from services.inference.usecases.infer import Infer
-from services.inference.usecases.predict import Predict
+from services.inference.usecases.predict import Predict, PredictRules
 from services.inference.usecases.receive_model import ReceiveModel
 from services.inference.usecases.repository import Repository
 from services.inference.usecases.run_training import QueueRules, RunTraining
@@ -68,21 +72,27 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
         instruments = GrpcInstruments(
             MarketDataServiceStub(channel), settings.instruments_refresh_s, settings.instruments_retry_s, runtime.log
         )
-        markets = Markets()
-        statistics = Statistics(runtime.metrics, settings.default_model, runtime.log)
+        markets, watches = Markets(), Watches(_watch_rules(settings))
+        following = _followers(settings)
+        statistics = Statistics(runtime.metrics, [each.name for each in following], runtime.log)
         follow = Follow(
             models,
+            following,
             markets,
-            SignalBook(_signal_rules(settings)),
             NatsOpinions(nats),
             statistics,
+            watches,
             runtime.clock,
             new_id,
             _follow_rules(settings),
         )
         training = _training(settings, runtime, NatsTraining(nats))
         listeners = Listeners(nats, follow, runtime.log)
-        rpc = InferenceRpc(Predict(models, markets, instruments), models, statistics)
+        workshop = ThreadWorkshop()
+        stack.callback(workshop.close)
+        rules = PredictRules(settings.predict_inline_rows, settings.predict_waiting)
+        predict = Predict(models, markets, instruments, workshop, rules)
+        rpc = InferenceRpc(predict, models, statistics, watches, ArrowTables())
         yield Service(
             register=[
                 rpc.register,
@@ -96,6 +106,7 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
                 "trades": listeners.trades,
                 "instruments": instruments.refresh,
                 "training": training.loop,
+                "drift": DriftGauges(watches, runtime.metrics, settings.drift_report_s).keep,
             },
             checks={"nats": nats.check},
         )
@@ -146,7 +157,9 @@ def _registry(settings: Settings, runtime: Runtime) -> _Registry:
     )
     trial = TrialRules(settings.model_trial_memory_mb * _MB, settings.model_trial_s, settings.predict_batch_rows)
     loader = RegistryLoader(files, session, limits, trial, runtime.log)
-    models = ServeModels(files, loader, settings.default_model, settings.models_loaded_max, runtime.log)
+    models = ServeModels(
+        files, loader, settings.default_model, settings.models_loaded_max, runtime.log, followed=settings.follow_models
+    )
     export = RegistryExport(files, limits)
     return _Registry(RegistryRpc(models, ReceiveModel(models, loader), export.pieces), models, loader)
 
@@ -155,6 +168,21 @@ def _open_inference(settings: Settings, models: ServeModels, runtime: Runtime) -
     counts, rows_max = InferCounts(), settings.infer_rows_max
     infer = Infer(models, counts, runtime.clock, rows_max)
     return open_inference.OpenInferenceRpc(infer, Repository(models, counts), version("neural-trader-fleet"), rows_max)
+
+
+def _followers(settings: Settings) -> list[Follower]:
+    """The default model and those that follow beside it, each once."""
+    names = list(dict.fromkeys([settings.default_model, *settings.follow_models]))
+    return followers(names, _signal_rules(settings), names if settings.signal_models == "all" else names[:1])
+
+
+def _watch_rules(settings: Settings) -> WatchRules:
+    return WatchRules(
+        rows=settings.drift_rows,
+        stride=settings.drift_stride,
+        outcomes=settings.drift_outcomes,
+        waiting=settings.drift_waiting,
+    )
 
 
 def _signal_rules(settings: Settings) -> SignalRules:

@@ -17,6 +17,7 @@ from services.inference.domain.model import ModelCard
 from services.inference.domain.prediction import Prediction
 from services.inference.domain.rows import Rows
 from services.inference.starter.graph import onnx_bytes
+from services.inference.translate.rows import numbered
 from trading.market import QuoteBlock, TradeBlock
 
 SECOND_NS = 1_000_000_000
@@ -98,10 +99,12 @@ def some_ticks(count: int, seed: int = 1, *, trades: bool = True) -> Ticks:
     return Ticks((bid + ask) * 0.5, bid, ask, bid_size, ask_size, volume, number, signs)
 
 
-def some_rows(count: int = 1, **columns: Any) -> Rows:
-    """Rows that fit a market around 100; `columns` replace what they name."""
+def some_rows(count: int = 1, of: Sequence[str] = ("AAPL",), **columns: Any) -> Rows:
+    """Rows that fit a market around 100; `columns` replace what they name, `of` goes round."""
+    symbols, numbers = numbered([of[row % len(of)] for row in range(count)])
     given: dict[str, Any] = {
-        "symbol": ["AAPL"] * count,
+        "symbols": symbols,
+        "symbol": numbers,
         "price": np.full(count, 100.0),
         "volume": np.zeros(count),
         "bid": np.full(count, 99.99),
@@ -111,6 +114,26 @@ def some_rows(count: int = 1, **columns: Any) -> Rows:
         "timestamp_ns": np.full(count, NOON_NS),
     }
     return Rows(**(given | columns))
+
+
+def walking_rows(count: int, symbols: Sequence[str] = ("AAPL",), seed: int = 1, *, volumes: float = 0.5) -> Rows:
+    """Rows of random walks, symbols in turn and milliseconds apart; a share of `volumes` of them trades."""
+    random = np.random.default_rng(seed)
+    price = np.empty(count)
+    for number in range(len(symbols)):
+        own = price[number :: len(symbols)]
+        own[:] = np.round(100 * np.exp(np.cumsum(random.standard_normal(len(own)) * 2e-4)), 2)
+    half = random.integers(1, 4, count) * 0.005
+    volume = np.where(random.random(count) < volumes, random.integers(1, 9, count) * 100.0, 0.0)
+    return some_rows(
+        count,
+        symbols,
+        price=price,
+        volume=volume,
+        bid=price - half,
+        ask=price + half,
+        timestamp_ns=NOON_NS + np.arange(count, dtype=np.int64) * 1_000_000,
+    )
 
 
 def a_card(**changes: Any) -> ModelCard:

@@ -1,14 +1,18 @@
 """The ports of inference in memory."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from services.inference.domain.feature_series import Floats
 from services.inference.domain.model import ModelCard, Running, TensorSpec
 from services.inference.domain.prediction import Prediction, Signal
 from trading.errors import UnknownModel, UnknownSymbol
+
+T = TypeVar("T")
 
 
 class FakeModel:
@@ -27,8 +31,8 @@ class FakeModel:
         self.asked.append(np.array([features]))
         return self.says
 
-    async def logits(self, features: Floats) -> Floats:
-        self.asked.append(features)
+    async def logits(self, features: npt.NDArray[np.floating[Any]]) -> Floats:
+        self.asked.append(features.astype(np.float64))
         return np.full(len(features), self.says)
 
     async def window_logit(self, window: np.ndarray) -> float:
@@ -58,7 +62,7 @@ class FakeModels:
             raise UnknownModel(f"No model is called {name!r}.", model=name)
         return self._model
 
-    def following(self, symbol: str) -> AbstractContextManager[FakeModel]:
+    def following(self, name: str, symbol: str) -> AbstractContextManager[FakeModel]:
         return nullcontext(self._model)
 
     @asynccontextmanager
@@ -91,3 +95,14 @@ class FakeInstruments:
         if spelling not in known:
             raise UnknownSymbol(f"No instrument is called {spelling!r}.", symbol=spelling)
         return known[spelling]
+
+
+class FakeWorkshop:
+    """Does everything at once, and counts it."""
+
+    def __init__(self) -> None:
+        self.done = 0
+
+    async def do(self, work: Callable[[], T]) -> T:
+        self.done += 1
+        return work()

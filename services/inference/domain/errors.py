@@ -2,13 +2,15 @@
 
 FailedPrecondition
 └── ModelRefused   files that do not fit their manifest, or that this service will not run; why is one of Refusal
+NotFound
+└── NotFollowing   a model that is asked about the market and does not follow it
 TradingError (INTERNAL)
 └── ModelFault     a model that ran and gave no number
 """
 
 from enum import StrEnum
 
-from trading.errors import FailedPrecondition, Kind, TradingError
+from trading.errors import FailedPrecondition, Kind, NotFound, TradingError
 
 
 class Refusal(StrEnum):
@@ -77,6 +79,12 @@ class ModelRefused(FailedPrecondition):
     def __init__(self, why: Refusal, message: str, /, **metadata: object) -> None:
         super().__init__(message, reason=why, **metadata)
         self.why = why
+
+
+class NotFollowing(NotFound):
+    """A model that does not follow the market: there is nothing to measure."""
+
+    REASON = "MODEL_NOT_FOLLOWING"
 
 
 class ModelFault(TradingError):

@@ -1,34 +1,36 @@
 """The features of `features` over columns: many ticks at once, from a cold or a warm state."""
 
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
+from services.inference.domain.averages import Averages, padded_count
 from services.inference.domain.features import (
     AVERAGES,
     BASIS_POINTS,
-    FAST,
     FEATURES,
     LONG_LAG,
     MIDDLE,
     MOVE_FLOOR,
     SHORT_LAG,
-    SLOW,
     WEIGHT_FLOOR,
-    WILDER,
     FeatureState,
 )
 from trading.market import QuoteBlock
 
 Floats = npt.NDArray[np.float64]
+Reals = npt.NDArray[np.floating]
 
+PIECE = 5120
+"""Ticks that are computed at once: their columns stay in the processor's cache."""
+FEW = 64
+"""Up to this many ticks stepping one by one is faster than columns."""
 _NANO = 1_000_000_000.0
-_CHUNK = 64
 _MEAN_ROW, _DEVIATION_ROW = 1, len(AVERAGES) - 1
-_GROUPS = ((FAST, slice(0, 1)), (MIDDLE, slice(1, 9)), (SLOW, slice(9, 15)), (WILDER, slice(15, 17)))
-"""Rows of AVERAGES that share an α; the last row, which depends on another, stands alone."""
+_average = Averages([alpha for _, alpha in AVERAGES[:_DEVIATION_ROW]])
+_average_deviation = Averages([MIDDLE])
+"""The last of AVERAGES, which depends on another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,18 @@ class Ticks:
     def __len__(self) -> int:
         return len(self.price)
 
+    def __getitem__(self, part: slice) -> "Ticks":
+        return Ticks(
+            self.price[part],
+            self.bid[part],
+            self.ask[part],
+            self.bid_size[part],
+            self.ask_size[part],
+            self.volume[part],
+            self.trades[part],
+            self.signs[part],
+        )
+
 
 def two_sided(block: QuoteBlock) -> npt.NDArray[np.bool_]:
     """Which quotes of a block are ticks: neither an empty nor a crossed book."""
@@ -68,34 +82,94 @@ def quote_ticks(block: QuoteBlock, whole: npt.NDArray[np.bool_]) -> Ticks:
 
 def fold(state: FeatureState, ticks: Ticks) -> Floats:
     """Advance `state` by every tick and give the (N, F) features after each of them."""
-    if not len(ticks):
-        return np.empty((0, len(FEATURES)))
-    moves, averages = _advance(state, ticks)
-    return _rows(ticks, moves.x, moves.r, moves.lags, averages)
+    features = np.empty((len(ticks), len(FEATURES)))
+    Folding().fold(state, ticks, features)
+    return features
 
 
 def advance(state: FeatureState, ticks: Ticks) -> None:
     """Advance `state` by every tick, without the features in between."""
-    if len(ticks):
-        _advance(state, ticks)
+    Folding().advance(state, ticks)
 
 
-def preview(state: FeatureState, ticks: Ticks) -> Floats:
-    """The (K, F) features of K alternatives for the next tick of a state that has seen some, which stays as it is."""
-    past = _history(state)
-    x = BASIS_POINTS * np.log(ticks.price)
-    change = ticks.price - state.price
-    r = np.where(change != 0, x - past[-1], 0.0)
-    sign = np.where(change != 0, np.sign(change), state.last_sign)
-    trades = state.pending_trades + ticks.trades
-    signs, volume = state.pending_signs + ticks.signs, state.pending_volume + ticks.volume
-    inputs = _inputs(ticks, x, r, _Flow.of(ticks, sign, state.traded | (trades > 0), volume, trades, signs))
-    alphas, start = np.array([alpha for _, alpha in AVERAGES])[:, None], np.array(state.averages)[:, None]
-    averages = np.empty((len(AVERAGES), len(x)))
-    averages[:-1] = start[:-1] + alphas[:-1] * (inputs - start[:-1])
-    averages[_DEVIATION_ROW] = start[-1] + MIDDLE * ((x - averages[_MEAN_ROW]) ** 2 - start[-1])
-    lags = np.stack((x - past[-SHORT_LAG], x - past[-LONG_LAG]))
-    return _rows(ticks, x, r, lags, averages)
+def step_through(state: FeatureState, ticks: Ticks, features: Reals) -> None:
+    """`Folding.fold` tick by tick; faster for up to FEW ticks."""
+    columns = (
+        ticks.price,
+        ticks.bid,
+        ticks.ask,
+        ticks.bid_size,
+        ticks.ask_size,
+        ticks.volume,
+        ticks.trades,
+        ticks.signs,
+    )
+    for row, tick in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
+        *quote, volume, trades, signs = tick
+        state.traded = state.traded or state.pending_trades + trades > 0
+        state.pending_volume += volume
+        state.pending_trades += trades
+        state.pending_signs += signs
+        state.step(*quote)
+        features[row] = state.features()
+
+
+class Folding:
+    """Memory for folding, used again and again, for one thread at a time: fresh pages cost as much as the sums."""
+
+    def __init__(self) -> None:
+        self._inputs = np.zeros((_DEVIATION_ROW, PIECE))
+        self._averages = np.zeros((len(AVERAGES), PIECE))
+        self._deviation = np.zeros((1, PIECE))
+        self._columns = np.zeros((len(FEATURES), PIECE))
+
+    def fold(self, state: FeatureState, ticks: Ticks, features: Reals) -> None:
+        """Advance `state` by every tick and put the features after each into (N, F) rows, of any float type."""
+        for start in range(0, len(ticks), PIECE):
+            part = ticks[start : start + PIECE]
+            moves, averages = self._advance(state, part)
+            columns = self._columns[:, : len(part)]
+            _put_columns(part, moves, averages, columns)
+            features[start : start + PIECE] = columns.T
+
+    def advance(self, state: FeatureState, ticks: Ticks) -> None:
+        """The same without the features."""
+        for start in range(0, len(ticks), PIECE):
+            self._advance(state, ticks[start : start + PIECE])
+
+    def _advance(self, state: FeatureState, ticks: Ticks) -> "tuple[_Moves, Floats]":
+        moves = _moves(state, ticks)
+        flow = _flow(state, ticks, moves)
+        averages = self._put_averages(state, ticks, moves, flow)
+        _leave(state, ticks, moves, averages)
+        return moves, averages
+
+    def _put_averages(self, state: FeatureState, ticks: Ticks, moves: "_Moves", flow: "_Flow") -> Floats:
+        """The (A, N) values of AVERAGES after each tick."""
+        count, start = len(ticks), np.array(state.averages)
+        whole = padded_count(count)
+        inputs, averages, deviation = self._inputs[:, :whole], self._averages[:, :whole], self._deviation[:, :whole]
+        inputs[:, count:] = 0.0
+        _put_inputs(ticks, moves, flow, inputs[:, :count])
+        _average(inputs, start[:_DEVIATION_ROW], averages[:_DEVIATION_ROW])
+        deviation[:, count:] = 0.0
+        np.subtract(moves.x, averages[_MEAN_ROW, :count], out=deviation[0, :count])
+        deviation *= deviation
+        _average_deviation(deviation, start[_DEVIATION_ROW:], averages[_DEVIATION_ROW:])
+        return averages[:, :count]
+
+
+@dataclass(frozen=True, slots=True)
+class _Moves:
+    """The logarithms x of N ticks after LONG_LAG earlier ones, their returns, and the sign of the last move."""
+
+    history: Floats
+    r: Floats
+    change: Floats
+
+    @property
+    def x(self) -> Floats:
+        return self.history[LONG_LAG:]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,55 +181,48 @@ class _Flow:
     count: Floats
     trades: Floats
 
-    @classmethod
-    def of(
-        cls, ticks: Ticks, sign: Floats, traded: npt.NDArray[np.bool_], volume: Floats, trades: Floats, signs: Floats
-    ) -> "_Flow":
-        """Trades where the symbol has ever traded, else displayed sizes and the sign of the mid."""
-        weight = np.where(traded, volume, ticks.bid_size + ticks.ask_size)
-        return cls(weight, np.where(traded, signs, sign), np.where(traded, trades, 1.0), trades)
 
-
-@dataclass(frozen=True, slots=True)
-class _Moves:
-    """The logarithms, returns and signs of N ticks."""
-
-    x: Floats
-    r: Floats
-    sign: Floats
-    lags: Floats
-
-
-def _advance(state: FeatureState, ticks: Ticks) -> tuple[_Moves, Floats]:
-    x = BASIS_POINTS * np.log(ticks.price)
+def _moves(state: FeatureState, ticks: Ticks) -> _Moves:
+    history = np.empty(LONG_LAG + len(ticks))
+    x = np.log(ticks.price, out=history[LONG_LAG:])
+    x *= BASIS_POINTS
     if not state.ticks:
         state.start(float(x[0]), float(ticks.price[0]))
-    history = np.concatenate((_history(state), x))
-    moves = _moves(state, ticks, history)
-    volume, trades, signs = (column.copy() for column in (ticks.volume, ticks.trades, ticks.signs))
-    volume[0] += state.pending_volume
-    trades[0] += state.pending_trades
-    signs[0] += state.pending_signs
-    traded = state.traded | (np.cumsum(trades) > 0)
-    inputs = _inputs(ticks, x, moves.r, _Flow.of(ticks, moves.sign, traded, volume, trades, signs))
-    averages = _averages(state, x, inputs)
-    _leave(state, ticks, history, moves, averages)
-    state.traded = bool(traded[-1])
-    return moves, averages
+    history[:LONG_LAG] = _history(state)
+    change = np.empty(len(ticks))
+    change[0] = ticks.price[0] - state.price
+    np.subtract(ticks.price[1:], ticks.price[:-1], out=change[1:])
+    r = x - history[LONG_LAG - 1 : -1]
+    r *= change != 0  # an unchanged price has moved by 0, not by the last bit of two logarithms
+    return _Moves(history, r, change)
 
 
-def _history(state: FeatureState) -> Floats:
+def _history(state: FeatureState) -> list[float]:
     """The newest LONG_LAG values of x, oldest first."""
     newest = (state.ticks - 1) % len(state.ring)
-    return np.array((state.ring[newest + 1 :] + state.ring[: newest + 1])[-LONG_LAG:])
+    return (state.ring[newest + 1 :] + state.ring[: newest + 1])[-LONG_LAG:]
 
 
-def _moves(state: FeatureState, ticks: Ticks, history: Floats) -> _Moves:
-    x = history[LONG_LAG:]
-    change = np.diff(ticks.price, prepend=state.price)
-    r = np.where(change != 0, x - history[LONG_LAG - 1 : -1], 0.0)
-    lags = np.stack((x - history[LONG_LAG - SHORT_LAG : -SHORT_LAG], x - history[:-LONG_LAG]))
-    return _Moves(x, r, carried(np.sign(change), state.last_sign), lags)
+def _flow(state: FeatureState, ticks: Ticks, moves: _Moves) -> _Flow:
+    """Trades where the symbol has ever traded, else displayed sizes and the sign of the mid."""
+    volume = _with_first(ticks.volume, state.pending_volume)
+    trades = _with_first(ticks.trades, state.pending_trades)
+    signs = _with_first(ticks.signs, state.pending_signs)
+    if state.traded:
+        return _Flow(volume, signs, trades, trades)
+    traded = np.maximum.accumulate(trades > 0)
+    state.traded = bool(traded[-1])
+    sizes, moved = ticks.bid_size + ticks.ask_size, carried(np.sign(moves.change), state.last_sign)
+    return _Flow(np.where(traded, volume, sizes), np.where(traded, signs, moved), np.where(traded, trades, 1.0), trades)
+
+
+def _with_first(column: Floats, pending: float) -> Floats:
+    """The column with what came before its first tick added to that."""
+    if not pending:
+        return column
+    more = column.copy()
+    more[0] += pending
+    return more
 
 
 def carried(sign: Floats, start: float) -> Floats:
@@ -164,101 +231,72 @@ def carried(sign: Floats, start: float) -> Floats:
     return np.where(last_move >= 0, sign[last_move], start)
 
 
-def _inputs(ticks: Ticks, x: Floats, r: Floats, flow: _Flow) -> Floats:
-    """One row for each of AVERAGES but the last, which depends on another average."""
-    square, gain, imbalance = r * r, np.maximum(r, 0.0), _imbalance(ticks)
-    middle = (x, square, imbalance, flow.weight, flow.weight * ticks.price, flow.trades, flow.signs, flow.count)
-    slow = (x, r, square, imbalance, flow.signs, flow.count)
-    return np.stack((square, *middle, *slow, gain, gain - r))
+def _put_inputs(ticks: Ticks, moves: _Moves, flow: _Flow, inputs: Floats) -> None:
+    """One row for each of AVERAGES but the last."""
+    x, r = moves.x, moves.r
+    q8, x32, q32, i32, w32, wp32, t32, s32, c32, x128, r128, q128, i128, s128, c128, gain, loss = inputs
+    np.multiply(r, r, out=q8)
+    q32[:] = q128[:] = q8
+    x32[:] = x128[:] = x
+    _imbalance(ticks, i32)
+    i128[:] = i32
+    w32[:] = flow.weight
+    np.multiply(flow.weight, ticks.price, out=wp32)
+    t32[:] = flow.trades
+    s32[:] = s128[:] = flow.signs
+    c32[:] = c128[:] = flow.count
+    r128[:] = r
+    np.maximum(r, 0.0, out=gain)
+    np.subtract(gain, r, out=loss)
 
 
-def _imbalance(ticks: Ticks) -> Floats:
-    return (ticks.bid_size - ticks.ask_size) / (ticks.bid_size + ticks.ask_size + WEIGHT_FLOOR)
+def _imbalance(ticks: Ticks, out: Floats) -> None:
+    np.subtract(ticks.bid_size, ticks.ask_size, out=out)
+    out /= ticks.bid_size + ticks.ask_size + WEIGHT_FLOOR
 
 
-def _averages(state: FeatureState, x: Floats, inputs: Floats) -> Floats:
-    averages = np.empty((len(AVERAGES), len(x)))
-    start = np.array(state.averages)
-    for alpha, rows in _GROUPS:
-        averages[rows] = ema_series(inputs[rows], alpha, start[rows])
-    deviation = x - averages[_MEAN_ROW]
-    averages[_DEVIATION_ROW] = ema_series((deviation * deviation)[None], MIDDLE, start[_DEVIATION_ROW:])[0]
-    return averages
-
-
-def ema_series(values: Floats, alpha: float, start: Floats) -> Floats:
-    """Exponential averages along the rows of (K, N), each continuing from its `start`.
-
-    Chunks of 64 are one matrix product; only the carry between chunks is sequential.
-    """
-    rows, count = values.shape
-    kernel, decay = _kernel(alpha)
-    chunks = -(-count // _CHUNK)
-    padded = np.zeros((rows, chunks * _CHUNK))
-    padded[:, :count] = values
-    out = (padded.reshape(-1, _CHUNK) @ kernel).reshape(rows, chunks, _CHUNK)
-    out += _carries(out[:, :, -1], float(decay[-1]), start)[:, :, None] * decay
-    averages: Floats = out.reshape(rows, -1)[:, :count]
-    return averages
-
-
-def _carries(ends: Floats, decay: float, start: Floats) -> Floats:
-    """The average before each chunk."""
-    carries = np.empty_like(ends)
-    for row, (own, carry) in enumerate(zip(ends.tolist(), start.tolist(), strict=True)):
-        before = []
-        for end in own:
-            before.append(carry)
-            carry = end + decay * carry
-        carries[row] = before
-    return carries
-
-
-@cache
-def _kernel(alpha: float) -> tuple[Floats, Floats]:
-    """What a chunk's values weigh in its averages, and how the average before the chunk decays in it."""
-    steps = np.arange(_CHUNK)
-    lag = steps[None, :] - steps[:, None]
-    kernel = np.where(lag >= 0, alpha * (1 - alpha) ** np.maximum(lag, 0), 0.0)
-    return kernel, np.asarray((1 - alpha) ** (steps + 1.0))
-
-
-def _rows(ticks: Ticks, x: Floats, r: Floats, lags: Floats, averages: Floats) -> Floats:
-    """The formulas of `FeatureState.features` over columns."""
+def _put_columns(ticks: Ticks, moves: _Moves, averages: Floats, columns: Floats) -> None:
+    """The formulas of `FeatureState.features` as (F, N) columns; in place, because memory is what takes the time."""
     q8, x32, q32, i32, w32, wp32, t32, s32, c32, x128, r128, q128, i128, s128, c128, gain, loss, d32 = averages
-    slow_move = np.sqrt(q128) + MOVE_FLOOR
+    x, history = moves.x, moves.history
+    columns[0] = moves.r
+    np.subtract(x, history[LONG_LAG - SHORT_LAG : -SHORT_LAG], out=columns[1])
+    np.subtract(x, history[:-LONG_LAG], out=columns[2])
+    np.subtract(x, x32, out=columns[3])
+    np.subtract(x, x128, out=columns[4])
+    np.sqrt(q32, out=columns[5])
+    np.divide(columns[3], np.sqrt(d32) + MOVE_FLOOR, out=columns[6])
+    np.subtract(ticks.ask, ticks.bid, out=columns[7])
+    columns[7] *= BASIS_POINTS
+    columns[7] /= ticks.price
+    _imbalance(ticks, columns[8])
+    columns[9] = i32
+    columns[10] = i128
+    np.divide(s32, c32 + WEIGHT_FLOOR, out=columns[11])
+    np.divide(s128, c128 + WEIGHT_FLOOR, out=columns[12])
+    columns[13] = t32
+    np.divide(gain + MOVE_FLOOR, gain + loss + 2 * MOVE_FLOOR, out=columns[14])
     vwap = (wp32 + WEIGHT_FLOOR * ticks.price) / (w32 + WEIGHT_FLOOR)
-    columns = (
-        r,
-        lags[0],
-        lags[1],
-        x - x32,
-        x - x128,
-        np.sqrt(q32),
-        (x - x32) / (np.sqrt(d32) + MOVE_FLOOR),
-        BASIS_POINTS * (ticks.ask - ticks.bid) / ticks.price,
-        _imbalance(ticks),
-        i32,
-        i128,
-        s32 / (c32 + WEIGHT_FLOOR),
-        s128 / (c128 + WEIGHT_FLOOR),
-        t32,
-        (gain + MOVE_FLOOR) / (gain + loss + 2 * MOVE_FLOOR),
-        BASIS_POINTS * (ticks.price / vwap - 1),
-        r128 / slow_move,
-        (np.sqrt(q8) + MOVE_FLOOR) / slow_move,
-    )
-    return np.stack(columns, axis=1)
+    np.divide(ticks.price, vwap, out=columns[15])
+    columns[15] -= 1
+    columns[15] *= BASIS_POINTS
+    slow_move = np.sqrt(q128)
+    slow_move += MOVE_FLOOR
+    np.divide(r128, slow_move, out=columns[16])
+    np.divide(np.sqrt(q8) + MOVE_FLOOR, slow_move, out=columns[17])
 
 
-def _leave(state: FeatureState, ticks: Ticks, history: Floats, moves: _Moves, averages: Floats) -> None:
+def _leave(state: FeatureState, ticks: Ticks, moves: _Moves, averages: Floats) -> None:
     """Put the state where `step` over every tick would have left it."""
     state.ticks += len(ticks)
     size, newest = len(state.ring), (state.ticks - 1) % len(state.ring)
-    recent = history[-size:].tolist()
+    recent = moves.history[-size:].tolist()
     state.ring = recent[size - newest - 1 :] + recent[: size - newest - 1]
     state.averages = tuple(averages[:, -1].tolist())
     state.price, state.bid, state.ask = float(ticks.price[-1]), float(ticks.bid[-1]), float(ticks.ask[-1])
     state.bid_size, state.ask_size = float(ticks.bid_size[-1]), float(ticks.ask_size[-1])
-    state.last_r, state.last_sign = float(moves.r[-1]), float(moves.sign[-1])
+    moved = np.flatnonzero(moves.change)
+    if len(moved):
+        state.last_sign = 1.0 if moves.change[moved[-1]] > 0 else -1.0
+    state.last_r = float(moves.r[-1])
     state.pending_volume = state.pending_trades = state.pending_signs = 0.0

@@ -98,6 +98,14 @@ class FeatureState:
         self.pending_volume = self.pending_trades = self.pending_signs = 0.0
         self.last_trade_price = self.last_trade_sign = 0.0
 
+    def copy(self) -> "FeatureState":
+        """A state of its own that goes on from here."""
+        other = FeatureState.__new__(FeatureState)
+        for name in FeatureState.__slots__:
+            setattr(other, name, getattr(self, name))
+        other.ring = self.ring.copy()
+        return other
+
     @property
     def warm(self) -> bool:
         """Enough ticks have been seen for the slowest average to mean something."""

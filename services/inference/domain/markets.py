@@ -2,12 +2,9 @@
 
 import numpy as np
 
-from services.inference.domain.feature_series import advance, quote_ticks, two_sided
+from services.inference.domain.feature_series import FEW, Folding, quote_ticks, two_sided
 from services.inference.domain.features import FeatureState
 from trading.market import QuoteBlock, TradeBlock
-
-SHORT_BLOCK = 64
-"""Up to this many quotes stepping one by one is faster than columns."""
 
 
 class Markets:
@@ -16,6 +13,7 @@ class Markets:
     def __init__(self) -> None:
         self._states: dict[tuple[str, str], FeatureState] = {}
         self._newest: dict[str, FeatureState] = {}
+        self._folding = Folding()
 
     def of(self, venue: str, symbol: str) -> FeatureState:
         """The state of a symbol at a venue; a cold one when it is new."""
@@ -31,7 +29,7 @@ class Markets:
     def quotes(self, block: QuoteBlock) -> int:
         """Fold a block of quotes; gives the position of its newest two-sided quote, or −1 when it has none."""
         state = self.of(block.venue, block.symbol)
-        newest = _step(state, block) if len(block) <= SHORT_BLOCK else _advance(state, block)
+        newest = _step(state, block) if len(block) <= FEW else self._advance(state, block)
         if newest >= 0:
             self._newest[block.symbol] = state
         return newest
@@ -44,6 +42,11 @@ class Markets:
             if price > 0 and size >= 0:
                 state.trade(price, size, sign)
 
+    def _advance(self, state: FeatureState, block: QuoteBlock) -> int:
+        whole = two_sided(block)
+        self._folding.advance(state, quote_ticks(block, whole))
+        return int(np.flatnonzero(whole)[-1]) if whole.any() else -1
+
 
 def _step(state: FeatureState, block: QuoteBlock) -> int:
     newest = -1
@@ -53,9 +56,3 @@ def _step(state: FeatureState, block: QuoteBlock) -> int:
             state.quote(bid, bid_size, ask, ask_size)
             newest = position
     return newest
-
-
-def _advance(state: FeatureState, block: QuoteBlock) -> int:
-    whole = two_sided(block)
-    advance(state, quote_ticks(block, whole))
-    return int(np.flatnonzero(whole)[-1]) if whole.any() else -1

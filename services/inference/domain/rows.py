@@ -1,36 +1,45 @@
 """Rows of market data to score: parsed once at the edge, trusted inside."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from services.inference.domain.feature_series import Ticks
+from services.inference.domain.feature_series import Ticks, carried
 from services.inference.domain.features import FeatureState
 from trading.errors import InvalidArgument
 
 Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Positions = npt.NDArray[np.intp]
 
 MOST_ROWS = 100_000
 _SPREAD_TOLERANCE = 1e-6
+_FEW_SYMBOLS = 1 << 16
+"""Symbols whose numbers have 16 bits: those are sorted by counting."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """N rows as columns, in units; `spread` counts where `spread_given`."""
+    """N rows as columns, in units; `symbols[symbol[i]]` is any spelling of row i's symbol.
 
-    symbol: Sequence[str]
+    `spread` counts where `spread_given`. `columnar` rows came as columns: refusals point into those.
+    """
+
+    symbols: Sequence[str]
+    symbol: npt.NDArray[np.integer]
     price: Floats
     volume: Floats
     bid: Floats
     ask: Floats
     spread: Floats
-    spread_given: npt.NDArray[np.bool_]
+    spread_given: Bools
     timestamp_ns: npt.NDArray[np.int64]
+    columnar: bool = False
 
     def __len__(self) -> int:
-        return len(self.symbol)
+        return len(self.price)
 
 
 def check(rows: Rows) -> None:
@@ -47,24 +56,45 @@ def check(rows: Rows) -> None:
     _refuse(rows, "spread", rows.spread_given & ~right, "ask − bid")
 
 
-def _refuse(rows: Rows, name: str, bad: npt.NDArray[np.bool_], expected: str) -> None:
+def _refuse(rows: Rows, name: str, bad: Bools, expected: str) -> None:
     if bad.any():
         position = int(bad.argmax())
-        field = f"market_data[{position}].{name}"
+        field = f"{name}[{position}]" if rows.columnar else f"market_data[{position}].{name}"
         was = getattr(rows, name)[position].item()
         raise InvalidArgument(f"Expected {expected} in {field}, was {was!r}.", field=field, value=was)
 
 
-def next_ticks(state: FeatureState, rows: Rows, positions: npt.NDArray[np.int64]) -> Ticks:
-    """Rows of one symbol as alternatives for its next tick.
+def spellings(rows: Rows) -> list[str | None]:
+    """Each of `symbols`, or None for one that no row has: tables name such when they were part of a larger one."""
+    used = np.bincount(rows.symbol, minlength=len(rows.symbols)) if len(rows) else np.zeros(len(rows.symbols))
+    return [symbol if count else None for symbol, count in zip(rows.symbols, used.tolist(), strict=True)]
 
-    A row carries no sizes: those displayed last stand. A volume is one trade at the row's price, whose
-    aggressor the tick rule tells.
+
+def by_symbol(rows: Rows, canonical: Sequence[str | None]) -> Iterator[tuple[str, Positions]]:
+    """The positions of each symbol's rows in the order of time, those of one time in the order they came.
+
+    `canonical` has the symbol behind each of `rows.symbols`, None where no row has it.
+    """
+    names = sorted({name for name in canonical if name is not None})
+    number_of: dict[str | None, int] = {name: number for number, name in enumerate(names)}
+    numbers = np.array([number_of.get(name, 0) for name in canonical], np.intp)[rows.symbol]
+    order = np.argsort(numbers.astype(np.uint16) if len(names) <= _FEW_SYMBOLS else numbers, kind="stable")
+    edges = np.searchsorted(numbers[order], np.arange(len(names) + 1)).tolist()
+    for name, start, end in zip(names, edges, edges[1:], strict=False):
+        positions = order[start:end]
+        time_ns = rows.timestamp_ns[positions]
+        in_time = (np.diff(time_ns) >= 0).all()
+        yield name, positions if in_time else positions[np.argsort(time_ns, kind="stable")]
+
+
+def following_ticks(state: FeatureState, rows: Rows, positions: Positions) -> Ticks:
+    """Rows of one symbol as the ticks that follow its state.
+
+    A row carries no sizes: those displayed last stand. A volume is one trade at the row's price, whose aggressor
+    is told by the price before it and else by the tick rule, as `FeatureState.trade` does.
     """
     price, volume = rows.price[positions], rows.volume[positions]
-    change = np.sign(price - state.last_trade_price) if state.last_trade_price else np.zeros(len(price))
-    sign = np.where(change != 0, change, state.last_trade_sign)
-    traded = (volume > 0).astype(np.float64)
+    traded = volume > 0
     sizes = np.ones(len(price))
     return Ticks(
         price=price,
@@ -73,6 +103,19 @@ def next_ticks(state: FeatureState, rows: Rows, positions: npt.NDArray[np.int64]
         bid_size=state.bid_size * sizes,
         ask_size=state.ask_size * sizes,
         volume=volume,
-        trades=traded,
-        signs=traded * sign,
+        trades=traded.astype(np.float64),
+        signs=_signs(state, price, traded),
     )
+
+
+def _signs(state: FeatureState, price: Floats, traded: Bools) -> Floats:
+    """The aggressor's sign of each row that traded, and 0 of the others; leaves the last in `state`."""
+    signs, prints = np.zeros(len(price)), price[traded]
+    if not len(prints):
+        return signs
+    before = np.concatenate(([state.price if state.ticks else price[0]], price[:-1]))[traded]
+    against_mid = np.sign(prints - before)
+    change = np.sign(np.diff(prints, prepend=state.last_trade_price or prints[0]))
+    signs[traded] = carried(np.where(against_mid != 0, against_mid, change), state.last_trade_sign)
+    state.last_trade_price, state.last_trade_sign = float(prints[-1]), float(signs[traded][-1])
+    return signs

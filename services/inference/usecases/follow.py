@@ -1,14 +1,16 @@
 """Follow the market: fold every tick into features, predict on the newest, signal when it is due."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from services.inference.domain.errors import ModelFault
+from services.inference.domain.features import FeatureState
 from services.inference.domain.feeds import Feeds
 from services.inference.domain.markets import Markets
-from services.inference.domain.model import UNDECIDED, opinion
+from services.inference.domain.model import UNDECIDED, ModelCard, opinion
 from services.inference.domain.prediction import Prediction, Signal
-from services.inference.domain.signals import SignalBook, SignalClock, Target, decision_time_ns
+from services.inference.domain.signals import SignalBook, SignalClock, SignalRules, Target, decision_time_ns
+from services.inference.domain.watches import Watches
 from services.inference.ports import LiveModels, Model, Opinions
 from services.inference.usecases.statistics import Statistics
 from trading.clock import Clock
@@ -25,40 +27,59 @@ class FollowRules:
     signal_clock: SignalClock
 
 
+@dataclass(frozen=True, slots=True)
+class Follower:
+    """A model that follows by its name, and what it has signalled; without a book it predicts and signals nothing."""
+
+    name: str
+    book: SignalBook | None
+
+
+def followers(names: Sequence[str], rules: SignalRules, signalling: Sequence[str]) -> list[Follower]:
+    """A follower for each model, those of `signalling` with a book."""
+    return [Follower(name, SignalBook(rules) if name in signalling else None) for name in names]
+
+
 class Follow:
-    """The live path of the model that follows the market; one block at a time, each with one version of it."""
+    """The live path of some models; one block at a time, each with one version of each."""
 
     def __init__(
         self,
         models: LiveModels,
+        following: Sequence[Follower],
         markets: Markets,
-        book: SignalBook,
         opinions: Opinions,
         statistics: Statistics,
+        watches: Watches,
         clock: Clock,
         new_id: Callable[[], str],
         rules: FollowRules,
     ) -> None:
         self._models = models
+        self._following = tuple(following)
         self._markets = markets
-        self._book = book
         self._opinions = opinions
         self._statistics = statistics
+        self._watches = watches
         self._clock = clock
         self._new_id = new_id
         self._rules = rules
         self._quote_feeds, self._trade_feeds = Feeds(), Feeds()
 
     async def quotes(self, block: QuoteBlock, first_sequence: int, feed_id: str) -> None:
-        """Fold a block of quotes and say what the model makes of the newest."""
+        """Fold a block of quotes and say what the models make of the newest."""
         taken = self._quote_feeds.take(block.venue, block.symbol, feed_id, first_sequence, len(block))
         self._statistics.took(len(block) - taken.repeated, taken.missed)
         if taken.repeated == len(block):
             return
         fresh = block.tail(taken.repeated) if taken.repeated else block
+        state = self._markets.of(block.venue, block.symbol)
+        price_before = state.price
         newest = self._markets.quotes(fresh)
         if newest >= 0:
-            await self._predict(fresh, newest)
+            tick = _Tick(fresh, newest, state, state.features() if state.warm else None, price_before)
+            for follower in self._following:
+                await self._predict(follower, tick)
 
     def trades(self, block: TradeBlock, first_sequence: int, feed_id: str) -> None:
         """Fold a block of trades; they count with the next quote."""
@@ -67,23 +88,25 @@ class Follow:
         if taken.repeated < len(block):
             self._markets.trades(block.tail(taken.repeated) if taken.repeated else block)
 
-    async def _predict(self, block: QuoteBlock, position: int) -> None:
-        with self._models.following(block.symbol) as model:
-            horizon_ns = model.card.horizon_ns
+    async def _predict(self, follower: Follower, tick: "_Tick") -> None:
+        with self._models.following(follower.name, tick.block.symbol) as model:
+            card = model.card
             try:
-                prediction = await self._opine(model, block, position)
+                prediction = await self._opine(model, tick)
             except ModelFault as fault:
                 self._statistics.faulted(fault)
                 return
         await self._opinions.predicted(prediction)
-        self._statistics.predicted(self._clock.now_ns() - prediction.tick_receive_time_ns)
-        target = self._book.decide(prediction, decision_time_ns(self._rules.signal_clock, prediction))
-        if target is not None:
-            await self._signal(prediction, target, horizon_ns)
+        self._statistics.predicted(follower.name, self._clock.now_ns() - prediction.tick_receive_time_ns)
+        if follower.book is not None:
+            target = follower.book.decide(prediction, decision_time_ns(self._rules.signal_clock, prediction))
+            if target is not None:
+                await self._signal(prediction, target, card.horizon_ns)
+        self._watch(card, tick, prediction)
 
-    async def _opine(self, model: Model, block: QuoteBlock, position: int) -> Prediction:
-        card, state = model.card, self._markets.of(block.venue, block.symbol)
-        said = opinion(card, await model.logit(state.features())) if state.warm else UNDECIDED
+    async def _opine(self, model: Model, tick: "_Tick") -> Prediction:
+        card, block, position = model.card, tick.block, tick.position
+        said = UNDECIDED if tick.row is None else opinion(card, await model.logit(tick.row))
         return Prediction(
             symbol=block.symbol,
             model=card.name,
@@ -91,11 +114,11 @@ class Follow:
             prediction=said.prediction,
             confidence=said.confidence,
             calibrated=card.calibration is not None,
-            warm=state.warm,
+            warm=tick.row is not None,
             event_time_ns=int(block.event_time_ns[position]),
             tick_receive_time_ns=int(block.receive_time_ns[position]),
             created_time_ns=self._clock.now_ns(),
-            price_nanos=from_float(state.price),
+            price_nanos=from_float(tick.state.price),
         )
 
     async def _signal(self, prediction: Prediction, target: Target, horizon_ns: int) -> None:
@@ -111,4 +134,24 @@ class Follow:
             prediction=prediction,
         )
         await self._opinions.signalled(signal)
-        self._statistics.signalled(self._clock.now_ns() - prediction.tick_receive_time_ns)
+        self._statistics.signalled(prediction.model, self._clock.now_ns() - prediction.tick_receive_time_ns)
+
+    def _watch(self, card: ModelCard, tick: "_Tick", prediction: Prediction) -> None:
+        """Last of all, because nobody waits for it."""
+        watch, block = self._watches.of(card), tick.block
+        watch.outcomes.settle(block, tick.position, tick.price_before)
+        if tick.row is not None:
+            up = (1 + prediction.prediction) / 2
+            watch.rows.see(tick.row)
+            watch.outcomes.add((block.venue, block.symbol), prediction.event_time_ns, tick.state.price, up)
+
+
+@dataclass(frozen=True, slots=True)
+class _Tick:
+    """The newest tick of a block, the state that has folded it, its features when warm, and the mid before."""
+
+    block: QuoteBlock
+    position: int
+    state: FeatureState
+    row: tuple[float, ...] | None
+    price_before: float

@@ -1,16 +1,40 @@
-"""Score rows on request, each against the live features of its symbol, which stay as they are."""
+"""Score rows on request, as ticks that follow the live features of their symbols, which stay as they are."""
 
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from services.inference.domain.feature_series import Floats, preview
-from services.inference.domain.features import FEATURES
+from services.inference.domain.feature_series import FEW, PIECE, Floats, Folding, step_through
+from services.inference.domain.features import FEATURES, WARM_UP_TICKS, FeatureState
 from services.inference.domain.markets import Markets
 from services.inference.domain.model import UNDECIDED, opinions
-from services.inference.domain.rows import Rows, check, next_ticks
-from services.inference.ports import Instruments, Model, Models
+from services.inference.domain.rows import Positions, Rows, by_symbol, check, following_ticks, spellings
+from services.inference.ports import Instruments, Model, Models, Workshop
+from trading.errors import ResourceExhausted
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class PredictRules:
+    """`inline_rows`: most rows whose features the event loop computes itself; `waiting`: most bigger requests."""
+
+    inline_rows: int = 256
+    waiting: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Rows to score: about how many, and how to read them; of a model, "" the default one, and a version of it."""
+
+    model: str
+    version: str
+    size: int
+    read: Callable[[], Rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,40 +47,108 @@ class Scores:
     model: Model
 
 
+class _Do(Protocol):
+    """Does something now, or elsewhere and later."""
+
+    async def __call__(self, work: Callable[[], T]) -> T: ...
+
+
+class _Series(NamedTuple):
+    """The rows of one symbol in the order of time, and a copy of its live state that they continue."""
+
+    positions: Positions
+    state: FeatureState
+
+
+class _Piece(NamedTuple):
+    """Warm rows of a series with their features."""
+
+    positions: Positions
+    features: npt.NDArray[np.float32]
+
+
 class Predict:
     """Answers requests; reads live state, never writes it."""
 
-    def __init__(self, models: Models, markets: Markets, instruments: Instruments) -> None:
+    def __init__(
+        self, models: Models, markets: Markets, instruments: Instruments, workshop: Workshop, rules: PredictRules
+    ) -> None:
         self._models = models
         self._markets = markets
         self._instruments = instruments
+        self._workshop = workshop
+        self._rules = rules
+        self._big = 0
 
-    async def __call__(self, name: str, rows: Rows) -> Scores:
-        """Score every row; raises UnknownModel, UnknownSymbol, InvalidArgument or ModelFault."""
-        model = self._models.get(name)
-        check(rows)
-        features, warm = self._features(rows)
-        scores = Scores(np.full(len(rows), UNDECIDED.prediction), np.full(len(rows), UNDECIDED.confidence), warm, model)
-        if warm.any():
-            logits = await model.logits(features[warm])
-            scores.predictions[warm], scores.confidence[warm] = opinions(model.card, logits)
+    async def __call__(self, asked: Asked) -> Scores:
+        """Score every row; raises UnknownModel, UnknownSymbol, InvalidArgument, ModelFault or ResourceExhausted."""
+        async with self._models.hold(asked.model, asked.version) as model:
+            return await self._score_by(model, asked)
+
+    async def _score_by(self, model: Model, asked: Asked) -> Scores:
+        if asked.size <= self._rules.inline_rows:
+            return await self._score(model, asked, _at_once)
+        if self._big >= self._rules.waiting:
+            raise ResourceExhausted(f"{self._big} big requests are being scored already.", retry_after_s=1)
+        self._big += 1
+        try:
+            return await self._score(model, asked, self._workshop.do)
+        finally:
+            self._big -= 1
+
+    async def _score(self, model: Model, asked: Asked, do: "_Do") -> Scores:
+        rows = await do(lambda: _read(asked))
+        canonical = [None if each is None else self._instruments.canonical(each) for each in spellings(rows)]
+        grouped = await do(lambda: list(by_symbol(rows, canonical)))
+        series = [_Series(positions, self._state(symbol)) for symbol, positions in grouped]
+        scores = _undecided(len(rows), model)
+        pieces = _pieces(rows, series)
+        piece = await do(lambda: next(pieces, None))
+        while piece is not None:
+            coming = asyncio.create_task(do(lambda: next(pieces, None)))  # while the model has this piece
+            try:
+                await _say(scores, piece)
+            finally:
+                piece = await coming
         return scores
 
-    def _features(self, rows: Rows) -> tuple[Floats, npt.NDArray[np.bool_]]:
-        features, warm = np.zeros((len(rows), len(FEATURES))), np.zeros(len(rows), np.bool_)
-        for symbol, positions in self._by_symbol(rows).items():
-            state = self._markets.newest(symbol)
-            if state is not None and state.warm:
-                chosen = np.array(positions)
-                features[chosen] = preview(state, next_ticks(state, rows, chosen))
-                warm[chosen] = True
-        return features, warm
+    def _state(self, symbol: str) -> FeatureState:
+        live = self._markets.newest(symbol)
+        return live.copy() if live is not None else FeatureState()
 
-    def _by_symbol(self, rows: Rows) -> dict[str, list[int]]:
-        by_spelling: dict[str, list[int]] = {}
-        for position, spelling in enumerate(rows.symbol):
-            by_spelling.setdefault(spelling, []).append(position)
-        by_symbol: dict[str, list[int]] = {}
-        for spelling, positions in by_spelling.items():
-            by_symbol.setdefault(self._instruments.canonical(spelling), []).extend(positions)
-        return by_symbol
+
+async def _at_once(work: Callable[[], T]) -> T:
+    return work()
+
+
+def _read(asked: Asked) -> Rows:
+    rows = asked.read()
+    check(rows)
+    return rows
+
+
+def _undecided(count: int, model: Model) -> Scores:
+    return Scores(
+        np.full(count, UNDECIDED.prediction), np.full(count, UNDECIDED.confidence), np.zeros(count, np.bool_), model
+    )
+
+
+async def _say(scores: Scores, piece: _Piece) -> None:
+    if not len(piece.positions):
+        return
+    logits = await scores.model.logits(piece.features)
+    scores.warm[piece.positions] = True
+    scores.predictions[piece.positions], scores.confidence[piece.positions] = opinions(scores.model.card, logits)
+
+
+def _pieces(rows: Rows, series: Sequence[_Series]) -> Iterator[_Piece]:
+    """The warm rows of every series, at most PIECE at a time; each series' state goes on from piece to piece."""
+    folding = Folding() if any(len(each.positions) > FEW for each in series) else None
+    for positions, state in series:
+        for start in range(0, len(positions), PIECE):
+            part = positions[start : start + PIECE]
+            cold = min(max(WARM_UP_TICKS - 1 - state.ticks, 0), len(part))
+            features = np.empty((len(part), len(FEATURES)), np.float32)
+            fold = folding.fold if folding and len(part) > FEW else step_through
+            fold(state, following_ticks(state, rows, part), features)
+            yield _Piece(part[cold:], features[cold:])

@@ -20,7 +20,7 @@ from trading.errors import FailedPrecondition, UnknownModel
 
 
 class ServeModels:
-    """The models of the registry by name; `default` is the one that follows the market, and never leaves memory."""
+    """The models of the registry by name; `default` and those `followed` follow the market and never leave memory."""
 
     def __init__(
         self,
@@ -30,10 +30,12 @@ class ServeModels:
         most_loaded: int,
         log: Any,
         draw: Callable[[], float] = random.random,
+        followed: Sequence[str] = (),
     ) -> None:
         self._store = store
         self._loader = loader
         self._default = default
+        self._followed = tuple(dict.fromkeys((default, *followed)))
         self._log = log
         self._draw = draw
         self._deployments: dict[str, Deployment] = {}
@@ -62,12 +64,12 @@ class ServeModels:
         """
         return self._in_memory(self._known_key(name, version)).model
 
-    def following(self, symbol: str) -> Held[LoadedModel]:
-        """The version of the default model that a symbol's ticks go to: a canary's share of the symbols is its own."""
-        deployment = self._deployments[self._default]
+    def following(self, name: str, symbol: str) -> Held[LoadedModel]:
+        """The version of a followed model that a symbol's ticks go to: a canary's share of the symbols is its own."""
+        deployment = self._deployments[name]
         version = deployment.version_for(draw_of(symbol)) if deployment.canary else deployment.active
-        found = self._pool.peek(Key(self._default, version))
-        return found or self._in_memory(Key(self._default, deployment.active))
+        found = self._pool.peek(Key(name, version))
+        return found or self._in_memory(Key(name, deployment.active))
 
     @asynccontextmanager
     async def hold(self, name: str, version: str = "") -> AsyncIterator[LoadedModel]:
@@ -123,13 +125,14 @@ class ServeModels:
     # What changes
 
     async def start(self) -> None:
-        """Load what was in use; a version that is refused is logged and left out, the default one must load."""
+        """Load what was in use; a version that is refused is logged and left out, those that follow must load."""
         self._deployments = dict(self._store.read_state())
         self._discover()
         await self._save()
-        if self._default not in self._deployments:
-            raise UnknownModel(f"No model is called {self._default!r}.", model=self._default)
-        await self._held(self._key(self._default))
+        for name in self._followed:
+            if name not in self._deployments:
+                raise UnknownModel(f"No model is called {name!r}.", model=name)
+            await self._held(Key(name, self._deployments[name].active))
         for key in self._wanted()[: self._most_loaded - 1]:
             try:
                 await self._held(key)
@@ -150,7 +153,7 @@ class ServeModels:
     async def unload(self, name: str) -> ModelStatus:
         """Take a model out of memory; raises FailedPrecondition for the one that follows the market."""
         key = self._known_key(name, "")
-        if key.name == self._default:
+        if key.name in self._followed:
             raise FailedPrecondition(f"{key.name!r} follows the market and stays in memory.", reason="MODEL_IN_USE")
         await self._change(key.name, lambda each: each.put_away())
         for each in self._pool:
@@ -201,7 +204,7 @@ class ServeModels:
         versions = [version] if version else self._store.versions(key.name)
         if any(self._store.is_shipped(key.name, each) for each in versions):
             raise FailedPrecondition(f"{key.name!r} came with the service and stays.", reason="MODEL_SHIPPED")
-        if not version and key.name == self._default:
+        if not version and key.name in self._followed:
             raise FailedPrecondition(f"{key.name!r} follows the market.", reason="MODEL_IN_USE")
         if version:
             await self._change(key.name, lambda each: each.without(version))
@@ -280,7 +283,7 @@ class ServeModels:
         return self._in_memory(key)
 
     def _is_pinned(self, key: Key) -> bool:
-        return key.name == self._default and key.version in self._deployments[key.name].in_use
+        return key.name in self._followed and key.version in self._deployments[key.name].in_use
 
     def _lock_of(self, key: Key) -> asyncio.Lock:
         return self._loading.setdefault(key, asyncio.Lock())

@@ -16,6 +16,7 @@ from typing import Any
 
 import grpc
 import numpy as np
+import pyarrow as pa
 import pytest
 from builders.inference import a_model_directory, a_quote_block, a_trade_block, a_walk
 from servers import REPOSITORY, free_port, nats_server, process, wait_until
@@ -48,7 +49,7 @@ class MarketData(market_data_service_pb2_grpc.MarketDataServiceServicer):
     """Knows the symbols of these tests, one for each so that they do not meet."""
 
     def ListInstruments(self, request: Any, context: Any) -> market_data_service_pb2.ListInstrumentsResponse:
-        known = [market_data_pb2.Instrument(symbol=symbol) for symbol in ("AAPL", "SCORED", "MANY", "COLD")]
+        known = [market_data_pb2.Instrument(symbol=symbol) for symbol in ("AAPL", "SCORED", "MANY", "COLD", "WAYS")]
         return market_data_service_pb2.ListInstrumentsResponse(instruments=known)
 
     GetQuote = StreamQuotes = ListBars = GetInstrument = GetStats = None
@@ -144,9 +145,11 @@ async def predictions_of(bus: Bus, symbol: str) -> Ear:
     return ear
 
 
-async def send_quotes(bus: Bus, symbol: str, bids: np.ndarray, first: int = 0, **columns: Any) -> None:
-    """Publish a block whose newest tick was read just now."""
-    start_ns = time.time_ns() - len(bids) * STEP_NS
+async def send_quotes(
+    bus: Bus, symbol: str, bids: np.ndarray, first: int = 0, *, later_ns: int = 0, **columns: Any
+) -> None:
+    """Publish a block whose newest tick was read just now, or so much later."""
+    start_ns = time.time_ns() - len(bids) * STEP_NS + later_ns
     block = a_quote_block(bids, symbol=symbol, start_ns=start_ns, step_ns=STEP_NS, **columns)
     await bus.publish(subjects.quote("paper", symbol), encode_quotes(block, first, "feed"))
     await bus.flush()
@@ -311,3 +314,51 @@ def test_the_hot_process_carries_no_heavy_library() -> None:
     code = f"import services.inference.wiring, sys, json; print(json.dumps([m for m in {heavy} if m in sys.modules]))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=REPOSITORY)
     assert json.loads(found.stdout) == []
+
+
+async def test_rows_columns_and_arrow_are_answered_alike(market: Bus, stub: InferenceServiceStub) -> None:
+    await warm_up(market, "WAYS")
+    count = 3_000
+    given: dict[str, Any] = {
+        "symbol": ["WAYS", "COLD"] * (count // 2),
+        "price": [100 + row / 1e5 for row in range(count)],
+        "volume": [float(row % 3) for row in range(count)],
+        "timestamp_ns": [row * 1_000 for row in range(count)],
+        "bid": [99.99 + row / 1e5 for row in range(count)],
+        "ask": [100.01 + row / 1e5 for row in range(count)],
+    }
+    sink = pa.BufferOutputStream()
+    table = pa.table(given)
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    rows = [
+        inference_pb2.MarketDataRow(**dict(zip(given, row, strict=True))) for row in zip(*given.values(), strict=True)
+    ]
+    by_rows = await when_instruments_are_known(stub, pb.PredictRequest(market_data=rows))
+    by_columns = await stub.Predict(pb.PredictRequest(columns=inference_pb2.MarketDataColumns(**given)))
+    by_arrow = await stub.Predict(pb.PredictRequest(arrow_ipc=bytes(sink.getvalue().to_pybytes())))
+    for answer in (by_columns, by_arrow):
+        for name in ("predictions", "confidence", "warm", "model", "version", "device"):
+            assert getattr(answer, name) == getattr(by_rows, name), name
+    assert sum(by_rows.warm) == count - WARM_UP_TICKS + 1, "the cold one is warmed up by its own rows"
+
+
+async def test_a_version_that_is_not_there_is_not_found(stub: InferenceServiceStub) -> None:
+    with pytest.raises(UnknownModel):
+        await stub.Predict(pb.PredictRequest(version="99", market_data=[a_row()]))
+
+
+async def test_drift_is_told_by_call_and_in_the_metrics(market: Bus, stub: InferenceServiceStub) -> None:
+    predictions = await predictions_of(market, "DRIFTS")
+    await send_quotes(market, "DRIFTS", a_walk(WARM_UP_TICKS))
+    for number in range(3):
+        bids = np.array([100.0 + number])
+        await send_quotes(market, "DRIFTS", bids, WARM_UP_TICKS + number, later_ns=(1 + number) * 10**9)
+    await predictions.at_least(4)
+    drift = (await stub.GetDrift(pb.GetDriftRequest())).drift
+    assert (drift.model, drift.version) == ("momentum-v1", "1")
+    assert drift.outcomes >= 2
+    assert 0 <= drift.rolling_brier <= 1
+    assert 0 <= drift.hit_rate <= 1
+    with pytest.raises(UnknownModel):
+        await stub.GetDrift(pb.GetDriftRequest(model="nobody"))

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from servers import SHARED_DATA
 
-from services.inference.domain.feature_series import Ticks, advance, ema_series, fold, preview, quote_ticks, two_sided
+from services.inference.domain import feature_series
+from services.inference.domain.averages import CHUNK, Averages, padded_count
+from services.inference.domain.feature_series import PIECE, Ticks, advance, fold, quote_ticks, two_sided
 from services.inference.domain.features import FEATURES, WARM_UP_TICKS, FeatureState
 
 BAC_QUOTES = SHARED_DATA / "bac-quotes-2013-10-07.parquet"
@@ -17,31 +19,9 @@ CLOSE = 1e-6
 
 def step_through(state: FeatureState, ticks: Ticks) -> np.ndarray:
     """The features after each tick, one by one."""
-    rows = []
-    columns = (
-        ticks.price,
-        ticks.bid,
-        ticks.ask,
-        ticks.bid_size,
-        ticks.ask_size,
-        ticks.volume,
-        ticks.trades,
-        ticks.signs,
-    )
-    for price, bid, ask, bid_size, ask_size, volume, trades, signs in zip(*columns, strict=True):
-        state.traded = bool(state.traded or trades > 0)
-        state.pending_volume += volume
-        state.pending_trades += trades
-        state.pending_signs += signs
-        state.step(price, bid, ask, bid_size, ask_size)
-        rows.append(state.features())
-    return np.array(rows)
-
-
-def some_of(ticks: Ticks, start: int, end: int) -> Ticks:
-    """Ticks from start to end."""
-    names = Ticks.__dataclass_fields__
-    return Ticks(**{name: getattr(ticks, name)[start:end] for name in names})
+    features = np.empty((len(ticks), len(FEATURES)))
+    feature_series.step_through(state, ticks, features)
+    return features
 
 
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 300), trades=st.booleans())
@@ -62,7 +42,7 @@ def test_any_mixture_of_steps_and_columns_gives_the_same_features(
     state, rows = FeatureState(), []
     edges = sorted({0, 200, *cuts})
     for start, end, by_columns in zip(edges, edges[1:], flips, strict=False):
-        part = some_of(ticks, start, end)
+        part = ticks[start:end]
         rows.append(fold(state, part) if by_columns else step_through(state, part))
     assert np.abs(np.concatenate(rows) - fold(FeatureState(), ticks)).max() < CLOSE
 
@@ -78,24 +58,21 @@ def test_columns_and_steps_agree_on_recorded_quotes() -> None:
     assert np.isfinite(features).all()
 
 
-@given(seed=st.integers(0, 10_000), warm=st.integers(1, 200))
-def test_a_preview_is_the_next_step_and_leaves_no_trace(seed: int, warm: int) -> None:
-    ticks = some_ticks(warm + 1, seed)
-    state = FeatureState()
-    advance(state, some_of(ticks, 0, warm))
-    before = (state.ticks, state.averages, list(state.ring), state.pending_volume)
-    seen = preview(state, some_of(ticks, warm, warm + 1))
-    assert (state.ticks, state.averages, state.ring, state.pending_volume) == before
-    assert np.abs(seen - step_through(state, some_of(ticks, warm, warm + 1))).max() < CLOSE
+def test_columns_longer_than_a_piece_and_steps_agree() -> None:
+    ticks = some_ticks(2 * PIECE + 7)
+    one, other = FeatureState(), FeatureState()
+    assert np.abs(fold(one, ticks) - step_through(other, ticks)).max() < CLOSE
+    assert one.features() == pytest.approx(other.features(), abs=CLOSE)
 
 
-def test_alternatives_of_a_preview_do_not_see_one_another() -> None:
+def test_a_copy_of_a_state_goes_its_own_way() -> None:
     state = FeatureState()
     advance(state, some_ticks(150))
-    alternatives = some_ticks(5, seed=9)
-    together = preview(state, alternatives)
-    alone = np.concatenate([preview(state, some_of(alternatives, row, row + 1)) for row in range(5)])
-    assert np.abs(together - alone).max() < CLOSE
+    before, copy = state.features(), state.copy()
+    assert copy.features() == before
+    step_through(copy, some_ticks(40, seed=9))
+    assert state.features() == before
+    assert copy.ticks == 190
 
 
 def test_advancing_is_folding_without_the_rows() -> None:
@@ -189,11 +166,14 @@ def test_a_trade_at_the_mid_follows_the_tick_rule_and_keeps_the_last_sign() -> N
     assert state.last_trade_sign == 1.0, "unchanged keeps the sign"
 
 
-@given(seed=st.integers(0, 1_000), count=st.integers(1, 200), alpha=st.floats(0.01, 0.99))
+@given(seed=st.integers(0, 1_000), count=st.integers(1, 5_000), alpha=st.floats(0.01, 0.99))
 def test_chunked_averages_equal_the_recursion(seed: int, count: int, alpha: float) -> None:
     random = np.random.default_rng(seed)
-    values, averages = random.standard_normal((2, count)), random.standard_normal(2)
-    found = ema_series(values, alpha, averages)
+    values, expected = np.zeros((2, padded_count(count))), random.standard_normal(2)
+    values[:, :count] = random.standard_normal((2, count))
+    given, averages = values.copy(), np.empty_like(values)
+    Averages([alpha, 0.5])(values, expected, averages)
+    assert values.shape[1] % CHUNK == 0
     for column in range(count):
-        averages = averages + alpha * (values[:, column] - averages)
-        assert np.allclose(found[:, column], averages, atol=1e-9)
+        expected = expected + np.array([alpha, 0.5]) * (given[:, column] - expected)
+        assert np.allclose(averages[:, column], expected, atol=1e-9)

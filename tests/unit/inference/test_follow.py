@@ -11,8 +11,9 @@ from fleet.metrics import Metrics
 from services.inference.domain.features import FEATURES, WARM_UP_TICKS
 from services.inference.domain.markets import Markets
 from services.inference.domain.prediction import SignalSide
-from services.inference.domain.signals import SignalBook, SignalRules
-from services.inference.usecases.follow import Follow, FollowRules
+from services.inference.domain.signals import SignalRules
+from services.inference.domain.watches import Watches, WatchRules
+from services.inference.usecases.follow import Follow, FollowRules, followers
 from services.inference.usecases.statistics import Statistics
 from trading.clock import ManualClock
 
@@ -22,19 +23,20 @@ RULES = FollowRules(signal_ttl_ns=5 * SECOND_NS, stale_after_ns=SECOND_NS, signa
 class Path:
     """A live path whose every end is at hand."""
 
-    def __init__(self, says: float = 1.0, **card: object) -> None:
+    def __init__(self, says: float = 1.0, *, signals: bool = True, **card: object) -> None:
         self.model = FakeModel(a_card(**card), says)
         self.markets = Markets()
         self.opinions = FakeOpinions()
-        self.statistics = Statistics(Metrics(), "test-model", structlog.get_logger())
+        self.statistics = Statistics(Metrics(), ["test-model"], structlog.get_logger())
+        self.watches = Watches(WatchRules(rows=64, stride=1, outcomes=64, waiting=8))
         self.clock = ManualClock(NOON_NS)
-        book = SignalBook(SignalRules(cooldown_ns=SECOND_NS))
         self.follow = Follow(
             FakeModels(self.model),
+            followers(["test-model"], SignalRules(cooldown_ns=SECOND_NS), ["test-model"] if signals else []),
             self.markets,
-            book,
             self.opinions,
             self.statistics,
+            self.watches,
             self.clock,
             lambda: "an-id",
             RULES,
@@ -182,3 +184,27 @@ async def test_signals_of_a_replay_cool_down_by_event_time() -> None:
         )
         await path.follow.quotes(block, path.sent + step, "feed")
     assert [signal.side for signal in path.opinions.signals[1:]] == [SignalSide.SELL, SignalSide.BUY, SignalSide.SELL]
+
+
+async def test_a_model_that_only_predicts_signals_nothing() -> None:
+    path = await Path(says=5.0, signals=False).warmed()
+    assert path.opinions.predictions[-1].confidence > 0.9
+    assert path.opinions.signals == []
+
+
+async def test_what_was_predicted_is_watched_and_judged_when_its_horizon_has_passed() -> None:
+    path = await Path(says=5.0).warmed()
+    start_ns = NOON_NS + 60 * SECOND_NS
+    for number, bid in enumerate((100.0, 101.0, 102.0)):
+        block = a_quote_block([bid], start_ns=start_ns + number * SECOND_NS * 3 // 10)
+        await path.follow.quotes(block, path.sent + number, "feed")
+    found = path.watches.drift("test-model", "1")
+    assert found.rows == 4
+    assert found.judged.outcomes == 2, "the newest two still wait"
+    assert found.judged.hit_rate == pytest.approx((0.5 + 1) / 2), "unchanged for a minute, then up"
+
+
+async def test_a_cold_symbol_is_not_watched() -> None:
+    path = Path()
+    await path.quotes(3)
+    assert path.watches.drift("test-model", "1").rows == 0

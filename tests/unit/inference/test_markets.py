@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from builders.inference import a_quote_block, a_trade_block, a_walk
 
+from services.inference.domain.feature_series import FEW
 from services.inference.domain.features import FEATURES
-from services.inference.domain.markets import SHORT_BLOCK, Markets
+from services.inference.domain.markets import Markets
 
 
 def in_blocks(size: int) -> Markets:
@@ -17,12 +18,12 @@ def in_blocks(size: int) -> Markets:
 
 
 def test_the_size_of_blocks_does_not_matter() -> None:
-    small, big = in_blocks(1).of("paper", "AAPL"), in_blocks(SHORT_BLOCK * 3).of("paper", "AAPL")
+    small, big = in_blocks(1).of("paper", "AAPL"), in_blocks(FEW * 3).of("paper", "AAPL")
     assert small.features() == pytest.approx(big.features(), abs=1e-6)
     assert small.ticks == big.ticks == 600
 
 
-@pytest.mark.parametrize("count", [5, SHORT_BLOCK + 5])
+@pytest.mark.parametrize("count", [5, FEW + 5])
 def test_empty_and_crossed_books_are_no_ticks(count: int) -> None:
     bids, asks = [100.0] * count, [100.01] * count
     bids[0], asks[1], asks[2], bids[-1] = 0.0, 0.0, 99.0, 0.0
@@ -31,7 +32,7 @@ def test_empty_and_crossed_books_are_no_ticks(count: int) -> None:
     assert markets.of("paper", "AAPL").ticks == count - 4
 
 
-@pytest.mark.parametrize("count", [2, SHORT_BLOCK + 2])
+@pytest.mark.parametrize("count", [2, FEW + 2])
 def test_a_block_without_a_two_sided_quote_has_no_newest_tick(count: int) -> None:
     markets = Markets()
     assert markets.quotes(a_quote_block([0.0] * count, [1.0] * count)) == -1

@@ -1,17 +1,19 @@
 """Rows on request, against live features that stay as they are."""
 
+import asyncio
 import math
 
 import numpy as np
 import pytest
-from builders.inference import NOON_NS, a_card, a_quote_block, a_walk, some_rows
-from fakes.inference import FakeInstruments, FakeModel, FakeModels
+from builders.inference import NOON_NS, a_card, a_quote_block, a_walk, some_rows, walking_rows
+from fakes.inference import FakeInstruments, FakeModel, FakeModels, FakeWorkshop
 
 from services.inference.domain.errors import ModelFault
-from services.inference.domain.features import FEATURES
+from services.inference.domain.features import FEATURES, WARM_UP_TICKS
 from services.inference.domain.markets import Markets
-from services.inference.usecases.predict import Predict
-from trading.errors import InvalidArgument, UnknownModel, UnknownSymbol
+from services.inference.domain.rows import Rows
+from services.inference.usecases.predict import Asked, Predict, PredictRules, Scores
+from trading.errors import InvalidArgument, ResourceExhausted, UnknownModel, UnknownSymbol
 
 
 @pytest.fixture
@@ -23,41 +25,115 @@ def markets() -> Markets:
     return markets
 
 
-def a_predict(markets: Markets, says: float = 1.0) -> tuple[Predict, FakeModel]:
-    model = FakeModel(a_card(), says)
-    return Predict(FakeModels(model), markets, FakeInstruments()), model
+class Desk:
+    """A use case whose every end is at hand."""
+
+    def __init__(self, markets: Markets, says: float = 1.0, rules: PredictRules | None = None) -> None:
+        self.model = FakeModel(a_card(), says)
+        self.workshop = FakeWorkshop()
+        self.predict = Predict(
+            FakeModels(self.model), markets, FakeInstruments(), self.workshop, rules or PredictRules()
+        )
+
+    async def ask(self, rows: Rows, name: str = "", version: str = "") -> Scores:
+        return await self.predict(Asked(name, version, len(rows), lambda: rows))
+
+    def seen(self) -> np.ndarray:
+        """Every feature row that the model was asked about."""
+        return np.concatenate(self.model.asked)
 
 
 async def test_a_warm_row_gets_what_the_model_says(markets: Markets) -> None:
-    predict, model = a_predict(markets)
-    scores = await predict("test-model", some_rows(2))
+    desk = Desk(markets)
+    scores = await desk.ask(name="test-model", rows=some_rows(2))
     up = 1 / (1 + math.exp(-1))
     assert scores.predictions == pytest.approx([2 * up - 1] * 2)
     assert scores.confidence == pytest.approx([up] * 2)
     assert scores.warm.tolist() == [True, True]
-    assert model.asked[0].shape == (2, len(FEATURES))
+    assert desk.model.asked[0].shape == (2, len(FEATURES))
 
 
 async def test_the_rows_own_price_and_spread_are_seen(markets: Markets) -> None:
-    predict, model = a_predict(markets)
-    await predict("", some_rows(2, price=np.array([100.0, 105.0]), ask=np.array([100.01, 101.0])))
-    seen = dict(zip(FEATURES, model.asked[0].T, strict=True))
-    assert seen["return_1"][1] - seen["return_1"][0] == pytest.approx(1e4 * math.log(1.05))
+    desk = Desk(markets)
+    await desk.ask(some_rows(2, price=np.array([100.0, 105.0]), ask=np.array([100.01, 101.0])))
+    seen = dict(zip(FEATURES, desk.seen().T, strict=True))
+    assert seen["return_1"][1] == pytest.approx(1e4 * math.log(1.05), rel=1e-6)
     assert seen["spread"][1] > seen["spread"][0]
 
 
+@pytest.mark.parametrize("size", [40, 900], ids=["in steps", "over columns"])
+async def test_rows_follow_the_live_state_in_the_order_of_time(markets: Markets, size: int) -> None:
+    desk, rows = Desk(markets), walking_rows(size)
+    await desk.ask(rows)
+    state, expected = markets.of("paper", "AAPL").copy(), []
+    for row in range(size):
+        price, bid, ask, volume = (float(getattr(rows, name)[row]) for name in ("price", "bid", "ask", "volume"))
+        if volume > 0:
+            state.trade(price, volume, 0)
+        state.step(price, bid, ask, state.bid_size, state.ask_size)
+        expected.append(state.features())
+    assert desk.seen() == pytest.approx(np.array(expected), rel=1e-5, abs=1e-5)
+    shuffled, again = np.random.default_rng(3).permutation(size), Desk(markets)
+    columns = {name: getattr(rows, name)[shuffled] for name in ("price", "volume", "bid", "ask", "timestamp_ns")}
+    await again.ask(some_rows(size, **columns))
+    assert again.seen() == pytest.approx(desk.seen(), rel=1e-5, abs=1e-5)
+
+
+async def test_rows_of_a_cold_symbol_warm_it_up_for_those_that_follow() -> None:
+    desk = Desk(Markets())
+    scores = await desk.ask(walking_rows(WARM_UP_TICKS + 2))
+    assert scores.warm.tolist() == [False] * (WARM_UP_TICKS - 1) + [True] * 3
+    assert scores.confidence[: WARM_UP_TICKS - 1].tolist() == [0.5] * (WARM_UP_TICKS - 1)
+    assert len(desk.seen()) == 3
+
+
+async def test_symbols_do_not_see_one_another(markets: Markets) -> None:
+    together, alone = Desk(markets), Desk(markets)
+    await together.ask(walking_rows(600, ("AAPL", "BTC/USD")))
+    rows = walking_rows(600, ("AAPL", "BTC/USD"))
+    own = {name: getattr(rows, name)[::2] for name in ("price", "volume", "bid", "ask", "timestamp_ns")}
+    await alone.ask(some_rows(300, **own))
+    assert together.model.asked[0] == pytest.approx(alone.model.asked[0])
+
+
+async def test_a_big_request_is_worked_out_beside_the_event_loop(markets: Markets) -> None:
+    desk = Desk(markets, rules=PredictRules(inline_rows=10))
+    small = await desk.ask(walking_rows(10))
+    assert desk.workshop.done == 0
+    big = await desk.ask(walking_rows(11))
+    assert desk.workshop.done > 0
+    assert big.predictions[:10] == pytest.approx(small.predictions)
+
+
+async def test_too_many_big_requests_at_once_are_refused_until_one_is_done(markets: Markets) -> None:
+    desk = Desk(markets, rules=PredictRules(inline_rows=1, waiting=1))
+    first = asyncio.create_task(desk.ask(walking_rows(20)))
+    await asyncio.sleep(0)
+    with pytest.raises(ResourceExhausted, match="being scored"):
+        await desk.ask(walking_rows(20))
+    assert (await first).warm.all()
+    assert (await desk.ask(walking_rows(20))).warm.all()
+
+
+async def test_a_version_that_is_not_loaded_is_not_found(markets: Markets) -> None:
+    desk = Desk(markets)
+    assert (await desk.ask(some_rows(1), version="1")).warm.all()
+    with pytest.raises(UnknownModel):
+        await desk.ask(some_rows(1), version="9")
+
+
 async def test_the_live_state_is_never_written(markets: Markets) -> None:
-    predict, _ = a_predict(markets)
+    desk = Desk(markets)
     before = markets.of("paper", "AAPL").features()
-    await predict("", some_rows(50, price=np.full(50, 200.0), volume=np.full(50, 1e6)))
+    await desk.ask(some_rows(50, price=np.full(50, 200.0), volume=np.full(50, 1e6)))
     assert markets.of("paper", "AAPL").features() == before
     assert markets.of("paper", "AAPL").ticks == 300
 
 
 async def test_rows_keep_their_order_whatever_the_spelling(markets: Markets) -> None:
-    predict, _ = a_predict(markets)
-    rows = some_rows(4, symbol=["BTC/USD", "AAPL", "BTC-USDT", "AAPL"])
-    scores = await predict("", rows)
+    desk = Desk(markets)
+    rows = some_rows(4, ("BTC/USD", "AAPL", "BTC-USDT", "AAPL"))
+    scores = await desk.ask(rows)
     assert scores.warm.tolist() == [False, True, False, True]
     assert scores.confidence[0] == 0.5
     assert scores.predictions[2] == 0.0
@@ -65,28 +141,28 @@ async def test_rows_keep_their_order_whatever_the_spelling(markets: Markets) -> 
 
 
 async def test_a_symbol_that_never_ticked_is_cold() -> None:
-    predict, model = a_predict(Markets())
-    scores = await predict("", some_rows(1))
+    desk = Desk(Markets())
+    scores = await desk.ask(some_rows(1))
     assert (scores.warm.tolist(), scores.confidence.tolist(), scores.predictions.tolist()) == ([False], [0.5], [0.0])
-    assert model.asked == []
+    assert desk.model.asked == []
 
 
 async def test_no_rows_get_no_scores(markets: Markets) -> None:
-    predict, _ = a_predict(markets)
-    assert len((await predict("", some_rows(0))).predictions) == 0
+    desk = Desk(markets)
+    assert len((await desk.ask(some_rows(0))).predictions) == 0
 
 
 async def test_an_unknown_model_a_symbol_and_a_bad_row_are_refused(markets: Markets) -> None:
-    predict, _ = a_predict(markets)
+    desk = Desk(markets)
     with pytest.raises(UnknownModel):
-        await predict("nobody", some_rows(1))
+        await desk.ask(name="nobody", rows=some_rows(1))
     with pytest.raises(UnknownSymbol):
-        await predict("", some_rows(2, symbol=["AAPL", "NOPE"]))
+        await desk.ask(some_rows(2, ("AAPL", "NOPE")))
     with pytest.raises(InvalidArgument, match=r"market_data\[0\]\.price"):
-        await predict("", some_rows(1, price=np.array([math.nan])))
+        await desk.ask(some_rows(1, price=np.array([math.nan])))
 
 
 async def test_a_model_that_gives_no_number_is_an_error_not_an_answer(markets: Markets) -> None:
-    predict, _ = a_predict(markets, says=math.nan)
+    desk = Desk(markets, says=math.nan)
     with pytest.raises(ModelFault):
-        await predict("", some_rows(1, timestamp_ns=np.array([NOON_NS])))
+        await desk.ask(some_rows(1, timestamp_ns=np.array([NOON_NS])))

@@ -1,18 +1,24 @@
 """The wire form says what the words say."""
 
+import math
+from typing import Any
+
 import numpy as np
 import pytest
 from builders.inference import SECOND_NS, a_card, a_prediction
 
 from fleet.latency import LatencyWindow
 from neuraltrader.inference.v1 import inference_pb2 as pb
-from neuraltrader.inference.v1 import registry_service_pb2 as rpc
+from neuraltrader.inference.v1 import inference_service_pb2 as rpc
+from neuraltrader.inference.v1 import registry_service_pb2 as registry
+from services.inference.adapters.arrow_tables import ArrowTables
 from services.inference.domain.model import Running
 from services.inference.domain.prediction import Signal, SignalSide
 from services.inference.domain.registry import Deployment, LoadOptions
 from services.inference.domain.registry_status import ModelStatus, Residence, ShadowCount
+from services.inference.domain.rows import MOST_ROWS, Rows
 from services.inference.translate import latency, models, opinions
-from services.inference.translate.rows import rows_of
+from services.inference.translate.rows import rows_of, scores_wire, size_of
 from trading.errors import InvalidArgument
 
 
@@ -34,17 +40,101 @@ def test_every_field_of_a_signal_is_carried(side: SignalSide) -> None:
         assert getattr(message, name) == getattr(signal.prediction, name), name
 
 
+def of(request: rpc.PredictRequest) -> Rows:
+    return rows_of(request, ArrowTables())
+
+
+def columns(count: int = 2, **changes: Any) -> pb.MarketDataColumns:
+    """Columns as a client sends them."""
+    given = {name: [1.0 + row for row in range(count)] for name in ("price", "volume", "bid", "ask")}
+    given |= {"symbol": ["A", "B"][:count], "timestamp_ns": list(range(count))}
+    return pb.MarketDataColumns(**(given | changes))
+
+
 def test_rows_become_columns_and_an_absent_spread_is_known() -> None:
-    rows = rows_of(
-        [
-            pb.MarketDataRow(symbol="A", price=1.0, volume=2.0, timestamp_ns=3, bid=4.0, ask=5.0, spread=0.0),
-            pb.MarketDataRow(symbol="B", price=6.0),
-        ]
-    )
-    assert rows.symbol == ["A", "B"]
-    assert rows.price.tolist() == [1.0, 6.0]
+    messages = [
+        pb.MarketDataRow(symbol="A", price=1.0, volume=2.0, timestamp_ns=3, bid=4.0, ask=5.0, spread=0.0),
+        pb.MarketDataRow(symbol="B", price=6.0),
+        pb.MarketDataRow(symbol="A", price=7.0),
+    ]
+    rows = of(rpc.PredictRequest(market_data=messages))
+    assert (rows.symbols, rows.symbol.tolist()) == (["A", "B"], [0, 1, 0])
+    assert rows.price.tolist() == [1.0, 6.0, 7.0]
     assert (rows.volume[0], rows.timestamp_ns[0], rows.bid[0], rows.ask[0]) == (2.0, 3, 4.0, 5.0)
-    assert rows.spread_given.tolist() == [True, False]
+    assert rows.spread_given.tolist() == [True, False, False]
+    assert not rows.columnar
+
+
+def test_columns_are_columns_and_symbols_may_be_numbered() -> None:
+    spelt = of(rpc.PredictRequest(columns=columns()))
+    numbered = of(rpc.PredictRequest(columns=columns(symbol=["B", "A"], symbol_index=[1, 0])))
+    assert (spelt.symbols, spelt.symbol.tolist()) == (["A", "B"], [0, 1])
+    assert [numbered.symbols[each] for each in numbered.symbol] == ["A", "B"]
+    for name in ("price", "volume", "bid", "ask", "timestamp_ns"):
+        assert getattr(spelt, name).tolist() == list(getattr(columns(), name)), name
+    assert not spelt.spread_given.any()
+    assert spelt.columnar
+
+
+def test_a_spread_of_columns_is_given_where_it_is_a_number() -> None:
+    rows = of(rpc.PredictRequest(columns=columns(spread=[math.nan, 0.5])))
+    assert rows.spread_given.tolist() == [False, True]
+    assert rows.spread[1] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"bid": [1.0]}, "Expected columns of one length"),
+        ({"symbol": ["A"]}, "Expected columns of one length"),
+        ({"spread": [1.0]}, "Expected columns of one length"),
+        ({"symbol_index": [0]}, "Expected columns of one length"),
+        ({"symbol_index": [0, 2]}, "Expected indices below 2, was 2"),
+    ],
+)
+def test_columns_that_do_not_fit_together_are_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidArgument, match=said):
+        of(rpc.PredictRequest(columns=columns(**changes)))
+
+
+def test_rows_in_two_ways_are_refused() -> None:
+    with pytest.raises(InvalidArgument, match="one of rows, columns and Arrow"):
+        of(rpc.PredictRequest(columns=columns(), market_data=[pb.MarketDataRow()]))
+
+
+@pytest.mark.parametrize("way", ["rows", "columns"])
+def test_more_rows_than_may_be_are_refused_before_they_are_read(way: str) -> None:
+    many = MOST_ROWS + 1
+    request = (
+        rpc.PredictRequest(market_data=[pb.MarketDataRow()] * many)
+        if way == "rows"
+        else rpc.PredictRequest(columns=pb.MarketDataColumns(price=[1.0] * many))
+    )
+    with pytest.raises(InvalidArgument, match=f"at most {MOST_ROWS} rows, was {many}"):
+        of(request)
+    assert size_of(request) == many
+
+
+def test_no_rows_are_no_rows_and_arrow_is_read_as_such() -> None:
+    assert len(of(rpc.PredictRequest())) == 0
+    with pytest.raises(InvalidArgument, match="Arrow stream cannot be read"):
+        of(rpc.PredictRequest(arrow_ipc=b"not Arrow"))
+
+
+@pytest.mark.parametrize("count", [0, 1, 20_000])
+def test_scores_on_the_wire_are_a_response(count: int) -> None:
+    random = np.random.default_rng(1)
+    predictions, confidence, warm = random.random(count), random.random(count), random.random(count) > 0.5
+    wire = scores_wire(predictions, confidence, warm, rpc.PredictResponse(model="m", calibrated=True, latency_ms=1.5))
+    expected = rpc.PredictResponse(
+        predictions=predictions.tolist(),
+        confidence=confidence.tolist(),
+        warm=warm.tolist(),
+        model="m",
+        calibrated=True,
+        latency_ms=1.5,
+    )
+    assert rpc.PredictResponse.FromString(wire) == expected
 
 
 def a_status(**changes: object) -> ModelStatus:
@@ -90,15 +180,15 @@ def test_a_version_that_is_not_in_memory_says_why() -> None:
 
 
 def test_load_options_are_read_and_what_is_absent_is_left_to_the_service() -> None:
-    assert models.options_of(rpc.LoadModelRequest()) == LoadOptions()
-    asked = rpc.LoadModelRequest(precision="fp16", use_gpu=False, batch_size=64)
+    assert models.options_of(registry.LoadModelRequest()) == LoadOptions()
+    asked = registry.LoadModelRequest(precision="fp16", use_gpu=False, batch_size=64)
     assert models.options_of(asked) == LoadOptions("fp16", use_gpu=False, batch_rows=64)
 
 
 @pytest.mark.parametrize(("field", "value"), [("precision", "bf16"), ("batch_size", -1)])
 def test_load_options_that_cannot_be_are_refused(field: str, value: object) -> None:
     with pytest.raises(InvalidArgument) as refused:
-        models.options_of(rpc.LoadModelRequest(**{field: value}))
+        models.options_of(registry.LoadModelRequest(**{field: value}))
     assert refused.value.metadata["field"] == field
 
 

@@ -424,9 +424,10 @@ class MarketDataColumns(_message.Message):
     BID_FIELD_NUMBER: _builtins.int
     ASK_FIELD_NUMBER: _builtins.int
     SPREAD_FIELD_NUMBER: _builtins.int
+    SYMBOL_INDEX_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def symbol(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Any spelling of each row's symbol."""
+        """Any spelling of each row's symbol; with symbol_index, each spelling once."""
 
     @_builtins.property
     def price(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
@@ -450,7 +451,11 @@ class MarketDataColumns(_message.Message):
 
     @_builtins.property
     def spread(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """ask − bid, checked when present; empty means absent everywhere."""
+        """ask − bid, checked when present; empty means absent everywhere, NaN absent in that row."""
+
+    @_builtins.property
+    def symbol_index(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Which of `symbol` each row's is, from 0; empty means that `symbol` has one for each row."""
 
     def __init__(
         self,
@@ -462,10 +467,11 @@ class MarketDataColumns(_message.Message):
         bid: _abc.Iterable[_builtins.float] | None = ...,
         ask: _abc.Iterable[_builtins.float] | None = ...,
         spread: _abc.Iterable[_builtins.float] | None = ...,
+        symbol_index: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "bid", b"bid", "price", b"price", "spread", b"spread", "symbol", b"symbol", "timestamp_ns", b"timestamp_ns", "volume", b"volume"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ask", b"ask", "bid", b"bid", "price", b"price", "spread", b"spread", "symbol", b"symbol", "symbol_index", b"symbol_index", "timestamp_ns", b"timestamp_ns", "volume", b"volume"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -55,6 +55,11 @@ class InferenceServiceStub:
                 request_serializer=neuraltrader_dot_inference_dot_v1_dot_inference__service__pb2.GetStatsRequest.SerializeToString,
                 response_deserializer=neuraltrader_dot_inference_dot_v1_dot_inference__service__pb2.GetStatsResponse.FromString,
                 _registered_method=True)
+        self.GetDrift = channel.unary_unary(
+                '/neuraltrader.inference.v1.InferenceService/GetDrift',
+                request_serializer=neuraltrader_dot_inference_dot_v1_dot_inference__service__pb2.GetDriftRequest.SerializeToString,
+                response_deserializer=neuraltrader_dot_inference_dot_v1_dot_inference__service__pb2.GetDriftResponse.FromString,
+                _registered_method=True)
 
 
 class InferenceServiceServicer:
@@ -62,7 +67,8 @@ class InferenceServiceServicer:
     """
 
     def Predict(self, request, context):
-        """Scores rows with the live feature state of their symbols, which it never changes.
+        """Scores rows as the ticks that follow the live feature state of their symbols, which it never changes: in the order
+        of time within a symbol, each row after those before it. Rows of a symbol that is not warm say 0.5.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -84,6 +90,14 @@ class InferenceServiceServicer:
 
     def GetStats(self, request, context):
         """Counters since the service's start.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDrift(self, request, context):
+        """How a model that follows the market does: its features against its training data, its predictions against what
+        happened. NOT_FOUND when it does not follow.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -111,6 +125,11 @@ def add_InferenceServiceServicer_to_server(servicer, server):
                     servicer.GetStats,
                     request_deserializer=neuraltrader_dot_inference_dot_v1_dot_inference__service__pb2.GetStatsRequest.FromString,
                     response_serializer=neuraltrader_dot_inference_dot_v1_dot_inference__service__pb2.GetStatsResponse.SerializeToString,
+            ),
+            'GetDrift': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDrift,
+                    request_deserializer=neuraltrader_dot_inference_dot_v1_dot_inference__service__pb2.GetDriftRequest.FromString,
+                    response_serializer=neuraltrader_dot_inference_dot_v1_dot_inference__service__pb2.GetDriftResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +241,33 @@ class InferenceService:
             '/neuraltrader.inference.v1.InferenceService/GetStats',
             neuraltrader_dot_inference_dot_v1_dot_inference__service__pb2.GetStatsRequest.SerializeToString,
             neuraltrader_dot_inference_dot_v1_dot_inference__service__pb2.GetStatsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDrift(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/neuraltrader.inference.v1.InferenceService/GetDrift',
+            neuraltrader_dot_inference_dot_v1_dot_inference__service__pb2.GetDriftRequest.SerializeToString,
+            neuraltrader_dot_inference_dot_v1_dot_inference__service__pb2.GetDriftResponse.FromString,
             options,
             channel_credentials,
             insecure,

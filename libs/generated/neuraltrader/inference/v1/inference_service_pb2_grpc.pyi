@@ -17,13 +17,19 @@ class InferenceServiceStub:
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Predict: _aio.UnaryUnaryMultiCallable[_inference_service_pb2.PredictRequest, _inference_service_pb2.PredictResponse]
-    """Scores rows with the live feature state of their symbols, which it never changes."""
+    """Scores rows as the ticks that follow the live feature state of their symbols, which it never changes: in the order
+    of time within a symbol, each row after those before it. Rows of a symbol that is not warm say 0.5.
+    """
     ListModels: _aio.UnaryUnaryMultiCallable[_inference_service_pb2.ListModelsRequest, _inference_service_pb2.ListModelsResponse]
     """Every model in the registry."""
     GetModel: _aio.UnaryUnaryMultiCallable[_inference_service_pb2.GetModelRequest, _inference_service_pb2.GetModelResponse]
     """One model. NOT_FOUND when there is none."""
     GetStats: _aio.UnaryUnaryMultiCallable[_inference_service_pb2.GetStatsRequest, _inference_service_pb2.GetStatsResponse]
     """Counters since the service's start."""
+    GetDrift: _aio.UnaryUnaryMultiCallable[_inference_service_pb2.GetDriftRequest, _inference_service_pb2.GetDriftResponse]
+    """How a model that follows the market does: its features against its training data, its predictions against what
+    happened. NOT_FOUND when it does not follow.
+    """
 
 class InferenceServiceServicer(metaclass=_abc_1.ABCMeta):
     """Predictions on request; those on live ticks go out on NATS."""
@@ -34,7 +40,9 @@ class InferenceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _inference_service_pb2.PredictRequest,
         context: _aio.ServicerContext[_inference_service_pb2.PredictRequest, _abc.Awaitable[_inference_service_pb2.PredictResponse]],
     ) -> _abc.Awaitable[_inference_service_pb2.PredictResponse]:
-        """Scores rows with the live feature state of their symbols, which it never changes."""
+        """Scores rows as the ticks that follow the live feature state of their symbols, which it never changes: in the order
+        of time within a symbol, each row after those before it. Rows of a symbol that is not warm say 0.5.
+        """
 
     @_abc_1.abstractmethod
     def ListModels(
@@ -59,5 +67,15 @@ class InferenceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_inference_service_pb2.GetStatsRequest, _abc.Awaitable[_inference_service_pb2.GetStatsResponse]],
     ) -> _abc.Awaitable[_inference_service_pb2.GetStatsResponse]:
         """Counters since the service's start."""
+
+    @_abc_1.abstractmethod
+    def GetDrift(
+        self,
+        request: _inference_service_pb2.GetDriftRequest,
+        context: _aio.ServicerContext[_inference_service_pb2.GetDriftRequest, _abc.Awaitable[_inference_service_pb2.GetDriftResponse]],
+    ) -> _abc.Awaitable[_inference_service_pb2.GetDriftResponse]:
+        """How a model that follows the market does: its features against its training data, its predictions against what
+        happened. NOT_FOUND when it does not follow.
+        """
 
 def add_InferenceServiceServicer_to_server(servicer: InferenceServiceServicer, server: _aio.Server) -> None: ...
