@@ -6,11 +6,14 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from builders.orders import request
+from simulation.virtual_time import EPOCH_NS
+from simulation.weather import STORM_S
 
 from services.execution.domain.change import Change
 from services.execution.domain.request import OrderRequest
 from services.execution.domain.submission import Origin, Patience, Submitted, Wait
-from trading.errors import ResourceExhausted, TradingError, Unavailable
+from trading.clock import SECOND_NS
+from trading.errors import InvalidArgument, ResourceExhausted, TradingError, Unavailable
 from trading.ids import OrderId
 from trading.money import ONE
 from trading.order import OrderType, Side, TimeInForce
@@ -37,15 +40,44 @@ def requests(seed: int) -> Iterator[tuple[str, OrderRequest, random.Random]]:
 
 
 def _request(name: str, chance: random.Random) -> OrderRequest:
+    side = chance.choice((Side.BUY, Side.BUY, Side.SELL))
+    wanted = chance.choice((_plain, _plain, _plain, _bracket, _bracket, _stop, _until))(side, chance)
+    return request(client_order_id=name, side=side, quantity_nanos=chance.randint(1, 20) * ONE, **wanted)
+
+
+def _plain(side: Side, chance: random.Random) -> dict[str, Any]:
     order_type = chance.choice((OrderType.MARKET, OrderType.LIMIT))
-    return request(
-        client_order_id=name,
-        side=chance.choice((Side.BUY, Side.BUY, Side.SELL)),
-        order_type=order_type,
-        time_in_force=chance.choice((TimeInForce.DAY, TimeInForce.GTC)),
-        price_nanos=100 * ONE if order_type is OrderType.LIMIT else None,
-        quantity_nanos=chance.randint(1, 20) * ONE,
-    )
+    return {
+        "order_type": order_type,
+        "time_in_force": chance.choice((TimeInForce.DAY, TimeInForce.GTC)),
+        "price_nanos": 100 * ONE if order_type is OrderType.LIMIT else None,
+    }
+
+
+def _bracket(side: Side, chance: random.Random) -> dict[str, Any]:
+    """Its legs are near enough that the market reaches one now and then."""
+    profit, loss = (side.sign * chance.randint(2, 6) for _ in range(2))
+    legs = {"take_profit_nanos": (100 + profit) * ONE, "stop_loss_nanos": (100 - loss) * ONE}
+    kept = chance.choice((list(legs), list(legs), [chance.choice(list(legs))]))
+    return {**_plain(side, chance), **{name: legs[name] for name in kept}}
+
+
+def _stop(side: Side, chance: random.Random) -> dict[str, Any]:
+    """Held by us until the market gets there."""
+    if chance.random() < 0.5:
+        return {"order_type": OrderType.TRAILING_STOP, "trail_nanos": chance.randint(2, 5) * ONE}
+    return {"order_type": OrderType.STOP, "stop_price_nanos": (100 + side.sign * chance.randint(1, 6)) * ONE}
+
+
+def _until(side: Side, chance: random.Random) -> dict[str, Any]:
+    """Ends in the storm, or after it."""
+    end_ns = EPOCH_NS + round(chance.uniform(_CALLS_S, 2 * STORM_S) * SECOND_NS)
+    return {
+        "order_type": OrderType.LIMIT,
+        "price_nanos": 100 * ONE,
+        "time_in_force": TimeInForce.GTD,
+        "expire_time_ns": end_ns,
+    }
 
 
 class Caller:
@@ -61,7 +93,12 @@ class Caller:
         """Submit, perhaps from two threads at once; perhaps cancel, change, and submit the same again later."""
         await asyncio.sleep(self._chance.uniform(0, _CALLS_S))
         twice = self._chance.random() < 0.15
-        orders = await asyncio.gather(*(self._submitted() for _ in range(2 if twice else 1)))
+        try:
+            orders = await asyncio.gather(*(self._submitted() for _ in range(2 if twice else 1)))
+        except InvalidArgument:
+            if self._wanted.expire_time_ns is None:
+                raise
+            return  # nobody heard it before its end
         for step in (self._change, self._cancel, self._again):
             if self._chance.random() < 0.4:
                 await asyncio.sleep(self._chance.uniform(0, 6.0))

@@ -7,14 +7,20 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from services.execution.domain.bracket import MOST_ATTEMPTS, open_nanos
 from services.execution.domain.chain import verify
 from services.execution.domain.order import INITIALIZED, Order, OrderEvent, fold
 from services.execution.domain.venue import VenueOrder
+from trading.clock import SECOND_NS
 from trading.errors import TradingError
 from trading.ids import OrderId
 from trading.order import OrderStatus
 
-_CLOSED_WITHOUT_VENUE = frozenset({OrderStatus.DENIED, OrderStatus.REJECTED, OrderStatus.CANCELED})
+_FINE_WITHOUT_VENUE = frozenset(
+    {OrderStatus.DENIED, OrderStatus.REJECTED, OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.EMULATED}
+)
+_EXPIRY_NS = 15 * SECOND_NS
+"""An order that is over has ended after this long at the latest."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +28,8 @@ class Evidence:
     """What is left after the faults: everything in the order in which it happened, quantities in nanos.
 
     `acknowledged` are the answers that callers got, by their client order id; positions are by canonical symbol and
-    leave flat ones out. `published` are the event ids on JetStream, None where nobody looked.
+    leave flat ones out. `published` are the event ids on JetStream, None where nobody looked. `is_operated` says that
+    somebody canceled what he found, legs of brackets included.
     """
 
     acknowledged: Mapping[str, OrderId]
@@ -32,6 +39,8 @@ class Evidence:
     held_at_venue: Mapping[str, int]
     outbox: int = 0
     published: Collection[str] | None = None
+    ended_ns: int = 0
+    is_operated: bool = False
     surprises: Sequence[str] = field(default=())
 
     def lives(self) -> dict[OrderId, list[OrderEvent]]:
@@ -55,6 +64,8 @@ def violations(evidence: Evidence) -> list[str]:
         *_doubled(evidence),
         *_positions(evidence, orders),
         *_unpublished(evidence),
+        *_brackets(evidence, orders),
+        *_overdue(evidence, orders),
     ]
 
 
@@ -128,7 +139,7 @@ def _traded_otherwise(evidence: Evidence, orders: Mapping[OrderId, Order]) -> It
             difference = unlike_the_venue(order, at_venue[order_id])
             if difference:
                 yield f"I2 {difference}"
-        elif not order.terms.external and order.status not in _CLOSED_WITHOUT_VENUE:
+        elif not order.terms.external and order.status not in _FINE_WITHOUT_VENUE:
             yield f"I2 {order_id} is {order.status} and the venue does not have it"
     for order_id in at_venue.keys() - orders.keys():
         yield f"I2 {order_id} is at the venue and not in the log"
@@ -168,3 +179,30 @@ def _unpublished(evidence: Evidence) -> Iterator[str]:
             yield f"I5 {len(missing)} events were never published"
         if invented := set(evidence.published) - told:
             yield f"I5 {len(invented)} events were published and are not in the log"
+
+
+def _brackets(evidence: Evidence, orders: Mapping[OrderId, Order]) -> Iterator[str]:
+    """I8: legs close what their entry has opened and no more; a position keeps a leg, and no leg outlives it."""
+    legs: defaultdict[OrderId | None, list[Order]] = defaultdict(list)
+    for order in orders.values():
+        legs[order.terms.parent_order_id].append(order)
+    for order_id, entry in orders.items():
+        if not entry.terms.is_bracket or entry.status is OrderStatus.DENIED:
+            continue
+        left = open_nanos(entry, legs[order_id])
+        working = [leg for leg in legs[order_id] if not leg.status.is_closed]
+        if left < 0:
+            yield f"I8 the legs of {order_id} have closed {-left} more than it opened"
+        if entry.status.is_closed and left == 0 and working:
+            yield f"I8 {len(working)} legs of {order_id} are open, and nothing is left to close"
+        refused = sum(leg.status is OrderStatus.REJECTED for leg in legs[order_id])
+        if left > 0 and not working and not evidence.is_operated and refused < MOST_ATTEMPTS:
+            yield f"I8 {left} of {order_id} are without a leg: {[str(leg.status) for leg in legs[order_id]]}"
+
+
+def _overdue(evidence: Evidence, orders: Mapping[OrderId, Order]) -> Iterator[str]:
+    """I9: what had an end has ended."""
+    for order_id, order in orders.items():
+        end_ns = order.terms.expire_time_ns
+        if end_ns is not None and end_ns + _EXPIRY_NS < evidence.ended_ns and not order.status.is_closed:
+            yield f"I9 {order_id} is {order.status} after its end"

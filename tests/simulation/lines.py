@@ -25,6 +25,7 @@ from trading.clock import SECOND_NS, Clock
 from trading.errors import Unavailable
 from trading.instruments import Instrument
 from trading.money import ONE
+from trading.order import OrderType
 
 AnswerT = TypeVar("AnswerT")
 VENUE_TIMEOUT_S = 3.0
@@ -105,7 +106,8 @@ class VenueLine:
         return "alpaca"
 
     def works(self, terms: OrderTerms, instrument: Instrument) -> bool:
-        return True
+        """What waits for a price is held by us, as for coins at Alpaca."""
+        return terms.order_type in (OrderType.MARKET, OrderType.LIMIT)
 
     async def submit(self, terms: OrderTerms) -> VenueOrder:
         return await self._request(lambda: self._exchange.place(terms), creates=True)

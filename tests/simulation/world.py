@@ -94,6 +94,7 @@ class Process:
     """One life of the service."""
 
     desk: Desk
+    quotes: FakeQuotes
     life: Life
     context: contextvars.Context
     task: "asyncio.Task[None] | None" = None
@@ -124,10 +125,14 @@ class World:
         self._loop = loop
         self._changed = asyncio.Event()
         self._supervisor: asyncio.Task[None] | None = None
+        self._market: asyncio.Task[None] | None = None
+        self._quote = SeenQuote(a_quote(), 0)
+        self._is_operated = False
 
     async def run(self) -> Evidence:
         """A storm with callers in it, a last crash, and what is found afterwards."""
         self._supervisor = asyncio.create_task(self._supervise())
+        self._market = asyncio.create_task(self._move(random.Random(f"market {self.seed}")))
         calls = [
             asyncio.create_task(Caller(self, name, request, chance).run())
             for name, request, chance in requests(self.seed)
@@ -205,7 +210,7 @@ class World:
         return process
 
     def _assembled(self, context: contextvars.Context) -> Process:
-        life = Life(self._step)
+        life, quotes = Life(self._step), FakeQuotes({AAPL.symbol: self._quote})
         outside = Outside(
             StoreLine(life, self.log, self.climate),
             self.controls,
@@ -213,7 +218,7 @@ class World:
             LeaseLine(life, self.lease, self.clock, self.climate),
             self._manner.line(life, self.exchange, self.climate),
             FakeCatalogue(AAPL),
-            FakeQuotes({AAPL.symbol: SeenQuote(a_quote(), 0)}),
+            quotes,
             JetStreamLine(life, self.stream, self.climate),
             FakeBell(),
             events.order_event_bytes,
@@ -222,7 +227,7 @@ class World:
             self,
         )
         desk = Desk(outside, _RULES)
-        return Process(desk, life, context)
+        return Process(desk, quotes, life, context)
 
     def _explain(self, task: "asyncio.Task[None]") -> None:
         error = task.exception()
@@ -235,6 +240,17 @@ class World:
         for moment in self.climate.weather.disconnects:
             await asyncio.sleep(max(0.0, moment - self._loop.time()))
             self.exchange.hang_up()
+
+    async def _move(self, chance: random.Random) -> None:
+        """The market wanders, and whoever holds orders hears of it."""
+        price = 100
+        while True:
+            await asyncio.sleep(chance.uniform(0.2, 1.5))
+            price = min(max(price + chance.choice((-2, -1, 0, 1, 2)), 92), 108)
+            self._quote = SeenQuote(a_quote(price - 1, price + 1), 0)
+            if self.process is not None:
+                self.process.quotes.seen[AAPL.symbol] = self._quote
+                self.process.context.run(self.process.desk.release.quoted, AAPL.symbol)
 
     async def _strangers(self) -> None:
         """Another program trades with the same key."""
@@ -249,14 +265,17 @@ class World:
         for _ in range(self.chance.choice((0, 0, 1, 2))):
             await asyncio.sleep(self.chance.uniform(0, STORM_S / 2))
             if self.process is not None:
+                self._is_operated = True
                 with contextlib.suppress(Unavailable):
                     self.process.context.run(self.process.desk.cancel.cancel_all)
 
     async def _last_crash(self) -> None:
         """The service dies, the venue trades on without it and then closes, and everything under way arrives."""
         assert self._supervisor is not None
-        self._supervisor.cancel()
-        await asyncio.wait((self._supervisor,))
+        assert self._market is not None
+        for task in (self._supervisor, self._market):
+            task.cancel()
+            await asyncio.wait((task,))
         self.crash()
         await asyncio.sleep(_ON_THE_WAY_S)
         self.exchange.freeze()
@@ -311,6 +330,8 @@ class World:
             held_at_venue={symbol: quantity for symbol, quantity in self.exchange.positions().items() if quantity},
             outbox=len(self.log.waiting),
             published=self.stream.kept.keys(),
+            ended_ns=self.clock.now_ns(),
+            is_operated=self._is_operated,
             surprises=self.surprises,
         )
 

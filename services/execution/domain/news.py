@@ -42,6 +42,17 @@ def changes_behind(order: Order, update: VenueUpdate) -> list[Fact]:
     return _of_change(order, update.order)
 
 
+def fills_behind(order: Order, update: VenueUpdate) -> list[Fact]:
+    """What an end says has traded and nobody has told: counted before it, for what follows from an end is by its sum.
+
+    Of an order that took another's place the sum alone does not tell the price: there a comparison finds it.
+    """
+    found = update.order
+    if found.status not in _CLOSING or order.status.is_closed or order.replacements or found.replacement:
+        return []
+    return [_inferred_fill(order, found)] if found.filled_nanos > order.filled_nanos else []
+
+
 def differences(order: Order, found: VenueOrder) -> list[Fact]:
     """The facts that bring our order to where the venue has it; none when they agree.
 

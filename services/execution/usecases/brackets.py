@@ -7,11 +7,13 @@ from typing import Any
 
 from services.execution.domain.bracket import MOST_ATTEMPTS, attempt_of, leg_terms, open_nanos
 from services.execution.domain.order import INITIALIZED, Fact, Order, OrderTerms
+from services.execution.usecases.background import Background
 from services.execution.usecases.blotter import LiveOrder
 from services.execution.usecases.cancel import Cancel
 from services.execution.usecases.observe import Observer
 from services.execution.usecases.orders import Orders
 from trading.clock import SECOND_NS, Clock
+from trading.errors import Unavailable
 from trading.ids import OrderId
 from trading.order import OrderEventKind, OrderRole, OrderStatus
 
@@ -26,12 +28,20 @@ class _Bracket:
     reached: OrderRole | None = None
     rests_until_ns: int = 0
     canceling: set[OrderId] = field(default_factory=set)
-    given_up: list[LiveOrder] = field(default_factory=list)
+    is_given_up: bool = False
 
     @property
     def open_nanos(self) -> int:
         """What the entry has opened and no leg has closed."""
         return open_nanos(self.entry.order, (leg.order for leg in (*self.legs.values(), *self.spent)))
+
+    def lost_legs(self) -> list[LiveOrder]:
+        """What the venue ended, or we did before a late fill was told; what a person canceled stays canceled."""
+        legs = list(self.legs.values())
+        if self.open_nanos <= 0:
+            return []
+        is_bare = all(leg.order.status.is_closed for leg in legs)
+        return [leg for leg in legs if leg.order.status in _LOST or (is_bare and _was_ours_to_end(leg.order))]
 
     def attempt(self, leg: LiveOrder) -> int:
         """Which attempt a leg is, from 1."""
@@ -50,14 +60,23 @@ class Brackets:
     """
 
     def __init__(
-        self, orders: Orders, cancel: Cancel, observer: Observer, clock: Clock, log: Any, *, rest_s: float
+        self,
+        orders: Orders,
+        cancel: Cancel,
+        background: Background,
+        observer: Observer,
+        clock: Clock,
+        log: Any,
+        *,
+        rest_s: float,
     ) -> None:
         self._orders = orders
         self._cancel = cancel
+        self._background = background
         self._observer = observer
         self._clock = clock
         self._log = log
-        self._rest_ns = int(rest_s * SECOND_NS)
+        self._rest_s = rest_s
         self._brackets: dict[OrderId, _Bracket] = {}
         self.release: Callable[[LiveOrder, int], None] = _hold_on
         orders.blotter.on_move = self._moved
@@ -82,7 +101,11 @@ class Brackets:
                 self._add(self._brackets.setdefault(entry.order.order_id, _Bracket(entry)), leg)
             elif _is_held(leg):
                 self._cancel_held(leg, "Its entry was never written.")
-        for bracket in list(self._brackets.values()):
+        ended = await self._orders.newest(_ENDED_EARLY, _MOST_ENDED, _has_opened)
+        for entry in (*open_orders, *ended):
+            if entry.order.terms.is_bracket:
+                self._brackets.setdefault(entry.order.order_id, _Bracket(entry))
+        for bracket in dict.fromkeys(self._brackets.values()):
             await self._add_closed_legs(bracket)
         for entry in open_orders:
             self.begin(entry)
@@ -97,6 +120,19 @@ class Brackets:
         if bracket.open_nanos > 0:
             bracket.reached = leg.order.terms.role
             self._settle(bracket)
+
+    async def _take_up(self, entry: LiveOrder) -> None:
+        """A bracket that was over is not: its entry traded before its end, and only now were we told."""
+        bracket = self._brackets.setdefault(entry.order.order_id, _Bracket(entry))
+        while True:
+            try:
+                await self._add_closed_legs(bracket)
+            except Unavailable as error:  # a restart would find it too
+                self._log.warning("bracket.later", order_id=entry.order.order_id, error=error.message)
+                await asyncio.sleep(self._rest_s)
+            else:
+                self._settle(bracket)
+                return
 
     async def _add_closed_legs(self, bracket: _Bracket) -> None:
         attempts = range(1, MOST_ATTEMPTS + 1)
@@ -127,6 +163,8 @@ class Brackets:
     def _moved(self, live: LiveOrder) -> None:
         bracket = self._brackets.get(live.order.order_id)
         if bracket is None:
+            if live.order.status in _ENDED_EARLY and _has_opened(live.order):
+                self._background.start(self._take_up(live))
             return
         # Afterwards: what follows from an event comes after it in the log.
         asyncio.get_running_loop().call_soon(self._settle, bracket)
@@ -135,30 +173,30 @@ class Brackets:
         """Do what follows from where the orders stand."""
         if bracket.entry.order.status.is_closed and bracket.open_nanos <= 0:
             for leg in bracket.legs.values():
-                self._end(bracket, leg)
+                self._end(bracket, leg, _OVER)
             self._forget_if_over(bracket)
             return
-        for leg in list(bracket.legs.values()):
-            if leg.order.status is OrderStatus.REJECTED and bracket.open_nanos > 0:
-                self._hold_again(bracket, leg)
+        for leg in bracket.lost_legs():
+            self._hold_again(bracket, leg)
         if bracket.reached is not None:
             self._close_at(bracket, bracket.legs[bracket.reached])
         self._forget_if_over(bracket)
 
-    def _hold_again(self, bracket: _Bracket, refused: LiveOrder) -> None:
-        """Hold a refused leg anew: in the log at once, so that a crash does not lose it."""
-        attempt, order = bracket.attempt(refused), refused.order
+    def _hold_again(self, bracket: _Bracket, lost: LiveOrder) -> None:
+        """Hold a lost leg anew: in the log at once, so that a crash does not lose it."""
+        attempt, order = bracket.attempt(lost), lost.order
         if not attempt or attempt >= MOST_ATTEMPTS:
-            if refused not in bracket.given_up:
-                bracket.given_up.append(refused)
+            if not bracket.is_given_up:
+                bracket.is_given_up = True
                 self._observer.unprotected()
                 self._log.error(
                     "bracket.unprotected", order_id=order.order_id, role=order.terms.role, error=order.reason
                 )
             return
-        self._log.warning("bracket.leg_refused", order_id=order.order_id, attempt=attempt, error=order.reason)
-        bracket.reached = None
-        bracket.rests_until_ns = self._clock.monotonic_ns() + (self._rest_ns << (attempt - 1))
+        self._log.warning("bracket.leg_lost", order_id=order.order_id, attempt=attempt, error=order.reason)
+        if order.status is OrderStatus.REJECTED:
+            bracket.reached = None
+            bracket.rests_until_ns = self._clock.monotonic_ns() + (int(self._rest_s * SECOND_NS) << (attempt - 1))
         again = leg_terms(bracket.entry.order.terms, attempt + 1)
         self._hold(bracket, next(terms for terms in again if terms.role is order.terms.role))
 
@@ -170,21 +208,21 @@ class Brackets:
         working = [live for live in rivals if not live.order.status.is_closed and not _is_held(live)]
         if working:
             for live in working:
-                self._end(bracket, live)
+                self._end(bracket, live, _REACHED)
             return
         if _is_held(leg):
             self.release(leg, bracket.open_nanos)
         if sibling is not None and leg.order.terms.role is OrderRole.STOP_LOSS and not _is_held(leg):
-            self._end(bracket, sibling)
+            self._end(bracket, sibling, _REACHED)
         if not _is_held(leg):
             bracket.reached = None
 
-    def _end(self, bracket: _Bracket, live: LiveOrder) -> None:
+    def _end(self, bracket: _Bracket, live: LiveOrder, reason: str) -> None:
         order = live.order
         if order.status.is_closed:
             return
         if _is_held(live):
-            self._cancel_held(live, "The bracket is over.")
+            self._cancel_held(live, reason)
         elif order.order_id not in bracket.canceling:
             # One at a time: where the venue refuses or does not answer, the next quote or fill tries again.
             bracket.canceling.add(order.order_id)
@@ -199,6 +237,23 @@ class Brackets:
         if all(live.order.status.is_closed for live in members):
             for live in members:
                 self._brackets.pop(live.order.order_id, None)
+
+
+_OVER = "The bracket is over."
+_REACHED = "The other leg was reached."
+_LOST = frozenset({OrderStatus.REJECTED, OrderStatus.EXPIRED})
+_ENDED_EARLY = frozenset({OrderStatus.CANCELED, OrderStatus.EXPIRED})
+_MOST_ENDED = 500
+"""How many entries that ended early are looked at after a restart: a late fill may have left one without its legs."""
+
+
+def _has_opened(order: Order) -> bool:
+    return order.terms.is_bracket and order.filled_nanos > 0
+
+
+def _was_ours_to_end(leg: Order) -> bool:
+    """It did what it was for, or was canceled because nothing seemed left to do."""
+    return leg.status is OrderStatus.FILLED or (leg.status is OrderStatus.CANCELED and leg.reason in (_OVER, _REACHED))
 
 
 def _is_held(live: LiveOrder) -> bool:

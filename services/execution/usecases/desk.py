@@ -172,7 +172,9 @@ class Desk:
             log,
             wait_s=rules.cancel_wait_s,
         )
-        self.brackets = Brackets(self.orders, self.cancel, self.observer, clock, log, rest_s=rules.leg_rest_s)
+        self.brackets = Brackets(
+            self.orders, self.cancel, self.background, self.observer, clock, log, rest_s=rules.leg_rest_s
+        )
         self.release = Release(
             self.market,
             self.orders,

@@ -1,12 +1,14 @@
 """Find an order wherever it is: in memory while it may move, in the store for ever."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from services.execution.ports import OrderStore, StoredOrder
+from services.execution.domain.order import Order
+from services.execution.ports import OrderQuery, OrderStore, StoredOrder
 from services.execution.usecases.blotter import Blotter, LiveOrder
 from services.execution.usecases.journal import Journal
 from trading.errors import Unavailable, UnknownOrder
 from trading.ids import AccountId, ClientOrderId, OrderId
+from trading.order import OrderStatus
 
 
 class Orders:
@@ -47,6 +49,15 @@ class Orders:
         await self.journal.flush()
         stored = await self.store.get_by_client_id(account, client_order_id)
         return (await self._adopt([stored]))[stored.order.order_id] if stored else None
+
+    async def newest(
+        self, statuses: frozenset[OrderStatus], limit: int, wanted: Callable[[Order], bool]
+    ) -> list[LiveOrder]:
+        """Of the newest orders that stand so, those that are wanted."""
+        self.check_recalled()
+        await self.journal.flush()
+        found = await self.store.list(OrderQuery(limit, statuses=statuses))
+        return list((await self._adopt([stored for stored in found if wanted(stored.order)])).values())
 
     async def need(self, order_id: OrderId) -> LiveOrder:
         """An order by our id, durable; raises UnknownOrder."""

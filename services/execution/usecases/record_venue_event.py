@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from services.execution.domain.adoption import adopted_id, adopted_terms, position_terms
-from services.execution.domain.news import changes_behind, differences, news_of
+from services.execution.domain.news import changes_behind, differences, fills_behind, news_of
 from services.execution.domain.order import INITIALIZED, Execution, Fact, Order
 from services.execution.domain.venue import VenueOrder, VenuePosition, VenueUpdate
 from services.execution.usecases.blotter import LiveOrder
@@ -40,6 +40,8 @@ class RecordVenueEvent:
             return
         for change in changes_behind(live.order, update):
             self.record(live, change)
+        for missed in fills_behind(live.order, update):
+            self.record(live, missed)
         fact = news_of(live.order, update, live.executions)
         if fact is not None:
             self.record(live, fact)

@@ -201,6 +201,12 @@ def attempt(trade: Trade, number: int) -> LiveOrder:
     return trade.desk.live(leg_terms(trade.entry.order.terms, number)[1].order_id)
 
 
+def attempt_is_held(trade: Trade, number: int) -> bool:
+    """Both legs of an attempt are held."""
+    legs = [trade.desk.blotter.get(terms.order_id) for terms in leg_terms(trade.entry.order.terms, number)]
+    return all(leg is not None and leg.order.status is OrderStatus.EMULATED for leg in legs)
+
+
 def at_a_loss(desk: Desk, leg: LiveOrder, status: OrderStatus) -> Callable[[], bool]:
     """Keep quoting a market that reaches the loss, until a leg stands so."""
 
@@ -249,6 +255,62 @@ async def test_a_leg_refused_every_time_is_told_once() -> None:
         await desk.background.drain(1)
         counted = desk.metrics.registry.get_sample_value("nt_unprotected_positions_total")
         assert (counted, trade.held) == (1, 10)
+
+
+async def test_a_leg_that_expires_at_the_venue_is_held_again() -> None:
+    """What it has closed by then stays closed."""
+    async with a_desk(rhythm=NEVER) as desk:
+        trade = await a_trade(desk, filled=10)
+        desk.quote(*PROFIT)
+        await trade.until("FILLED", "ACCEPTED", "EMULATED")
+        await trade.fill(trade.profit, 3, 110)
+        desk.broker.end(trade.profit.order.order_id, OrderEventKind.EXPIRED)
+        await trade.until("FILLED", "EXPIRED", "EMULATED")
+        again = desk.live(leg_terms(trade.entry.order.terms, 2)[0].order_id)
+        desk.quote(*PROFIT)
+        await until(lambda: again.order.status is OrderStatus.ACCEPTED)
+        assert trade.sent(again)[1] == 7
+
+
+async def test_a_fill_that_is_told_after_the_end_arms_the_legs_again() -> None:
+    """They were over with an entry of which nothing was known to have traded."""
+    async with a_desk(rhythm=NEVER) as desk:
+        trade = await a_trade(desk)
+        await desk.cancel(trade.entry.order.order_id)
+        await trade.until("CANCELED", "CANCELED", "CANCELED")
+        await trade.fill(trade.entry, 4)
+        await until(lambda: attempt_is_held(trade, 2))
+        desk.quote(*LOSS)
+        leg = attempt(trade, 2)
+        await until(lambda: leg.order.status is OrderStatus.ACCEPTED)
+        assert trade.sent(leg)[1] == 4
+
+
+async def test_a_position_left_bare_by_a_crash_gets_its_legs_at_the_start() -> None:
+    """The late fill was written, and the legs that follow from it were not."""
+    async with a_desk(rhythm=NEVER) as desk:
+        old = await a_trade(desk)
+        await desk.cancel(old.entry.order.order_id)
+        await old.until("CANCELED", "CANCELED", "CANCELED")
+        desk.orders.blotter.on_move = lambda _live: None
+        await old.fill(old.entry, 4)
+        async with at_work(await reborn(old)) as again:
+            trade = Trade(again, old.entry.order.order_id)
+            await until(lambda: attempt_is_held(trade, 2))
+
+
+async def test_legs_that_a_person_canceled_stay_canceled_after_a_crash() -> None:
+    """And are never made twice: their ids are taken."""
+    async with a_desk(rhythm=NEVER) as desk:
+        old = await a_trade(desk, filled=4)
+        for leg in (old.profit, old.loss):
+            await desk.cancel(leg.order.order_id)
+        await old.until("PARTIALLY_FILLED", "CANCELED", "CANCELED")
+        async with at_work(await reborn(old)) as again:
+            trade = Trade(again, old.entry.order.order_id)
+            await again.background.drain(1)
+            assert trade.statuses == ("PARTIALLY_FILLED", "CANCELED", "CANCELED")
+            assert len([entry for entry in again.store.entries if entry.event.version == 1]) == 3
 
 
 async def test_a_denied_entry_has_no_legs() -> None:

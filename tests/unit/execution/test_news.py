@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.execution.domain.chain import seal
-from services.execution.domain.news import changes_behind, differences, news_of, not_at_venue, unheeded
+from services.execution.domain.news import changes_behind, differences, fills_behind, news_of, not_at_venue, unheeded
 from services.execution.domain.order import Fact, Order, OrderEvent, apply
 from services.execution.domain.venue import VenueOrder, VenueUpdate, whole_view
 from trading.ids import VenueOrderId
@@ -231,6 +231,20 @@ def test_a_smaller_quantity_than_has_traded_meanwhile_is_what_has_traded(
         order = after(order, told)
     assert (order.status, order.terms.quantity_nanos) == (status, max(5, traded) * ONE)
     assert (order.wished, order.remaining_nanos) == (None, max(5 - traded, 0) * ONE)
+
+
+def test_an_end_tells_of_the_fills_that_nobody_told() -> None:
+    """They are counted before it, once: told afterwards, they are known."""
+    order = an_order(Kind.SUBMITTED, Kind.ACCEPTED)
+    ended = venue_order(order.order_id, S.CANCELED, filled_nanos=4 * ONE, avg_price_nanos=101 * ONE)
+    told = VenueUpdate(ended, Kind.CANCELED, NOW_NS)
+    (missed,) = fills_behind(order, told)
+    order = record(order, missed)
+    assert (order.filled_nanos, order.avg_price_nanos, fills_behind(order, told)) == (4 * ONE, 101 * ONE, [])
+    order = after(order, told)
+    assert order.status is S.CANCELED
+    assert news_of(order, fill_update(order.order_id, 4, 4), ()) is None
+    assert fills_behind(changing(), the_change(changing(), 1, Kind.CANCELED)) == []
 
 
 def test_a_refused_change_is_news_only_while_one_is_under_way() -> None:
