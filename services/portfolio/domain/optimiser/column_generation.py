@@ -30,6 +30,7 @@ from services.portfolio.domain.optimiser.first_columns import first_columns
 from services.portfolio.domain.optimiser.problem import Problem
 from services.portfolio.domain.optimiser.program import Indices, Program
 from services.portfolio.domain.optimiser.proof import Multipliers
+from trading.errors import TradingError
 
 _ROUNDS_MOST = 200
 _TOLERANCE = 2e-9
@@ -90,8 +91,14 @@ class ColumnGeneration:
         program = replace(self.program, lower=lower, upper=upper, rest=np.clip(self.program.rest, lower, upper))
         chosen = first_columns(self.problem, program, self.warm)
         found: Point | None = None
+        is_settled = False
         for _ in range(_ROUNDS_MOST):
-            solved, chosen = self._solved(program, chosen)
+            try:
+                solved, chosen = self._solved(program, chosen)
+            except TradingError:
+                if not is_settled:
+                    raise
+                break  # only the size was to be better, and what was found stands
             if solved is None:
                 return None
             weights = program.rest.copy()
@@ -99,8 +106,9 @@ class ColumnGeneration:
             priced = _price(program, weights, chosen, solved.multipliers)
             found = Point(program.objective(weights, priced.along), weights, solved.multipliers)
             is_sized = 1 / _RESIZE < priced.size / self.size < _RESIZE
+            is_settled = not len(priced.improving)
             self.size = priced.size
-            if not len(priced.improving) and is_sized:
+            if is_settled and is_sized:
                 break
             chosen = priced.next_columns(chosen)
         assert found is not None

@@ -201,7 +201,7 @@ def _refuse_sharpe(problem: Problem, caps: tuple[SectorCap, ...]) -> None:
         raise no_positive_excess(problem, best)
     variances = np.diagonal(problem.moments.covariance)
     riskless = (variances <= _RISKLESS * variances.max()) & (problem.excess > 0) & (problem.upper > 0)
-    if riskless.any() and _can_hold_alone(problem, riskless):
+    if riskless.any() and not problem.trades_matter and _can_hold_alone(problem, riskless):
         raise unbounded_sharpe(problem, problem.symbols[int(riskless.argmax())])
 
 

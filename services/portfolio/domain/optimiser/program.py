@@ -22,7 +22,8 @@ from services.portfolio.domain.optimiser.scaling import Scaled
 
 Indices = npt.NDArray[np.intp]
 NO_SECTOR = -1
-_LEAST_SIZE = 1e-9
+_LEAST_SIZE = 1e-7
+"""A smaller objective, beside the mean variance, is hardly one: that of a portfolio without risk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +142,10 @@ class Program:
         variance = float(weights @ along)
         if self.is_ratio:
             net = self.net(weights) / self.reach
-            return max(variance / (2 * net * net), _LEAST_SIZE) if net > 0 else 1.0
-        return max(variance / 2, abs(float(self.linear @ weights)), _LEAST_SIZE)
+            size = variance / (2 * net * net) if net > 0 else 1.0
+        else:
+            size = max(variance / 2, abs(float(self.linear @ weights)))
+        return max(size, _LEAST_SIZE)
 
     def gradient(self, weights: Floats, along: Floats, multipliers: Multipliers) -> tuple[Floats, Floats]:
         """Risk's and reward's part of the gradient; the first minus the second is it."""

@@ -25,7 +25,7 @@ TOLERANCE = 1e-8
 """Largest violation of a constraint that an answer may have."""
 BINDING = 1e-7
 """A constraint this close to equality is binding."""
-_FLAT = 1e-5
+_FLAT = 1e-4
 """A gradient smaller than this, beside the mean variance, is that of a portfolio without risk: rounding."""
 
 
