@@ -26,7 +26,7 @@ from services.portfolio.domain.optimiser.proof import Multipliers, largest_viola
 from services.portfolio.usecases.optimize import proven_answer
 
 RELATIVE = 1e-7
-_FEW, _MANY = 80, 2000
+_FEW, _MANY = 25, 2000
 
 
 @st.composite
