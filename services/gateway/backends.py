@@ -114,7 +114,7 @@ async def open_backends(
             RiskServiceStub(portfolio),
             RebalanceServiceStub(portfolio),
             OrderStream(stub, metadata, pending_max=orders_pending_max, log=log),
-            Tables(market, metadata, timeout_s),
+            Tables(market_data, metadata, timeout_s),
             Frontiers(portfolio_stub, metadata),
             ModelTransfers(registry, metadata, FILE_TIMEOUT_S),
             clock,

@@ -7,11 +7,12 @@ from typing import Any
 import grpc
 
 from fleet import deadline, rpc_errors
+from fleet.slices import Slice, slices_of
 from neuraltrader.market_data.v1 import market_data_service_pb2 as rpc
-from neuraltrader.market_data.v1.market_data_service_pb2_grpc import MarketDataServiceStub
 from trading.errors import Unavailable
 
 ARROW = "application/vnd.apache.arrow.stream"
+_SERVICE = rpc.DESCRIPTOR.services_by_name["MarketDataService"]
 Metadata = Callable[[], tuple[tuple[str, str], ...]]
 
 
@@ -21,22 +22,25 @@ class Table:
 
     rows: int
     truncated: bool
-    slices: AsyncIterator[bytes]
+    slices: AsyncIterator[memoryview]
 
 
 class Tables:
     """Asks market_data for tables; a wrong question raises before the first byte."""
 
-    def __init__(self, stub: MarketDataServiceStub, metadata: Metadata, timeout_s: float) -> None:
-        self._stub, self._metadata, self._timeout_s = stub, metadata, timeout_s
+    def __init__(self, channel: grpc.aio.Channel, metadata: Metadata, timeout_s: float) -> None:
+        self._get_historical, self._query_history = (
+            slices_of(channel, _SERVICE, method) for method in ("GetHistorical", "QueryHistory")
+        )
+        self._metadata, self._timeout_s = metadata, timeout_s
 
     async def historical(self, request: rpc.GetHistoricalRequest) -> Table:
         """Bars, quotes or trades as an Arrow stream."""
-        return await _opened(self._stub.GetHistorical(request, metadata=self._metadata(), timeout=self._time()))
+        return await _opened(self._get_historical(request, metadata=self._metadata(), timeout=self._time()))
 
     async def query(self, request: rpc.QueryHistoryRequest) -> tuple[Table, bytes]:
         """The whole answer of an SQL question."""
-        found = await _opened(self._stub.QueryHistory(request, metadata=self._metadata(), timeout=self._time()))
+        found = await _opened(self._query_history(request, metadata=self._metadata(), timeout=self._time()))
         return found, b"".join([part async for part in found.slices])
 
     def _time(self) -> float:
@@ -51,7 +55,7 @@ async def _opened(call: Any) -> Table:
     return Table(first.rows, first.truncated, _slices(first.data, call))
 
 
-async def _slices(data: bytes, call: Any) -> AsyncIterator[bytes]:
+async def _slices(data: memoryview, call: Any) -> AsyncIterator[memoryview]:
     try:
         yield data
         while (part := await _next(call)) is not None:
@@ -60,10 +64,10 @@ async def _slices(data: bytes, call: Any) -> AsyncIterator[bytes]:
         call.cancel()
 
 
-async def _next(call: Any) -> Any:
+async def _next(call: Any) -> Slice | None:
     """The next message, None at the end; raises the error that ends the stream by its name."""
     try:
-        message = await call.read()
+        message: Any = await call.read()
     except grpc.aio.AioRpcError as error:
         raise rpc_errors.from_rpc_error(error) from error
     return None if message is grpc.aio.EOF else message

@@ -146,11 +146,16 @@ class FeedMeter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class EncodedFrame:
-    """A table as bytes for the wire, and how many rows it has."""
+    """A table as bytes for the wire, in pieces that may lie apart, and how many rows it has."""
 
-    data: memoryview
+    parts: tuple[memoryview, ...]
     rows: int
     truncated: bool
+
+    @property
+    def size_bytes(self) -> int:
+        """All pieces together."""
+        return sum(map(len, self.parts))
 
 
 class HistoryRecorder(Protocol):

@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from fleet.blocks import quotes_message
 from fleet.rpc import written
+from fleet.slices import sliced
 from neuraltrader.market_data.v1 import market_data_pb2 as pb
 from neuraltrader.market_data.v1 import market_data_service_pb2 as rpc_pb
 from services.market_data.domain.feed import FeedState, Venue, VenueStatus
@@ -33,8 +34,6 @@ _KINDS = {
     rpc_pb.HISTORY_KIND_QUOTES: Kind.QUOTES,
     rpc_pb.HISTORY_KIND_TRADES: Kind.TRADES,
 }
-SLICE_BYTES = 1024 * 1024
-_LENGTH_DELIMITED = 2
 ResponseT = TypeVar("ResponseT", rpc_pb.GetHistoricalResponse, rpc_pb.QueryHistoryResponse)
 
 
@@ -175,25 +174,5 @@ def answered(found: EncodedFrame) -> Iterator[rpc_pb.QueryHistoryResponse]:
 
 
 def _sliced(found: EncodedFrame, response: type[ResponseT]) -> Iterator[ResponseT]:
-    """Bytes small enough for one message each; what they amount to comes with the first.
-
-    Messages of protobuf may be written one after another and are then read as one: the few fields, and the bytes
-    behind their tag and length. protobuf itself would copy them three times.
-    """
-    field = response.DESCRIPTOR.fields_by_name["data"].number
-    head = response(rows=found.rows, truncated=found.truncated).SerializeToString()
-    for start in range(0, max(len(found.data), 1), SLICE_BYTES):
-        part = found.data[start : start + SLICE_BYTES]
-        tag = bytes((field << 3 | _LENGTH_DELIMITED,))
-        yield written(response, b"".join((head, tag, _varint(len(part)), part)))
-        head = b""
-
-
-def _varint(number: int) -> bytes:
-    """A whole number in seven bits a byte, the lowest first."""
-    text = bytearray()
-    while number > 0x7F:
-        text.append(number & 0x7F | 0x80)
-        number >>= 7
-    text.append(number)
-    return bytes(text)
+    for message in sliced(found.parts, found.rows, truncated=found.truncated):
+        yield written(response, message)

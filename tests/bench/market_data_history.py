@@ -19,8 +19,8 @@ import polars as pl
 import pyarrow as pa
 
 from fleet import channels
+from fleet.slices import slices_of
 from neuraltrader.market_data.v1 import market_data_service_pb2 as pb
-from neuraltrader.market_data.v1 import market_data_service_pb2_grpc as pb_grpc
 from services.market_data.adapters.arrow_frames import to_arrow
 from services.market_data.adapters.history_frames import HistoryFrames
 from services.market_data.adapters.parquet_store import ParquetStore
@@ -204,7 +204,7 @@ def _server(folder: Path) -> Iterator[str]:
 async def _calls(address: str) -> list[float]:
     samples = []
     async with channels.connect(address, token=None, client="bench") as channel:
-        stub = pb_grpc.MarketDataServiceStub(channel)
+        get_historical = slices_of(channel, pb.DESCRIPTOR.services_by_name["MarketDataService"], "GetHistorical")
         question = pb.GetHistoricalRequest(
             symbols=["AAPL"],
             kind=pb.HISTORY_KIND_QUOTES,
@@ -214,7 +214,7 @@ async def _calls(address: str) -> list[float]:
         )
         for _ in range(CALLS + 3):
             started = time.perf_counter()
-            await _received(stub.GetHistorical(question))
+            await _received(get_historical(question))
             samples.append((time.perf_counter() - started) * 1e3)
     return samples[3:]
 

@@ -1,7 +1,9 @@
 """Tables on the wire: an Arrow IPC stream of one uncompressed record batch, or JSON."""
 
 import base64
+import io
 import json
+from typing import TYPE_CHECKING
 
 import msgspec
 import polars as pl
@@ -9,6 +11,9 @@ import pyarrow as pa
 
 from services.market_data.adapters.history_tables import Covariance, HistoryFrame
 from services.market_data.ports import EncodedFrame
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 _JSON_INT64 = (pl.Int64, pl.UInt64)
 _DICTIONARY = pa.dictionary(pa.int32(), pa.utf8())
@@ -23,26 +28,35 @@ def to_arrow(found: HistoryFrame) -> EncodedFrame:
     return EncodedFrame(_stream_of(batch), len(frame), found.truncated)
 
 
-def _stream_of(batch: pa.RecordBatch) -> memoryview:
-    """The IPC stream of one batch, written once into memory of the right size."""
+class _Pieces(io.RawIOBase):
+    """Takes what is written to it as it is: the columns are not copied, and stay alive as long as their pieces."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.taken: list[memoryview] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, piece: "Buffer", /) -> int:
+        self.taken.append(memoryview(piece).cast("B"))
+        return len(self.taken[-1])
+
+
+def _stream_of(batch: pa.RecordBatch) -> tuple[memoryview, ...]:
+    """The IPC stream of one batch."""
+    pieces = _Pieces()
     options = pa.ipc.IpcWriteOptions(compression=None)
-    measure = pa.MockOutputStream()
-    _write(batch, measure, options)
-    target = pa.allocate_buffer(measure.size())
-    _write(batch, pa.FixedSizeBufferWriter(target), options)
-    return memoryview(target)
-
-
-def _write(batch: pa.RecordBatch, sink: pa.NativeFile, options: pa.ipc.IpcWriteOptions) -> None:
-    with pa.ipc.new_stream(sink, batch.schema, options=options) as writer:
+    with pa.ipc.new_stream(pa.PythonFile(pieces, mode="w"), batch.schema, options=options) as writer:
         writer.write_batch(batch)
+    return tuple(pieces.taken)
 
 
 def to_json(found: HistoryFrame) -> EncodedFrame:
     """`{"columns", "rows", "truncated"}`; 64-bit whole numbers as strings, what is not a number as null."""
     columns = {column.name: _json_values(column) for column in found.frame}
     document = {"columns": columns, "rows": len(found.frame), "truncated": found.truncated}
-    return EncodedFrame(memoryview(msgspec.json.encode(document)), len(found.frame), found.truncated)
+    return EncodedFrame((memoryview(msgspec.json.encode(document)),), len(found.frame), found.truncated)
 
 
 def _plain(column: pl.Series) -> pl.Series:
@@ -56,9 +70,7 @@ def _plain(column: pl.Series) -> pl.Series:
 
 
 def _as_dictionary(column: pa.ChunkedArray) -> pa.Array:
-    whole = column.combine_chunks()
-    if isinstance(whole, pa.ChunkedArray):
-        whole = whole.chunk(0) if whole.num_chunks else pa.array([], column.type)
+    whole = column.chunk(0) if column.num_chunks else pa.array([], column.type)  # of one: the frame was rechunked
     if pa.types.is_dictionary(whole.type):
         return whole.cast(_DICTIONARY)
     if pa.types.is_string(whole.type) or pa.types.is_large_string(whole.type):

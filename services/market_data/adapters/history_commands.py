@@ -53,7 +53,7 @@ def query(arguments: argparse.Namespace) -> int:
     """The rows of a SELECT."""
     found = selected(HistoryFiles(arguments.root), arguments.sql, arguments.limit)
     if arguments.format == "json":
-        print(bytes(to_json(found).data).decode())
+        print(b"".join(to_json(found).parts).decode())
     elif arguments.format == "csv":
         print(found.frame.write_csv(), end="")
     else:

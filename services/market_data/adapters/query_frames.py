@@ -48,6 +48,6 @@ def write_answer(target: BinaryIO, found: EncodedFrame | TradingError) -> None:
     if isinstance(found, TradingError):
         target.write(framed(Answer(kind=found.kind.value, reason=found.reason, message=found.message)))
     else:
-        target.write(framed(Answer(len(found.data), found.rows, found.truncated)))
-        target.write(found.data)
+        target.write(framed(Answer(found.size_bytes, found.rows, found.truncated)))
+        target.writelines(found.parts)
     target.flush()

@@ -68,7 +68,7 @@ class _Worker:
             data = await source.readexactly(told.size)
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             raise _WorkerDied from error
-        return EncodedFrame(memoryview(data), told.rows, told.truncated)
+        return EncodedFrame((memoryview(data),), told.rows, told.truncated)
 
     async def end(self) -> None:
         """Kill the process and wait until it is gone."""

@@ -51,7 +51,7 @@ async def closes(ask: GetHistorical, symbols: Sequence[str] = ("AAPL",), venue: 
         rows, columns=("close",), filter_text="", group_by=(), aggregates=(), row_limit=0, rows_most=100
     )
     found = await ask(query)
-    with pa.ipc.open_stream(pa.py_buffer(found.data)) as reader:
+    with pa.ipc.open_stream(pa.py_buffer(b"".join(found.parts))) as reader:
         return list(reader.read_all()["close"].to_pylist())
 
 

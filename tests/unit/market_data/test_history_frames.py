@@ -239,7 +239,7 @@ def test_arrow_is_one_uncompressed_batch_whose_columns_are_views_of_the_stream(s
     store.record(recorded(quotes([NOON_NS + at for at in range(rows)])))
     query = asking(Kind.QUOTES, columns=("timestamp_ns", "bid", "symbol"), rows_most=rows)
 
-    data = bytes(to_arrow(answer(store, query)).data)
+    data = b"".join(to_arrow(answer(store, query)).parts)
     buffer = pa.py_buffer(data)
     with pa.ipc.open_stream(buffer) as reader:
         (batch,) = list(reader)
@@ -258,7 +258,7 @@ def test_arrow_is_one_uncompressed_batch_whose_columns_are_views_of_the_stream(s
 def test_nulls_are_nan_on_the_wire(store: ParquetStore) -> None:
     store.record(recorded(a_minute(0, 10), a_minute(1, 11)))
 
-    table = pa.ipc.open_stream(io.BytesIO(to_arrow(answer(store, asking())).data)).read_all()
+    table = pa.ipc.open_stream(io.BytesIO(b"".join(to_arrow(answer(store, asking())).parts))).read_all()
 
     assert table["returns"].null_count == 0
     assert np.isnan(table["returns"].to_numpy()[0])
@@ -279,7 +279,7 @@ def test_json_keeps_large_numbers_as_texts_and_has_null_for_what_is_none() -> No
 
     found = to_json(HistoryFrame(frame, truncated=True))
 
-    assert msgspec.json.decode(found.data) == {
+    assert msgspec.json.decode(b"".join(found.parts)) == {
         "columns": {"n": [str(2**62), None], "x": [1.5, None], "s": ["a", None], "b": [True, None], "i": [1, 2]},
         "rows": 2,
         "truncated": True,

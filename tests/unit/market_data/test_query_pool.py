@@ -34,7 +34,7 @@ async def pool(folder: Path) -> AsyncIterator[QueryPool]:
 async def column(pool: QueryPool, sql: str, row_limit: int = 0) -> list[object]:
     """The values of an answer's only column."""
     found = await pool.query(sql, row_limit, as_json=True)
-    columns = msgspec.json.decode(found.data)["columns"]
+    columns = msgspec.json.decode(b"".join(found.parts))["columns"]
     (values,) = columns.values()
     return list(values)
 

@@ -94,8 +94,8 @@ def test_columns_of_every_type_have_a_form_on_the_wire() -> None:
     )
     found = HistoryFrame(frame, truncated=False)
 
-    table = pa.ipc.open_stream(to_arrow(found).data).read_all()
-    columns = msgspec.json.decode(to_json(found).data)["columns"]
+    table = pa.ipc.open_stream(b"".join(to_arrow(found).parts)).read_all()
+    columns = msgspec.json.decode(b"".join(to_json(found).parts))["columns"]
 
     assert table["e"].to_pylist() == columns["e"] == ["x", "y"]
     assert table["n"].type == table["m"].type == pa.float64()
