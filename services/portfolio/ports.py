@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, ParamSpec, Protocol, TypeVar
 
-from services.portfolio.domain.account import AccountTerms, BookTotals, PositionChange, PositionValue
+from services.portfolio.domain.account import AccountBook, AccountTerms, DayOpening, PositionChange, PositionValue
+from services.portfolio.domain.entries import Acquisition, Charge, Fill, Transfer
+from services.portfolio.domain.equity import Point
 from services.portfolio.domain.estimation.history import Closes
-from services.portfolio.domain.ledger import Charge, Fill, Position
 from services.portfolio.domain.optimiser.answer import Solution
 from services.portfolio.domain.optimiser.problem import Problem
 from trading.instruments import Instruments
@@ -22,12 +23,17 @@ class Posting(NamedTuple):
     duplicates: int
 
 
-class AccountBook(NamedTuple):
-    """One account as the book has it: flat positions included, cash flows by currency."""
+class Import(NamedTuple):
+    """Positions that were acquired elsewhere, booked together or not at all; `fingerprint` tells one body from another.
 
-    totals: BookTotals
-    positions: tuple[Position, ...]
-    flows: Mapping[str, int]
+    The book gives its acquisitions their places.
+    """
+
+    account: str
+    import_id: str
+    fingerprint: str
+    receive_time_ns: int
+    acquisitions: tuple[Acquisition, ...]
 
 
 class PendingChange(NamedTuple):
@@ -51,8 +57,18 @@ class Book(Protocol):
         """Fold in the charges that are new and note how far execution's record was scanned, in the same way."""
         ...
 
-    async def transferred_since(self, account: str, time_ns: int) -> int:
-        """What was paid in, in nanos of any currency, negative when out: told after a time, ns UTC."""
+    async def transfer(self, transfer: Transfer) -> bool:
+        """Book cash that was paid in or out; False when it was booked before, or told by the venue under the same id.
+
+        Raises IdempotencyConflict when the id came before with another content, Unavailable.
+        """
+        ...
+
+    async def acquire(self, order: Import) -> bool:
+        """Book the positions of an import in one transaction; False when it was booked before.
+
+        Raises IdempotencyConflict, Unavailable.
+        """
         ...
 
     async def read(self, account: str) -> AccountBook:
@@ -99,16 +115,56 @@ class Accounts(Protocol):
         """The newest word of each account, by id."""
         ...
 
-    async def open_day(self, account: str, day: int, equity_nanos: int) -> None:
-        """Keep the equity that a UTC day began with; the first word stands."""
+    async def open_day(self, account: str, day: int, opening: DayOpening) -> None:
+        """Keep what a UTC day began with; the first word stands."""
         ...
 
-    async def day_opening(self, account: str, day: int) -> int | None:
-        """The equity that a UTC day began with; None before it is known."""
+    async def day_opening(self, account: str, day: int) -> DayOpening | None:
+        """What a UTC day began with; None before it is known."""
         ...
 
     async def has_days(self, account: str) -> bool:
         """A day of this account was opened before."""
+        ...
+
+
+class Mark(NamedTuple):
+    """A price in nanos and when it was received, ns UTC."""
+
+    symbol: str
+    price_nanos: int
+    receive_time_ns: int
+
+
+class Horizons(NamedTuple):
+    """How long the points of a curve are kept, in days: all of them, then one an hour, then one a day."""
+
+    all_days: int
+    hourly_days: int
+    daily_days: int
+
+
+class Curves(Protocol):
+    """The equity curves, kept durably."""
+
+    async def newest(self, account: str) -> Point | None:
+        """The last point of an account; None before the first."""
+        ...
+
+    async def add(self, points: Mapping[str, Point], marks: Sequence[Mark]) -> None:
+        """Keep a point of each account, and the prices they were valued at, together; raises Unavailable."""
+        ...
+
+    async def marks(self) -> Sequence[Mark]:
+        """The prices of the newest points."""
+        ...
+
+    async def between(self, account: str, start_ns: int, end_ns: int) -> Sequence[Point]:
+        """Points by time from `start_ns` up to `end_ns`; how it stood at `start_ns` comes first, at that time."""
+        ...
+
+    async def thin(self, now_ns: int, horizons: Horizons) -> None:
+        """Take away what has become too old for its detail; the first point of a curve stays."""
         ...
 
 

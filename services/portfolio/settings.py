@@ -34,3 +34,14 @@ class Settings(DatabaseSettings, FleetSettings):
     verdicts_kept: int = Field(1000, ge=1, description="Most covariances whose definiteness is remembered.")
     verdicts_waiting: int = Field(4, ge=1, description="Most covariances that wait to be judged; they stay in memory.")
     offload_threads: int = Field(2, ge=1, description="Threads for the arithmetic of large matrices.")
+    usd_stablecoins: tuple[str, ...] = Field(
+        ("USDT", "USDC"), description="Coins that count as one US dollar each: a convention, not a price."
+    )
+    curve_period_s: float = Field(60.0, gt=0, description="Seconds between two points of the equity curves.")
+    curve_thin_s: float = Field(3600.0, gt=0, description="Seconds between two thinnings of the equity curves.")
+    curve_all_days: int = Field(7, ge=1, description="Days for which every point of an equity curve is kept.")
+    curve_hourly_days: int = Field(90, ge=1, description="Days for which one point an hour is kept after that.")
+    curve_daily_days: int = Field(
+        3660, ge=1, description="Days for which one point a day is kept after that; older ones are dropped."
+    )
+    import_positions_max: int = Field(10_000, ge=1, description="Most positions in one import.")

@@ -16,11 +16,16 @@ from services.portfolio.adapters.grpc_market_data import GrpcMarketData
 from services.portfolio.adapters.nats_positions import NatsPositions
 from services.portfolio.adapters.solver_pool import SolverPool, open_solver_pool
 from services.portfolio.adapters.sql_accounts import SqlAccounts
-from services.portfolio.adapters.sql_book import SqlBook
+from services.portfolio.adapters.sql_book import SqlBook, open_book
+from services.portfolio.adapters.sql_curves import SqlCurves
 from services.portfolio.adapters.threads import open_threads
 from services.portfolio.domain.marks import Marks
+from services.portfolio.domain.rates import Rates
 from services.portfolio.listeners import ChargeListener, FillListener, QuoteListener, Relay, Rounds, Step
+from services.portfolio.ports import Horizons, Offload
+from services.portfolio.rpc import book as book_calls
 from services.portfolio.rpc import portfolio, risk
+from services.portfolio.rpc.book import BookRpc
 from services.portfolio.rpc.portfolio import Choosing, PortfolioRpc
 from services.portfolio.rpc.risk import RiskRpc
 from services.portfolio.settings import Settings
@@ -28,6 +33,7 @@ from services.portfolio.usecases.apply_fills import ApplyFills
 from services.portfolio.usecases.calculate_risk import CalculateRisk
 from services.portfolio.usecases.catch_up import CatchUp, CatchUpCharges, Freshen
 from services.portfolio.usecases.frontier import ComputeFrontier
+from services.portfolio.usecases.import_positions import ImportPositions
 from services.portfolio.usecases.judge_covariances import JudgeCovariances
 from services.portfolio.usecases.know_accounts import KnowAccounts
 from services.portfolio.usecases.optimize import Optimize
@@ -35,7 +41,10 @@ from services.portfolio.usecases.price_positions import PricePositions
 from services.portfolio.usecases.read_book import ReadBook
 from services.portfolio.usecases.read_exposures import ReadExposures
 from services.portfolio.usecases.read_market import ReadMarket
+from services.portfolio.usecases.read_performance import ReadPerformance
 from services.portfolio.usecases.read_returns import ReadReturns
+from services.portfolio.usecases.record_curve import RecordCurve, ThinCurve
+from services.portfolio.usecases.record_transfer import RecordTransfer
 from services.portfolio.usecases.roll_day import RollDay
 from services.portfolio.usecases.simulate_losses import SimulateLosses
 from services.portfolio.usecases.stress_test import StressTest
@@ -52,6 +61,9 @@ class _Outside:
     runtime: Runtime
     nats: Bus
     database: Database
+    book: SqlBook
+    marks: Marks
+    offload: Offload
     execution: GrpcExecution
     market_data: GrpcMarketData
     solver: SolverPool
@@ -62,8 +74,8 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
     """Enter what the service holds, and say what it does."""
     async with AsyncExitStack() as stack:
         outside = await _open(stack, settings, runtime)
-        offload = stack.enter_context(open_threads(settings.offload_threads))
-        read, loops = _build(outside)
+        offload = outside.offload
+        read, book_rpc, loops = _build(outside)
         judge = JudgeCovariances(offload, kept=settings.verdicts_kept, waiting=settings.verdicts_waiting)
         optimize = Optimize(
             outside.solver, outside.market_data, offload, judge, runtime.clock, timeout_s=settings.solver_timeout_s
@@ -85,8 +97,8 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
         simulate = SimulateLosses(exposures, returns, offload, cells_max=settings.simulation_cells_max)
         risk_rpc = RiskRpc(simulate, StressTest(exposures, market, outside.market_data))
         yield Service(
-            register=[rpc.register, risk_rpc.register],
-            service_names=[portfolio.SERVICE_NAME, risk.SERVICE_NAME],
+            register=[rpc.register, book_rpc.register, risk_rpc.register],
+            service_names=[portfolio.SERVICE_NAME, book_calls.SERVICE_NAME, risk.SERVICE_NAME],
             large_calls=portfolio.LARGE_CALLS,
             loops={**loops, "verdicts": judge.run},
             checks={"database": outside.database.check, "nats": outside.nats.check},
@@ -118,27 +130,56 @@ async def _open(stack: AsyncExitStack, settings: Settings, runtime: Runtime) -> 
         runtime,
         nats,
         database,
+        await stack.enter_async_context(open_book(database)),
+        await _remembered(database),
+        stack.enter_context(open_threads(settings.offload_threads)),
         GrpcExecution(ExecutionServiceStub(await stack.enter_async_context(execution))),
         GrpcMarketData(MarketDataServiceStub(await stack.enter_async_context(market_data))),
         await stack.enter_async_context(solver),
     )
 
 
-def _build(outside: _Outside) -> tuple[ReadBook, dict[str, Loop]]:
+async def _remembered(database: Database) -> Marks:
+    """The prices at which the book was valued last, until newer ones come."""
+    marks = Marks()
+    for mark in await SqlCurves(database).marks():
+        marks.remember(*mark)
+    return marks
+
+
+def _build(outside: _Outside) -> tuple[ReadBook, BookRpc, dict[str, Loop]]:
     """The book's use cases over what was opened, and what they do by themselves."""
     settings, runtime, execution = outside.settings, outside.runtime, outside.execution
-    book, accounts, marks = SqlBook(outside.database), SqlAccounts(outside.database), Marks()
+    book, marks, log = outside.book, outside.marks, runtime.log
+    accounts, curves = SqlAccounts(outside.database), SqlCurves(outside.database)
+    rates = Rates(marks, frozenset(settings.usd_stablecoins))
     changed = asyncio.Event()
     apply = ApplyFills(book, changed)
     page, patience = settings.catch_up_page, settings.read_timeout_s
-    know = KnowAccounts(execution, accounts, settings.accounts, runtime.log, timeout_s=patience)
-    freshen = Freshen(execution, book, apply, page=page, timeout_s=patience)
-    read = ReadBook(book, freshen, know, accounts, marks, runtime.clock, runtime.log)
+    know = KnowAccounts(execution, accounts, settings.accounts, log, timeout_s=patience)
+    freshen = Freshen(execution, book, apply, log, page=page, timeout_s=patience)
+    read = ReadBook(book, freshen, know, accounts, rates, runtime.clock)
+    record = RecordCurve(book, curves, know, marks, rates, runtime.clock)
+    price = PricePositions(book, accounts, outside.market_data, marks, rates, log)
+    rpc = BookRpc(
+        ReadPerformance(curves, record, freshen, know, outside.offload, runtime.clock),
+        RecordTransfer(book, know, record, runtime.clock),
+        ImportPositions(
+            apply,
+            know,
+            outside.market_data,
+            price,
+            record,
+            read,
+            rates,
+            runtime.clock,
+            most=settings.import_positions_max,
+        ),
+    )
     catch_up = CatchUp(
         execution, book, apply, page=page, overlap=settings.catch_up_overlap, timeout_s=settings.catch_up_timeout_s
     )
     catch_up_charges = CatchUpCharges(execution, book, apply, page=page, timeout_s=settings.catch_up_timeout_s)
-    price = PricePositions(book, outside.market_data, marks, runtime.log)
     roll = RollDay(book, know, accounts, read, marks, runtime.clock)
     warm = outside.solver.warm  # in the first round, so that its import does not compete with the start
     steps: dict[str, Step] = {
@@ -149,11 +190,16 @@ def _build(outside: _Outside) -> tuple[ReadBook, dict[str, Loop]]:
         "marks": price,
         "solver": warm,
     }
-    rounds = Rounds(steps, runtime.log, period_s=settings.catch_up_s)
+    horizons = Horizons(settings.curve_all_days, settings.curve_hourly_days, settings.curve_daily_days)
+    thin = ThinCurve(curves, horizons, runtime.clock)
+    rounds = Rounds(steps, log, period_s=settings.catch_up_s)
+    curve = Rounds({"curve": record}, log, period_s=settings.curve_period_s)
+    thinning = Rounds({"thin": thin}, log, period_s=settings.curve_thin_s)
     tell = TellChanges(book, accounts, NatsPositions(outside.nats), marks, batch=settings.outbox_batch)
     fills = FillListener(outside.nats, apply, runtime.metrics, batch=settings.fill_batch)
     charges = ChargeListener(outside.nats, apply, runtime.metrics, batch=settings.fill_batch)
-    quotes = QuoteListener(outside.nats, marks, runtime.log)
-    relay = Relay(tell, changed, runtime.log, retry_s=settings.outbox_retry_s)
+    quotes = QuoteListener(outside.nats, marks, log)
+    relay = Relay(tell, changed, log, retry_s=settings.outbox_retry_s)
     listening: dict[str, Loop] = {"fills": fills.run, "charges": charges.run, "quotes": quotes.run}
-    return read, {**listening, "relay": relay.run, "rounds": rounds.run}
+    curve_loops: dict[str, Loop] = {"curve": curve.run, "thinning": thinning.run}
+    return read, rpc, {**listening, **curve_loops, "relay": relay.run, "rounds": rounds.run}

@@ -7,9 +7,10 @@ import numpy as np
 
 from neuraltrader.execution.v1 import execution_pb2 as execution
 from services.portfolio.domain.account import AccountTerms
-from services.portfolio.domain.ledger import Charge, Fill
+from services.portfolio.domain.entries import Acquisition, Charge, Fill, Transfer
 from services.portfolio.domain.matrices import Floats
 from services.portfolio.domain.optimiser.problem import Constraints, Objective, Problem, given_moments
+from services.portfolio.ports import Import
 from trading.market import Quote
 from trading.money import ONE, parse_nanos
 from trading.order import Side
@@ -68,6 +69,53 @@ def a_charge(number: int = 1, amount: str = "2", **words: Any) -> Charge:
         "log_sequence": number * 3,
     }
     return Charge(**(named | words))
+
+
+def a_transfer(number: int = 1, amount: str = "500", **words: Any) -> Transfer:
+    """Transfer `number`, in when positive."""
+    named = {
+        "event_id": f"transfer-event-{number}",
+        "account": "main",
+        "transfer_id": f"transfer-{number}",
+        "currency": "USD",
+        "amount_nanos": parse_nanos(amount),
+        "note": "",
+        "event_time_ns": number * ONE,
+        "receive_time_ns": number * ONE,
+        "fingerprint": f"fingerprint-{number}",
+    }
+    return Transfer(**(named | words))
+
+
+def an_acquisition(number: int = 1, quantity: str = "10", price: str = "100", **words: Any) -> Acquisition:
+    """Line `number` of an import; it was worth what it cost."""
+    named = {
+        "event_id": f"acquisition-{number}",
+        "account": "main",
+        "import_id": "import-1",
+        "symbol": "AAPL",
+        "currency": "USD",
+        "quantity_nanos": parse_nanos(quantity),
+        "price_nanos": parse_nanos(price),
+        "takes_cash": False,
+        "value_nanos": parse_nanos(quantity) * parse_nanos(price) // ONE,
+        "event_time_ns": number * ONE,
+        "sequence": 0,
+        "log_sequence": 0,
+    }
+    return Acquisition(**(named | words))
+
+
+def an_import(*lines: Acquisition, **words: Any) -> Import:
+    """The import of these lines."""
+    named = {
+        "account": lines[0].account,
+        "import_id": lines[0].import_id,
+        "fingerprint": "fingerprint",
+        "receive_time_ns": ONE,
+        "acquisitions": lines,
+    }
+    return Import(**(named | words))
 
 
 def charge_message(charge: Charge) -> execution.Charge:

@@ -15,8 +15,8 @@ from neuraltrader.market_data.v1 import market_data_service_pb2_grpc as market_g
 from services.portfolio.adapters import solver_routes
 from services.portfolio.adapters.warm_starts import WarmStarts
 from services.portfolio.domain.account import AccountTerms
+from services.portfolio.domain.entries import Charge, Fill
 from services.portfolio.domain.estimation.history import Closes
-from services.portfolio.domain.ledger import Charge, Fill
 from services.portfolio.domain.optimiser.answer import Solution
 from services.portfolio.domain.optimiser.problem import Problem
 from services.portfolio.ports import ChargePage, FillPage, ValuedChange

@@ -1,5 +1,6 @@
 """Execution's word on the accounts, and what each day began with, in SQLite or Postgres."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,7 +9,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from fleet.database import Database
 from services.portfolio.adapters import tables
-from services.portfolio.domain.account import AccountTerms
+from services.portfolio.domain.account import AccountTerms, DayOpening
 
 
 class SqlAccounts:
@@ -35,19 +36,23 @@ class SqlAccounts:
             rows = await connection.execute(select(tables.accounts).order_by(tables.accounts.c.id))
             return tuple(AccountTerms(**row._asdict()) for row in rows.all())
 
-    async def open_day(self, account: str, day: int, equity_nanos: int) -> None:
-        """Keep the equity that a UTC day began with; the first word stands."""
-        row = {"account": account, "day": day, "opening_equity_nanos": equity_nanos}
+    async def open_day(self, account: str, day: int, opening: DayOpening) -> None:
+        """Keep what a UTC day began with; the first word stands."""
+        paid = json.dumps({currency: str(nanos) for currency, nanos in opening.paid_in.items()})
+        row = {"account": account, "day": day, "opening_equity_nanos": opening.equity_nanos, "opening_paid": paid}
         async with self._database.begin() as connection:
             await connection.execute(self._insert(tables.days).values(row).on_conflict_do_nothing())
 
-    async def day_opening(self, account: str, day: int) -> int | None:
-        """The equity that a UTC day began with; None before it is known."""
+    async def day_opening(self, account: str, day: int) -> DayOpening | None:
+        """What a UTC day began with; None before it is known."""
         table = tables.days
-        query = select(table.c.opening_equity_nanos).where(table.c.account == account, table.c.day == day)
+        query = select(table.c.opening_equity_nanos, table.c.opening_paid)
         async with self._database.read() as connection:
-            found: int | None = (await connection.execute(query)).scalar()
-            return found
+            own = query.where(table.c.account == account, table.c.day == day)
+            found = (await connection.execute(own)).one_or_none()
+        if found is None:
+            return None
+        return DayOpening(found[0], {currency: int(nanos) for currency, nanos in json.loads(found[1]).items()})
 
     async def has_days(self, account: str) -> bool:
         """A day of this account was opened before."""

@@ -1,6 +1,6 @@
 """The tables of the book; amounts are exact integers of any size, kept as text that both databases hold."""
 
-from sqlalchemy import BigInteger, Column, Dialect, Index, Integer, MetaData, PrimaryKeyConstraint, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Dialect, Index, Integer, MetaData, PrimaryKeyConstraint, Table, Text
 from sqlalchemy.types import TypeDecorator
 
 
@@ -30,6 +30,7 @@ def _position_columns() -> tuple[Column[int], ...]:
         Column("fill_count", BigInteger, nullable=False),
         Column("updated_time_ns", BigInteger, nullable=False),
         Column("log_sequence", BigInteger, nullable=False),
+        Column("rank", BigInteger, nullable=False),
     )
 
 
@@ -70,6 +71,50 @@ charges = Table(
 )
 """Every charge once, beside the fills."""
 
+transfers = Table(
+    "transfers",
+    metadata,
+    Column("event_id", Text, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("transfer_id", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("amount_nanos", ExactInt, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("event_time_ns", BigInteger, nullable=False),
+    Column("receive_time_ns", BigInteger, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+)
+"""Cash that a caller booked in or out."""
+
+imports = Table(
+    "imports",
+    metadata,
+    Column("account", Text),
+    Column("import_id", Text),
+    Column("fingerprint", Text, nullable=False),
+    Column("receive_time_ns", BigInteger, nullable=False),
+    PrimaryKeyConstraint("account", "import_id"),
+)
+
+acquisitions = Table(
+    "acquisitions",
+    metadata,
+    Column("event_id", Text, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("import_id", Text, nullable=False),
+    Column("symbol", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("quantity_nanos", BigInteger, nullable=False),
+    Column("price_nanos", BigInteger, nullable=False),
+    Column("takes_cash", Boolean, nullable=False),
+    Column("value_nanos", ExactInt, nullable=False),
+    Column("event_time_ns", BigInteger, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("log_sequence", BigInteger, nullable=False),
+    Index("acquisitions_by_position", "account", "symbol", "currency", "log_sequence", "sequence"),
+)
+"""The positions of the imports."""
+
 positions = Table(
     "positions",
     metadata,
@@ -86,6 +131,9 @@ cash_flows = Table(
     Column("account", Text),
     Column("currency", Text),
     Column("flow_nanos", ExactInt, nullable=False),
+    Column("paid_in_nanos", ExactInt, nullable=False),
+    Column("charged_nanos", ExactInt, nullable=False),
+    Column("traded_nanos", ExactInt, nullable=False),
     PrimaryKeyConstraint("account", "currency"),
 )
 
@@ -96,6 +144,7 @@ books = Table(
     Column("sequence", BigInteger, nullable=False),
     Column("log_sequence", BigInteger, nullable=False),
     Column("fill_count", BigInteger, nullable=False),
+    Column("version", BigInteger, nullable=False),
 )
 """One row for each account; whoever books on an account holds its row first."""
 
@@ -138,5 +187,33 @@ days = Table(
     Column("account", Text),
     Column("day", Integer),
     Column("opening_equity_nanos", ExactInt, nullable=False),
+    Column("opening_paid", Text, nullable=False),
     PrimaryKeyConstraint("account", "day"),
 )
+"""`opening_paid` is what had been paid in by then, a JSON object of nanos as text by currency."""
+
+marks = Table(
+    "marks",
+    metadata,
+    Column("symbol", Text, primary_key=True),
+    Column("price_nanos", BigInteger, nullable=False),
+    Column("receive_time_ns", BigInteger, nullable=False),
+)
+"""The newest price of each symbol as of the last point of a curve, for the time after a start."""
+
+curves = Table(
+    "curves",
+    metadata,
+    Column("account", Text),
+    Column("time_ns", BigInteger),
+    Column("equity_nanos", ExactInt, nullable=False),
+    Column("paid_in_nanos", ExactInt, nullable=False),
+    Column("growth", ExactInt, nullable=False),
+    Column("traded_nanos", ExactInt, nullable=False),
+    Column("realized_nanos", ExactInt, nullable=False),
+    Column("fees_nanos", ExactInt, nullable=False),
+    Column("unpriced", Text, nullable=False),
+    Column("basis", Text, nullable=False),
+    PrimaryKeyConstraint("account", "time_ns"),
+)
+"""Points of the equity curves; `basis` is a JSON object, and only the newest point of an account needs it."""

@@ -1,83 +1,44 @@
-"""The book as an exact fold of fills and charges: integers only, no clock, no rounding but that of each notional.
+"""The book as an exact fold of its entries: integers only, no clock, no rounding but that of each notional.
 
 A position is a signed quantity and its exact cost. Opening adds the fill's notional to the cost; closing
 takes away cost × closed / held, rounded half-even; a fill that crosses zero closes first and then opens
 with what is left of its own notional. A charge of a position is among its fees, a dividend realised; units that are
-taken as a fee take away what they cost. So, to the nano and after every fill and every charge of a position:
+taken as a fee take away what they cost. An acquisition is a trade at its mean price without a fee. So, to the nano
+and after every fill, every charge of a position, and every acquisition that takes cash:
 
     Σ cash flow + Σ cost = Σ realised − Σ fees
 
-What is charged to the account, and what is paid in or out, moves the cash alone.
+What is charged to the account, and what is paid in or out, moves the cash alone; what is brought in moves the
+position alone.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
+from services.portfolio.domain.entries import (
+    DIVIDEND,
+    TRANSFER,
+    Acquisition,
+    CashKey,
+    Charge,
+    Entry,
+    Fill,
+    Moving,
+    Place,
+    PositionKey,
+    Transfer,
+    place_of,
+)
 from trading.money import ONE, divide_half_even, notional_nanos
 from trading.order import Side
 
 
-class Fill(NamedTuple):
-    """One trade of an order, told once; `event_id` is the key of exactly-once. Amounts in nanos."""
-
-    event_id: str
-    account: str
-    symbol: str
-    currency: str
-    side: Side
-    price_nanos: int
-    quantity_nanos: int
-    fee_nanos: int
-    order_id: str
-    execution_id: str
-    event_time_ns: int
-    log_sequence: int
-
-    @property
-    def key(self) -> "PositionKey":
-        return PositionKey(self.account, self.symbol, self.currency)
-
-
-class Charge(NamedTuple):
-    """What the venue took from an account beside fills (negative: gave), told once. Amounts in nanos.
-
-    `quantity_nanos` units of `symbol` are taken with it. It counts after the event at `log_sequence` of the log.
-    """
-
-    event_id: str
-    account: str
-    kind: str
-    symbol: str
-    currency: str
-    amount_nanos: int
-    quantity_nanos: int
-    event_time_ns: int
-    receive_time_ns: int
-    sequence: int
-    log_sequence: int
-
-    @property
-    def key(self) -> "PositionKey | None":
-        """The position it belongs to; None when it is the account's."""
-        is_own = self.symbol and self.kind != TRANSFER
-        return PositionKey(self.account, self.symbol, self.currency) if is_own else None
-
-
-DIVIDEND, TRANSFER = "DIVIDEND", "TRANSFER"
-Entry = Fill | Charge
-
-
-class PositionKey(NamedTuple):
-    """What makes a position one: the same symbol in two currencies is two positions."""
-
-    account: str
-    symbol: str
-    currency: str
-
-
 class Position(NamedTuple):
-    """What an account holds of one symbol. A short has a negative quantity and a negative cost."""
+    """What an account holds of one symbol. A short has a negative quantity and a negative cost.
+
+    `log_sequence` and `rank` are the place of the newest entry in it.
+    """
 
     account: str
     symbol: str
@@ -89,10 +50,15 @@ class Position(NamedTuple):
     fill_count: int = 0
     updated_time_ns: int = 0
     log_sequence: int = 0
+    rank: int = 0
 
     @property
     def key(self) -> PositionKey:
         return PositionKey(self.account, self.symbol, self.currency)
+
+    @property
+    def place(self) -> Place:
+        return self.log_sequence, self.rank
 
     @property
     def avg_price_nanos(self) -> int:
@@ -100,14 +66,64 @@ class Position(NamedTuple):
         return divide_half_even(self.cost_nanos * ONE, self.quantity_nanos) if self.quantity_nanos else 0
 
 
+class Cash(NamedTuple):
+    """What moved an account's cash of one currency since the beginning, in nanos.
+
+    `flow` is everything; `paid_in` what came from outside or went there, positions that were brought in included at
+    their value then; `charged` what the account paid beside fills and positions; `traded` the value of all trades,
+    bought or sold.
+    """
+
+    flow_nanos: int = 0
+    paid_in_nanos: int = 0
+    charged_nanos: int = 0
+    traded_nanos: int = 0
+
+
 def flat(key: PositionKey) -> Position:
-    """A position before its first fill."""
+    """A position before its first entry."""
     return Position(*key)
 
 
-def fold(position: Position, fill: Fill) -> Position:
-    """The position after one more fill of its key."""
-    return _fold(position, fill, notional_nanos(fill.price_nanos, fill.quantity_nanos))
+def fold(position: Position, entry: Moving) -> Position:
+    """The position after one more entry of its key."""
+    if isinstance(entry, Charge):
+        return fold_charge(position, entry)
+    quantity, fee, is_fill = _traded(entry)
+    notional = notional_nanos(entry.price_nanos, abs(quantity))
+    held, cost = position.quantity_nanos, position.cost_nanos
+    if held * quantity >= 0:
+        cost, realized = cost + (notional if quantity > 0 else -notional), 0
+    else:
+        cost, realized = _close(held, cost, quantity, entry.price_nanos, notional)
+    return Position(
+        position.account,
+        position.symbol,
+        position.currency,
+        held + quantity,
+        cost,
+        position.realized_nanos + realized,
+        position.fees_nanos + fee,
+        position.fill_count + is_fill,
+        max(position.updated_time_ns, entry.event_time_ns),
+        *max(position.place, place_of(entry)),
+    )
+
+
+def _traded(entry: Fill | Acquisition) -> tuple[int, int, int]:
+    """Signed quantity, fee, and whether it is a fill."""
+    if isinstance(entry, Fill):
+        return entry.side.sign * entry.quantity_nanos, entry.fee_nanos, 1
+    return entry.quantity_nanos, 0, 0
+
+
+def _close(held: int, cost: int, quantity: int, price: int, notional: int) -> tuple[int, int]:
+    """Cost that is left and P&L that became real when `quantity` trades against what is held."""
+    sign = 1 if quantity > 0 else -1
+    closed = min(abs(held), abs(quantity))
+    closing = notional_nanos(price, closed) if closed < abs(quantity) else notional
+    removed = divide_half_even(cost * closed, abs(held))
+    return cost - removed + sign * (notional - closing), -sign * closing - removed
 
 
 def fold_charge(position: Position, charge: Charge) -> Position:
@@ -117,124 +133,126 @@ def fold_charge(position: Position, charge: Charge) -> Position:
     if held * taken > 0:
         removed = divide_half_even(cost * min(abs(taken), abs(held)), abs(held))
     is_dividend = charge.kind == DIVIDEND
+    log_sequence, rank = max(position.place, place_of(charge))
     return position._replace(
         quantity_nanos=held - taken,
         cost_nanos=cost - removed,
         realized_nanos=position.realized_nanos - (charge.amount_nanos if is_dividend else 0),
         fees_nanos=position.fees_nanos + removed + (0 if is_dividend else charge.amount_nanos),
         updated_time_ns=max(position.updated_time_ns, charge.event_time_ns),
-        log_sequence=max(position.log_sequence, charge.log_sequence),
+        log_sequence=log_sequence,
+        rank=rank,
     )
 
 
-def _fold(position: Position, fill: Fill, notional: int) -> Position:
-    sign = fill.side.sign
-    held, cost = position.quantity_nanos, position.cost_nanos
-    if held * sign >= 0:
-        cost, realized = cost + sign * notional, 0
-    else:
-        cost, realized = _close(held, cost, fill, notional)
-    return Position(
-        position.account,
-        position.symbol,
-        position.currency,
-        held + sign * fill.quantity_nanos,
-        cost,
-        position.realized_nanos + realized,
-        position.fees_nanos + fill.fee_nanos,
-        position.fill_count + 1,
-        max(position.updated_time_ns, fill.event_time_ns),
-        max(position.log_sequence, fill.log_sequence),
+def pay(cash: Cash, entry: Entry) -> Cash:
+    """The cash of an account and currency after one more entry."""
+    match entry:
+        case Fill():
+            notional = notional_nanos(entry.price_nanos, entry.quantity_nanos)
+            flow = cash.flow_nanos - entry.side.sign * notional - entry.fee_nanos
+            return Cash(flow, cash.paid_in_nanos, cash.charged_nanos, cash.traded_nanos + notional)
+        case Charge():
+            return _pay_charge(cash, entry)
+        case Transfer():
+            paid_in = cash.paid_in_nanos + entry.amount_nanos
+            return cash._replace(flow_nanos=cash.flow_nanos + entry.amount_nanos, paid_in_nanos=paid_in)
+        case Acquisition(takes_cash=True):
+            return cash._replace(flow_nanos=cash.flow_nanos - notional_nanos(entry.price_nanos, entry.quantity_nanos))
+        case Acquisition():
+            return cash._replace(paid_in_nanos=cash.paid_in_nanos + entry.value_nanos)
+
+
+def _pay_charge(cash: Cash, charge: Charge) -> Cash:
+    """A venue's transfer is paid in; a charge without a symbol is the account's own."""
+    is_transfer = charge.kind == TRANSFER
+    is_own = not is_transfer and not charge.symbol
+    return cash._replace(
+        flow_nanos=cash.flow_nanos - charge.amount_nanos,
+        paid_in_nanos=cash.paid_in_nanos - (charge.amount_nanos if is_transfer else 0),
+        charged_nanos=cash.charged_nanos + (charge.amount_nanos if is_own else 0),
     )
-
-
-def _close(held: int, cost: int, fill: Fill, notional: int) -> tuple[int, int]:
-    """Cost that is left and P&L that became real when a fill trades against what is held."""
-    sign = fill.side.sign
-    closed = min(abs(held), fill.quantity_nanos)
-    opens = closed < fill.quantity_nanos
-    closing = notional_nanos(fill.price_nanos, closed) if opens else notional
-    removed = divide_half_even(cost * closed, abs(held))
-    return cost - removed + sign * (notional - closing), -sign * closing - removed
-
-
-class CashKey(NamedTuple):
-    """Cash is kept by account and currency."""
-
-    account: str
-    currency: str
 
 
 @dataclass(slots=True)
 class Ledger:
-    """Positions and cash flows of some accounts, folded as fills come."""
+    """Positions and cash of some accounts, folded as entries come."""
 
     positions: dict[PositionKey, Position] = field(default_factory=dict)
-    flows: dict[CashKey, int] = field(default_factory=dict)
+    cash: dict[CashKey, Cash] = field(default_factory=dict)
 
-    def post(self, fill: Fill) -> Position:
-        """Fold in a fill that was not folded before; give back the position it changed."""
-        key = fill.key
-        notional = notional_nanos(fill.price_nanos, fill.quantity_nanos)
-        position = self.positions[key] = _fold(self.positions.get(key) or flat(key), fill, notional)
-        self._pay(fill, notional)
-        return position
-
-    def post_charge(self, charge: Charge) -> Position | None:
-        """Fold in a charge that was not folded before; give back the position it changed, if it belongs to one."""
-        self.pay(charge)
-        key = charge.key
-        if key is None:
+    def post(self, entry: Entry) -> Position | None:
+        """Fold in an entry that was not folded before; give back the position it moved, if it moves one."""
+        self.pay(entry)
+        key = entry.key
+        if key is None or isinstance(entry, Transfer):
             return None
-        position = self.positions[key] = fold_charge(self.positions.get(key) or flat(key), charge)
+        position = self.positions[key] = fold(self.positions.get(key) or flat(key), entry)
         return position
 
     def pay(self, entry: Entry) -> None:
-        """Fold in the cash of a fill or a charge alone, whose position is folded elsewhere."""
-        if isinstance(entry, Fill):
-            self._pay(entry, notional_nanos(entry.price_nanos, entry.quantity_nanos))
+        """Fold in the cash of an entry alone, whose position is folded elsewhere."""
+        key = CashKey(entry.account, entry.currency)
+        self.cash[key] = pay(self.cash.get(key) or Cash(), entry)
+
+    def post_fills(self, fills: Iterable[Fill]) -> None:
+        """Fold in many fills at once: what `post` of each would give, several times as fast."""
+        runs: dict[tuple[object, ...], list[Fill]] = {}
+        for fill in fills:
+            runs.setdefault(fill[1:4], []).append(fill)
+        for run in runs.values():
+            key = run[0].key
+            position, flow, traded = _fold_run(self.positions.get(key) or flat(key), run)
+            self.positions[key] = position
+            cash_key = CashKey(key.account, key.currency)
+            cash = self.cash.get(cash_key) or Cash()
+            self.cash[cash_key] = cash._replace(
+                flow_nanos=cash.flow_nanos + flow, traded_nanos=cash.traded_nanos + traded
+            )
+
+
+_HALF = ONE // 2
+
+
+def _fold_run(start: Position, fills: Sequence[Fill]) -> tuple[Position, int, int]:
+    """`fold` of each fill of one position, with cash flow and traded value; one loop over plain integers."""
+    _, _, _, held, cost, realized, fees, count, updated, newest, rank = start
+    flow, traded = 0, 0
+    for _, _, _, _, side, price, quantity, fee, _, _, time_ns, sequence in fills:
+        notional, rest = divmod(price * quantity, ONE)
+        if rest > _HALF or (rest == _HALF and notional & 1):
+            notional += 1
+        signed, value = (quantity, notional) if side is Side.BUY else (-quantity, -notional)
+        if held * signed >= 0:
+            cost += value
         else:
-            key = CashKey(entry.account, entry.currency)
-            self.flows[key] = self.flows.get(key, 0) - entry.amount_nanos
-
-    def _pay(self, fill: Fill, notional: int) -> None:
-        """Cash moves by − signed notional − fee."""
-        key = CashKey(fill.account, fill.currency)
-        self.flows[key] = self.flows.get(key, 0) - fill.side.sign * notional - fill.fee_nanos
-
-
-EntryT = TypeVar("EntryT", Fill, Charge, Entry)
-
-
-def in_log_order(entries: Iterable[EntryT]) -> list[EntryT]:
-    """Each entry once, in the order of the log: the one order in which a book is folded."""
-    distinct = {entry.event_id: entry for entry in entries}
-    return sorted(distinct.values(), key=place_of)
+            cost, gained = _close(held, cost, signed, price, notional)
+            realized += gained
+        held += signed
+        fees += fee
+        flow -= value + fee
+        traded += notional
+        if time_ns > updated:
+            updated = time_ns
+        if sequence > newest:
+            newest, rank = sequence, 0
+    account, symbol, currency = start.key
+    end = (held, cost, realized, fees, count + len(fills), updated, newest, rank)
+    return Position(account, symbol, currency, *end), flow, traded
 
 
-def place_of(entry: Entry) -> tuple[int, int, str]:
-    """Where an entry counts: a charge after the fill at its place."""
-    return (entry.log_sequence, 0 if isinstance(entry, Fill) else entry.sequence, entry.event_id)
-
-
-def refold(key: PositionKey, entries: Iterable[Entry], so_far: Position | None = None) -> Position:
-    """A position from all its entries, or from those after `so_far`; they must come in the order of the log."""
+def refold(key: PositionKey, entries: Iterable[Moving], so_far: Position | None = None) -> Position:
+    """A position from all its entries, or from those after `so_far`; they must come in their order."""
     position = so_far or flat(key)
     for entry in entries:
-        position = fold(position, entry) if isinstance(entry, Fill) else fold_charge(position, entry)
+        position = fold(position, entry)
     return position
 
 
-def late_keys(positions: dict[PositionKey, Position], entries: Iterable[Entry]) -> set[PositionKey]:
-    """Positions that already hold an entry that counts after one of `entries`."""
-    late = set()
-    for entry in entries:
-        key = entry.key
-        if key is not None and key in positions and _is_late(entry, positions[key].log_sequence):
-            late.add(key)
-    return late
-
-
-def _is_late(entry: Entry, newest: int) -> bool:
-    """A fill at the newest place itself came before the charge that was folded there."""
-    return entry.log_sequence <= newest if isinstance(entry, Fill) else entry.log_sequence < newest
+def late_keys(positions: dict[PositionKey, Position], entries: Sequence[Entry]) -> set[PositionKey]:
+    """Positions that already hold an entry that counts after one of `entries`, which come in their order."""
+    first: dict[PositionKey, Moving] = {}
+    for entry in reversed(entries):
+        if not isinstance(entry, Transfer) and entry.key is not None:
+            first[entry.key] = entry
+    return {key for key, entry in first.items() if key in positions and place_of(entry) <= positions[key].place}

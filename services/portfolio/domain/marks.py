@@ -23,7 +23,14 @@ class Marks(Mapping[str, int]):
 
     def see(self, quote: Quote) -> None:
         """Take in a quote; one without any price is ignored."""
-        price = quote.mid_nanos
-        if price > 0 and quote.receive_time_ns >= self._times.get(quote.symbol, 0):
-            self._prices[quote.symbol] = price
-            self._times[quote.symbol] = quote.receive_time_ns
+        self.remember(quote.symbol, quote.mid_nanos, quote.receive_time_ns)
+
+    def remember(self, symbol: str, price_nanos: int, receive_time_ns: int) -> None:
+        """Take in a price that was received at a time, ns UTC; 0 is none."""
+        if price_nanos > 0 and receive_time_ns >= self._times.get(symbol, 0):
+            self._prices[symbol] = price_nanos
+            self._times[symbol] = receive_time_ns
+
+    def time_of(self, symbol: str) -> int:
+        """When the mark of a symbol was received, ns UTC."""
+        return self._times[symbol]

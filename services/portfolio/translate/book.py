@@ -45,16 +45,20 @@ def change_message(change: PositionChange, value: PositionValue, cash_nanos: int
 
 def account_message(value: AccountValue) -> pb.Account:
     """A valued account on the wire."""
-    terms, currency = value.terms, value.terms.currency
+    terms, currency, worth = value.terms, value.terms.currency, value.worth
     return pb.Account(
         id=terms.id,
         venue=terms.venue,
         currency=currency,
         cash=money_message(currency, value.cash_nanos),
-        equity=money_message(currency, value.equity_nanos),
+        equity=money_message(currency, worth.equity_nanos),
         buying_power=money_message(currency, terms.buying_power_nanos),
         day_pnl=money_message(currency, value.day_pnl_nanos),
         trading_state=terms.trading_state,
         log_sequence=value.totals.log_sequence,
         fill_count=value.totals.fill_count,
+        balances=[money_message(balance.currency, balance.nanos) for balance in worth.balances],
+        unpriced_currencies=worth.unpriced,
+        gross_exposure=money_message(currency, worth.gross_nanos),
+        net_exposure=money_message(currency, worth.net_nanos),
     )

@@ -5,7 +5,7 @@ from google.protobuf.message import DecodeError
 from neuraltrader.execution.v1 import execution_pb2 as execution
 from neuraltrader.execution.v1 import execution_service_pb2 as calls
 from services.portfolio.domain.account import AccountTerms
-from services.portfolio.domain.ledger import Charge, Fill
+from services.portfolio.domain.entries import Charge, Fill
 from trading.errors import InvalidArgument
 from trading.order import Side, TradingState
 

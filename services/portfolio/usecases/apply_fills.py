@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
-from services.portfolio.domain.ledger import Charge, Fill
-from services.portfolio.ports import Book, Posting
+from services.portfolio.domain.entries import Charge, Fill
+from services.portfolio.ports import Book, Import, Posting
 
 
 class ApplyFills:
@@ -26,6 +26,13 @@ class ApplyFills:
         async with self._turn:
             posting = await self._book.apply_charges(charges, scanned_to=scanned_to)
         return self._told(posting)
+
+    async def acquire(self, order: Import) -> bool:
+        """Book an import; False when it was booked before. Raises IdempotencyConflict, Unavailable."""
+        is_new = await self._book.acquire(order)
+        if is_new:
+            self._changed.set()
+        return is_new
 
     def _told(self, posting: Posting) -> Posting:
         if posting.applied:

@@ -1,7 +1,10 @@
 """Asks execution itself for fills and charges that the stream did not bring: a lost NATS store must lose neither."""
 
+from typing import Any
+
 from services.portfolio.ports import Book, Execution
 from services.portfolio.usecases.apply_fills import ApplyFills
+from trading.errors import TradingError
 
 
 class CatchUp:
@@ -59,12 +62,22 @@ class Freshen:
     answers as it is.
     """
 
-    def __init__(self, execution: Execution, book: Book, apply: ApplyFills, *, page: int, timeout_s: float) -> None:
+    def __init__(
+        self, execution: Execution, book: Book, apply: ApplyFills, log: Any, *, page: int, timeout_s: float
+    ) -> None:
         self._execution = execution
         self._book = book
         self._apply = apply
+        self._log = log
         self._page = page
         self._timeout_s = timeout_s
+
+    async def quietly(self) -> None:
+        """The same, or the book as it is while execution is away."""
+        try:
+            await self()
+        except TradingError as error:
+            self._log.debug("book.as_it_is", reason=error.reason)
 
     async def __call__(self) -> None:
         """Fold in what execution has beyond the book's newest fill; raises TradingError when it is away."""

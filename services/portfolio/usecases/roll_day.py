@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from services.portfolio.domain.account import AccountTerms, is_marked, utc_day
+from services.portfolio.domain.account import AccountTerms, DayOpening, is_marked, paid_in_of, utc_day
 from services.portfolio.ports import Accounts, Book
 from services.portfolio.usecases.know_accounts import KnowAccounts
 from services.portfolio.usecases.read_book import ReadBook
@@ -41,8 +41,9 @@ class RollDay:
 
     async def _open(self, terms: AccountTerms, today: int) -> None:
         if not await self._accounts.has_days(terms.id):
-            await self._accounts.open_day(terms.id, today, terms.opening_cash_nanos)
+            await self._accounts.open_day(terms.id, today, DayOpening(terms.opening_cash_nanos, {}))
             return
         book = await self._book.read(terms.id)
         if is_marked(book.positions, self._marks):
-            await self._accounts.open_day(terms.id, today, self._read.equity(terms, book))
+            equity = self._read.worth(terms, book).equity_nanos
+            await self._accounts.open_day(terms.id, today, DayOpening(equity, paid_in_of(book.cash)))

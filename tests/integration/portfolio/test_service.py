@@ -23,7 +23,8 @@ from neuraltrader.market_data.v1 import market_data_pb2 as market
 from neuraltrader.portfolio.v1 import portfolio_pb2
 from neuraltrader.portfolio.v1 import portfolio_service_pb2 as pb
 from neuraltrader.portfolio.v1.portfolio_service_pb2_grpc import PortfolioServiceStub
-from services.portfolio.domain.ledger import Fill, Ledger
+from services.portfolio.domain.entries import Fill
+from services.portfolio.domain.ledger import Ledger
 from trading.errors import Kind, TradingError
 from trading.money import ONE
 from trading.order import Side

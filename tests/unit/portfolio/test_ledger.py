@@ -5,22 +5,12 @@ from collections.abc import Sequence
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 
 import pytest
-from builders.portfolio import a_fill
+from builders.portfolio import a_charge, a_fill, a_transfer, an_acquisition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.portfolio.domain.ledger import (
-    CashKey,
-    Fill,
-    Ledger,
-    Position,
-    PositionKey,
-    flat,
-    fold,
-    in_log_order,
-    late_keys,
-    refold,
-)
+from services.portfolio.domain.entries import CashKey, Fill, Moving, PositionKey, in_order
+from services.portfolio.domain.ledger import Cash, Ledger, Position, flat, fold, late_keys, refold
 from trading.order import Side
 
 KEY = PositionKey("main", "AAPL", "USD")
@@ -81,7 +71,7 @@ def test_the_ledger_keeps_accounts_symbols_and_currencies_apart() -> None:
     for number, words in enumerate(({}, {"account": "two"}, {"symbol": "TSLA"}, {"currency": "EUR"})):
         ledger.post(a_fill(number, **words))
     assert len(ledger.positions) == 4
-    assert ledger.flows == {
+    assert {key: cash.flow_nanos for key, cash in ledger.cash.items()} == {
         CashKey("main", "USD"): -2000 * USD,
         CashKey("two", "USD"): -1000 * USD,
         CashKey("main", "EUR"): -1000 * USD,
@@ -148,7 +138,7 @@ def test_the_fold_equals_a_decimal_recomputation_to_the_nano(rows: list[Fill]) -
     for row in rows:
         ledger.post(row)
     book, cash = recomputed(rows)
-    assert sum(ledger.flows.values()) == cash.scaleb(9)
+    assert sum(cash.flow_nanos for cash in ledger.cash.values()) == cash.scaleb(9)
     for symbol, expected in book.items():
         position = ledger.positions[PositionKey("main", symbol, "USD")]
         ours = (position.quantity_nanos, position.cost_nanos, position.realized_nanos, position.fees_nanos)
@@ -161,7 +151,7 @@ def test_cash_flow_and_cost_are_always_realised_profit_less_fees(rows: list[Fill
     for row in rows:
         ledger.post(row)
         positions = ledger.positions.values()
-        assert sum(ledger.flows.values()) + sum(p.cost_nanos for p in positions) == sum(
+        assert sum(cash.flow_nanos for cash in ledger.cash.values()) + sum(p.cost_nanos for p in positions) == sum(
             p.realized_nanos - p.fees_nanos for p in positions
         )
 
@@ -181,10 +171,55 @@ def test_a_flat_position_has_no_cost(rows: list[Fill]) -> None:
 def test_duplicates_and_disorder_leave_one_book(rows: list[Fill], random: object) -> None:
     delivered = rows + rows[::2]
     random.shuffle(delivered)  # type: ignore[attr-defined]
-    assert in_log_order(delivered) == rows
+    assert in_order(delivered) == rows
 
 
 @pytest.mark.parametrize("split", range(5))
 def test_a_refold_can_go_on_from_a_stretch_that_was_folded(split: int) -> None:
     rows = [a_fill(n, Side.BUY if n % 2 else Side.SELL, str(n)) for n in range(1, 6)]
     assert refold(KEY, rows[split:], refold(KEY, rows[:split])) == refold(KEY, rows)
+
+
+@given(fills)
+def test_many_fills_at_once_are_what_each_of_them_would_be(rows: list[Fill]) -> None:
+    one_by_one, at_once = Ledger(), Ledger()
+    for row in rows:
+        one_by_one.post(row)
+    at_once.post_fills(rows[: len(rows) // 2])
+    at_once.post_fills(rows[len(rows) // 2 :])
+    assert (at_once.positions, at_once.cash) == (one_by_one.positions, one_by_one.cash)
+
+
+def test_what_was_traded_is_counted_whichever_way_it_went() -> None:
+    ledger = Ledger()
+    ledger.post(a_fill(1, Side.BUY, "10", "100", fee="1"))
+    ledger.post(a_fill(2, Side.SELL, "4", "110"))
+    assert ledger.cash[CashKey("main", "USD")] == Cash(-561 * USD, 0, 0, 1440 * USD)
+
+
+def test_a_transfer_moves_the_cash_and_is_paid_in() -> None:
+    ledger = Ledger()
+    assert ledger.post(a_transfer(1, "-20")) is None
+    assert ledger.cash == {CashKey("main", "USD"): Cash(-20 * USD, -20 * USD)}
+    assert ledger.positions == {}
+
+
+def test_what_is_brought_in_moves_the_position_and_counts_as_paid_in_at_its_value() -> None:
+    ledger = Ledger()
+    ledger.post(a_fill(1, Side.SELL, "4", "110"))
+    position = ledger.post(an_acquisition(1, "10", "100", value_nanos=1200 * USD))
+    assert position is not None
+    assert (position.quantity_nanos, position.cost_nanos, position.realized_nanos) == (6 * USD, 600 * USD, 40 * USD)
+    assert (position.fill_count, position.fees_nanos) == (1, 0)
+    assert ledger.cash[CashKey("main", "USD")] == Cash(440 * USD, 1200 * USD, 0, 440 * USD)
+
+
+def test_a_charge_counts_behind_its_fill_and_an_import_behind_both() -> None:
+    fill, charge = a_fill(1), a_charge(7, symbol="AAPL", log_sequence=3)
+    acquisition = an_acquisition(1, sequence=1, log_sequence=3)
+    mixed: list[Moving] = [acquisition, charge, fill, charge]
+    assert in_order(mixed) == [fill, charge, acquisition]
+    positions = {KEY: refold(KEY, [fill, acquisition])}
+    assert late_keys(positions, [charge]) == {KEY}
+    assert late_keys({KEY: refold(KEY, [fill])}, [charge]) == set()
+    assert late_keys(positions, [a_charge(9), a_transfer()]) == set()

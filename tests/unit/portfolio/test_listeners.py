@@ -13,7 +13,7 @@ from fleet.blocks import encode_quotes
 from fleet.bus import Bus, Message
 from fleet.metrics import Metrics
 from neuraltrader.execution.v1 import execution_pb2 as execution
-from services.portfolio.domain.ledger import Charge, Fill
+from services.portfolio.domain.entries import Charge, Fill
 from services.portfolio.domain.marks import Marks
 from services.portfolio.listeners import ChargeListener, FillListener, QuoteListener, Relay, Rounds
 from services.portfolio.ports import Posting

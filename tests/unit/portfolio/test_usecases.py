@@ -7,17 +7,25 @@ from pathlib import Path
 import pytest
 import structlog
 from builders.portfolio import a_charge, a_fill, a_quote, some_terms
-from fakes.portfolio import FakeExecution, FakeMarketData, FakePositionEvents
+from fakes.portfolio import FakeExecution, FakeMarketData, FakePositionEvents, run_here
 
-from fleet.database import open_database
+from fleet.database import Database, open_database
 from services.portfolio.adapters.sql_accounts import SqlAccounts
-from services.portfolio.adapters.sql_book import SqlBook
+from services.portfolio.adapters.sql_book import SqlBook, open_book
+from services.portfolio.adapters.sql_curves import SqlCurves
+from services.portfolio.domain.account import DayOpening
 from services.portfolio.domain.marks import Marks
+from services.portfolio.domain.rates import Rates
+from services.portfolio.ports import Horizons
 from services.portfolio.usecases.apply_fills import ApplyFills
 from services.portfolio.usecases.catch_up import CatchUp, CatchUpCharges, Freshen
+from services.portfolio.usecases.import_positions import ImportPositions
 from services.portfolio.usecases.know_accounts import KnowAccounts
 from services.portfolio.usecases.price_positions import PricePositions
 from services.portfolio.usecases.read_book import ReadBook
+from services.portfolio.usecases.read_performance import ReadPerformance
+from services.portfolio.usecases.record_curve import RecordCurve, ThinCurve
+from services.portfolio.usecases.record_transfer import RecordTransfer
 from services.portfolio.usecases.roll_day import RollDay
 from services.portfolio.usecases.tell_changes import TellChanges
 from trading.clock import DAY_NS, ManualClock
@@ -31,8 +39,9 @@ LOG = structlog.get_logger()
 class Desk:
     """The use cases of the book, wired over one SQLite file."""
 
-    def __init__(self, book: SqlBook, accounts: SqlAccounts) -> None:
-        self.book, self.accounts = book, accounts
+    def __init__(self, book: SqlBook, database: Database) -> None:
+        self.book, self.accounts, self.curves = book, SqlAccounts(database), SqlCurves(database)
+        accounts = self.accounts
         self.execution = FakeExecution(accounts=[some_terms()])
         self.events = FakePositionEvents()
         self.market_data = FakeMarketData([a_quote()])
@@ -41,20 +50,28 @@ class Desk:
         self.changed = asyncio.Event()
         self.apply = ApplyFills(book, self.changed)
         self.know = KnowAccounts(self.execution, accounts, ("main",), LOG, timeout_s=1)
-        freshen = Freshen(self.execution, book, self.apply, page=100, timeout_s=1)
-        self.read = ReadBook(book, freshen, self.know, accounts, self.marks, self.clock, LOG)
+        rates = Rates(self.marks, {"USDT", "USDC"})
+        freshen = Freshen(self.execution, book, self.apply, LOG, page=100, timeout_s=1)
+        self.read = ReadBook(book, freshen, self.know, accounts, rates, self.clock)
         self.catch_up = CatchUp(self.execution, book, self.apply, page=2, overlap=6, timeout_s=1)
         self.catch_up_charges = CatchUpCharges(self.execution, book, self.apply, page=2, timeout_s=1)
         self.tell = TellChanges(book, accounts, self.events, self.marks, batch=2)
-        self.price = PricePositions(book, self.market_data, self.marks, LOG)
+        self.price = PricePositions(book, accounts, self.market_data, self.marks, rates, LOG)
+        self.record = RecordCurve(book, self.curves, self.know, self.marks, rates, self.clock)
+        self.thin = ThinCurve(self.curves, Horizons(7, 90, 3660), self.clock)
+        self.transfer = RecordTransfer(book, self.know, self.record, self.clock)
+        self.bring = ImportPositions(
+            self.apply, self.know, self.market_data, self.price, self.record, self.read, rates, self.clock, most=3
+        )
+        self.performance = ReadPerformance(self.curves, self.record, freshen, self.know, run_here, self.clock)
         self.roll = RollDay(book, self.know, accounts, self.read, self.marks, self.clock)
 
 
 @pytest.fixture
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     words = {"service": "portfolio", "data_dir": tmp_path, "migrations": "services.portfolio.migrations"}
-    async with open_database("", **words) as database:  # type: ignore[arg-type]
-        yield Desk(SqlBook(database), SqlAccounts(database))
+    async with open_database("", **words) as database, open_book(database) as book:  # type: ignore[arg-type]
+        yield Desk(book, database)
 
 
 async def test_new_fills_wake_the_relay_and_old_ones_do_not(desk: Desk) -> None:
@@ -141,7 +158,7 @@ async def test_an_account_is_worth_its_cash_and_its_positions_at_the_marks(desk:
     desk.marks.see(a_quote(bid="110", ask="112"))
     value = await desk.read.account("")
     assert value.cash_nanos == (100_000 - 1001) * ONE
-    assert value.equity_nanos == (100_000 - 1001 + 1110) * ONE
+    assert value.worth.equity_nanos == (100_000 - 1001 + 1110) * ONE
     assert (value.totals.fill_count, value.totals.log_sequence) == (1, 3)
 
 
@@ -190,7 +207,7 @@ async def test_a_new_day_waits_for_the_price_of_everything_that_is_held(desk: De
     assert (await desk.read.account("main")).day_pnl_nanos == 0
     await desk.price()
     await desk.roll()
-    assert await desk.accounts.day_opening("main", 20_001) == 100_110 * ONE
+    assert await desk.accounts.day_opening("main", 20_001) == DayOpening(100_110 * ONE, {"USD": 0})
 
 
 async def test_held_symbols_without_a_mark_are_asked_for_and_flat_ones_are_not(desk: Desk) -> None:
@@ -246,4 +263,4 @@ async def test_a_deposit_is_equity_and_not_what_the_day_earned(desk: Desk) -> No
     now_ns = desk.clock.now_ns()
     await desk.apply.charges([a_charge(1, "-500", kind="TRANSFER", receive_time_ns=now_ns), a_charge(2, "3")])
     value = await desk.read.account("main")
-    assert (value.equity_nanos, value.day_pnl_nanos) == (100_497 * ONE, -3 * ONE)
+    assert (value.worth.equity_nanos, value.day_pnl_nanos) == (100_497 * ONE, -3 * ONE)

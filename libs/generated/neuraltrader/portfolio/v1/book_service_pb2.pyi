@@ -106,6 +106,7 @@ class GetPerformanceResponse(_message.Message):
     OBSERVATIONS_FIELD_NUMBER: _builtins.int
     REALIZED_PNL_FIELD_NUMBER: _builtins.int
     FEES_FIELD_NUMBER: _builtins.int
+    DAYS_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """Account."""
     currency: _builtins.str
@@ -136,6 +137,10 @@ class GetPerformanceResponse(_message.Message):
     def fees(self) -> _common_pb2.Money:
         """Fees paid in that time."""
 
+    @_builtins.property
+    def days(self) -> _containers.RepeatedCompositeFieldContainer[Global___DayResult]:
+        """The daily returns behind the statistics, by day."""
+
     def __init__(
         self,
         *,
@@ -151,10 +156,11 @@ class GetPerformanceResponse(_message.Message):
         observations: _builtins.int = ...,
         realized_pnl: _common_pb2.Money | None = ...,
         fees: _common_pb2.Money | None = ...,
+        days: _abc.Iterable[Global___DayResult] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_sharpe_ratio", b"_sharpe_ratio", "_sortino_ratio", b"_sortino_ratio", "_volatility", b"_volatility", "fees", b"fees", "realized_pnl", b"realized_pnl", "sharpe_ratio", b"sharpe_ratio", "sortino_ratio", b"sortino_ratio", "volatility", b"volatility"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_sharpe_ratio", b"_sharpe_ratio", "_sortino_ratio", b"_sortino_ratio", "_volatility", b"_volatility", "account", b"account", "currency", b"currency", "curve", b"curve", "fees", b"fees", "max_drawdown", b"max_drawdown", "observations", b"observations", "realized_pnl", b"realized_pnl", "sharpe_ratio", b"sharpe_ratio", "sortino_ratio", b"sortino_ratio", "total_return", b"total_return", "turnover", b"turnover", "volatility", b"volatility"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_sharpe_ratio", b"_sharpe_ratio", "_sortino_ratio", b"_sortino_ratio", "_volatility", b"_volatility", "account", b"account", "currency", b"currency", "curve", b"curve", "days", b"days", "fees", b"fees", "max_drawdown", b"max_drawdown", "observations", b"observations", "realized_pnl", b"realized_pnl", "sharpe_ratio", b"sharpe_ratio", "sortino_ratio", b"sortino_ratio", "total_return", b"total_return", "turnover", b"turnover", "volatility", b"volatility"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__sharpe_ratio: _TypeAlias = _typing.Literal["sharpe_ratio"]  # noqa: Y015
     _WhichOneofArgType__sharpe_ratio: _TypeAlias = _typing.Literal["_sharpe_ratio", b"_sharpe_ratio"]  # noqa: Y015
@@ -170,6 +176,38 @@ class GetPerformanceResponse(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__volatility) -> _WhichOneofReturnType__volatility | None: ...
 
 Global___GetPerformanceResponse: _TypeAlias = GetPerformanceResponse  # noqa: Y015
+
+@_typing.final
+class DayResult(_message.Message):
+    """How a UTC day went."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_TIME_NS_FIELD_NUMBER: _builtins.int
+    PNL_FIELD_NUMBER: _builtins.int
+    DAILY_RETURN_FIELD_NUMBER: _builtins.int
+    start_time_ns: _builtins.int
+    """When it began, ns UTC."""
+    daily_return: _builtins.float
+    """Its compounded return."""
+    @_builtins.property
+    def pnl(self) -> _common_pb2.Money:
+        """What it earned: the change of equity without what was paid in or out."""
+
+    def __init__(
+        self,
+        *,
+        start_time_ns: _builtins.int = ...,
+        pnl: _common_pb2.Money | None = ...,
+        daily_return: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["pnl", b"pnl"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["daily_return", b"daily_return", "pnl", b"pnl", "start_time_ns", b"start_time_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DayResult: _TypeAlias = DayResult  # noqa: Y015
 
 @_typing.final
 class RecordTransferRequest(_message.Message):
