@@ -137,7 +137,7 @@ def _transact(connection: sqlite3.Connection, story: Story[Result]) -> Result:
             result = _finished(story(SqlitePen(connection)))
             connection.execute("COMMIT")
             return result
-        except BaseException:
+        except BaseException:  # whatever it was, nothing of the story may stay
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise

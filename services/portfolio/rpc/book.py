@@ -46,4 +46,5 @@ class BookRpc(pb_grpc.BookServiceServicer):
         request: pb.ImportPositionsRequest,
         context: Context,
     ) -> pb.ImportPositionsResponse:
-        return booked.import_response(await self._import_positions(booked.import_request(request)))
+        imported = await self._import_positions(booked.import_request(request))
+        return booked.import_response(imported.repeated, imported.holdings.positions)

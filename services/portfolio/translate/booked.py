@@ -1,11 +1,12 @@
 """Performance, transfers and imports on the wire."""
 
+from collections.abc import Iterable
+
 from neuraltrader.common.v1 import common_pb2 as common
 from neuraltrader.portfolio.v1 import book_service_pb2 as pb
+from services.portfolio.domain.account import PositionValue
+from services.portfolio.domain.bookings import Answer, Bought, ImportRequest, Question, Recorded, TransferRequest
 from services.portfolio.translate.book import money_message, position_message
-from services.portfolio.usecases.import_positions import Bought, Imported, ImportRequest
-from services.portfolio.usecases.read_performance import Answer, Question
-from services.portfolio.usecases.record_transfer import Recorded, TransferRequest
 from trading.errors import InvalidArgument
 from trading.money import ONE, Money
 
@@ -69,10 +70,9 @@ def import_request(request: pb.ImportPositionsRequest) -> ImportRequest:
     return ImportRequest(request.account, request.import_id, positions, request.charge_cash)
 
 
-def import_response(imported: Imported) -> pb.ImportPositionsResponse:
+def import_response(repeated: bool, positions: Iterable[PositionValue]) -> pb.ImportPositionsResponse:
     """How it stands."""
-    positions = [position_message(value) for value in imported.holdings.positions]
-    return pb.ImportPositionsResponse(repeated_import=imported.repeated, positions=positions)
+    return pb.ImportPositionsResponse(repeated_import=repeated, positions=map(position_message, positions))
 
 
 def _money(message: common.Money, field: str) -> Money:

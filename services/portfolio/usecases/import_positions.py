@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from services.portfolio.domain.account import AccountTerms
+from services.portfolio.domain.bookings import Bought, ImportRequest
 from services.portfolio.domain.entries import Acquisition
 from services.portfolio.domain.rates import Rates
 from services.portfolio.ports import Import, MarketData
@@ -18,24 +19,6 @@ from trading.errors import InvalidArgument
 from trading.ids import hashed_id
 from trading.instruments import Instruments
 from trading.money import notional_nanos
-
-
-class Bought(NamedTuple):
-    """A position as a caller brings it: any spelling of the symbol; no currency means the instrument's."""
-
-    symbol: str
-    quantity_nanos: int
-    price_nanos: int
-    currency: str
-
-
-class ImportRequest(NamedTuple):
-    """What a caller asks for."""
-
-    account: str
-    import_id: str
-    positions: Sequence[Bought]
-    takes_cash: bool
 
 
 class Imported(NamedTuple):

@@ -1,9 +1,7 @@
 """Answers how an account has done: its equity curve and the statistics of it."""
 
-from typing import NamedTuple
-
-from services.portfolio.domain.equity import Point
-from services.portfolio.domain.performance import Performance, performance_of, thinned
+from services.portfolio.domain.bookings import Answer, Question
+from services.portfolio.domain.performance import performance_of, thinned
 from services.portfolio.ports import Curves, Offload
 from services.portfolio.usecases.catch_up import Freshen
 from services.portfolio.usecases.know_accounts import KnowAccounts
@@ -13,24 +11,6 @@ from trading.clock import Clock
 from trading.errors import InvalidArgument
 
 USUAL_POINTS, MOST_POINTS = 1_000, 10_000
-
-
-class Question(NamedTuple):
-    """A stretch of an account's curve, ns UTC (0: from the beginning, until now), and how many points of it."""
-
-    account: str
-    start_time_ns: int
-    end_time_ns: int
-    points: int
-
-
-class Answer(NamedTuple):
-    """The curve, thinned to what was asked, and the statistics of all of it."""
-
-    account: str
-    currency: str
-    curve: tuple[Point, ...]
-    performance: Performance
 
 
 class ReadPerformance:

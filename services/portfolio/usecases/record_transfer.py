@@ -1,9 +1,9 @@
 """Books cash that was paid in or out, once, and tells it apart from what was earned."""
 
 import re
-from typing import NamedTuple
 
 from services.portfolio.domain.account import balances_of
+from services.portfolio.domain.bookings import Recorded, TransferRequest
 from services.portfolio.domain.entries import Transfer
 from services.portfolio.ports import Book
 from services.portfolio.usecases.know_accounts import KnowAccounts
@@ -17,23 +17,6 @@ from trading.money import Money
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _CURRENCY = re.compile(r"[A-Z0-9]{2,10}")
 _LONGEST_NOTE = 500
-
-
-class TransferRequest(NamedTuple):
-    """What a caller asks for; `amount` is out when negative, `time_ns` 0 means now."""
-
-    account: str
-    transfer_id: str
-    amount: Money
-    note: str
-    time_ns: int
-
-
-class Recorded(NamedTuple):
-    """How it stands: booked before or now, and the account's cash in that currency after it."""
-
-    repeated: bool
-    cash: Money
 
 
 class RecordTransfer:
