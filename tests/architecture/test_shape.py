@@ -19,7 +19,7 @@ SAME_TEN = {
     "domain",
     "adapters",
 }
-BESIDE_THEM = {"__init__", "migrations", "models", "starter", "__pycache__"}
+BESIDE_THEM = {"__init__", "migrations", "models", "starter", "training", "__pycache__"}
 DUMPING_GROUNDS = {"utils", "util", "helpers", "helper", "misc", "common", "base", "core", "manager", "stuff"}
 LOVED = "starlette, svcs, taskiq: functions median 4-10 lines, p90 <= 30; files median 57-150"
 

@@ -32,6 +32,11 @@ MARKET_DATA_COMMANDS = {
     "history": "list, query, export, import, judge and compact the stored market data; no fleet need run",
 }
 """Commands of `python -m services.market_data`: a process of their own, as libraries never import services."""
+INFERENCE_COMMANDS = {
+    "train": "make a new version of a model of your own history, judged by walking forward; no fleet need run",
+    "evaluate": "tell whether a history has something to learn, by walking forward; no fleet need run",
+}
+"""Commands of `python -m services.inference.training`."""
 GATEWAY_COMMANDS = {
     "order": "submit an order; exit code 1 when it is denied or rejected",
     "orders": "list orders, newest first",
@@ -57,6 +62,9 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     given = sys.argv[1:] if argv is None else list(argv)
     if given[:1] and given[0] in MARKET_DATA_COMMANDS:
         _become("services.market_data", given)
+    if given[:1] and given[0] in INFERENCE_COMMANDS:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # batches are small: two threads take longer than one
+        _become("services.inference.training", given)
     if given[:1] and given[0] in GATEWAY_COMMANDS:
         _become("neural_trader", given)
     arguments = _parser().parse_args(given)
@@ -261,7 +269,7 @@ def _parser() -> argparse.ArgumentParser:
         "--confidence", type=float, default=0.52, help="trade signals from this confidence on (default 0.52)"
     )
     trial.set_defaults(run=_demo)
-    for name, text in {**MARKET_DATA_COMMANDS, **GATEWAY_COMMANDS}.items():
+    for name, text in {**MARKET_DATA_COMMANDS, **INFERENCE_COMMANDS, **GATEWAY_COMMANDS}.items():
         commands.add_parser(name, help=text, add_help=False)  # listed here; its own parser reads what follows
     return parser
 

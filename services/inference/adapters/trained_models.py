@@ -26,7 +26,16 @@ class TrainedModelFiles:
 
     async def store(self, name: str, made: Made) -> str:
         """Put a made model beside the other versions; gives its version. The same file is kept once."""
-        return await asyncio.to_thread(self._store, name, made)
+        return await asyncio.to_thread(self.keep, name, made.model, made.card)
+
+    def keep(self, name: str, model: Path, card: Path) -> str:
+        """The same, at once."""
+        digest = hashlib.sha256(model.read_bytes()).digest()
+        for version, directory in self._versions(name).items():
+            kept = directory / MODEL
+            if kept.exists() and hashlib.sha256(kept.read_bytes()).digest() == digest:
+                return str(version)
+        return self._place(name, model, card)
 
     def _spec(self, name: str) -> ModelSpec:
         versions = self._versions(name)
@@ -50,15 +59,7 @@ class TrainedModelFiles:
         )
         return {int(path.name): path for path in found}
 
-    def _store(self, name: str, made: Made) -> str:
-        digest = hashlib.sha256(made.model.read_bytes()).digest()
-        for version, directory in self._versions(name).items():
-            kept = directory / MODEL
-            if kept.exists() and hashlib.sha256(kept.read_bytes()).digest() == digest:
-                return str(version)
-        return self._place(name, made)
-
-    def _place(self, name: str, made: Made) -> str:
+    def _place(self, name: str, model: Path, card: Path) -> str:
         """A directory written aside and renamed: a version is there whole or not at all."""
         parent = self._target / name
         parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +67,7 @@ class TrainedModelFiles:
         aside = parent / f".{version}"
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir()
-        shutil.copyfile(made.model, aside / MODEL)
-        shutil.copyfile(made.card, aside / CARD)
+        shutil.copyfile(model, aside / MODEL)
+        shutil.copyfile(card, aside / CARD)
         aside.rename(parent / str(version))
         return str(version)
