@@ -217,10 +217,10 @@ class TrainingStore(Protocol):
 
 
 class TrainedModels(Protocol):
-    """The registry, as training sees it."""
+    """The registry's files, as training sees them."""
 
-    async def spec(self, name: str) -> ModelSpec:
-        """What the version in use is; raises UnknownModel, or NotTrainable for a file without a spec."""
+    async def spec(self, name: str, version: str) -> ModelSpec:
+        """What a version is; raises UnknownModel, or NotTrainable for a file without a spec."""
         ...
 
     async def store(self, name: str, made: Made) -> str:

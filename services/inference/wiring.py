@@ -86,7 +86,7 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
             new_id,
             _follow_rules(settings),
         )
-        training = _training(settings, runtime, NatsTraining(nats))
+        training = _training(settings, runtime, registry, NatsTraining(nats))
         listeners = Listeners(nats, follow, runtime.log)
         workshop = ThreadWorkshop()
         stack.callback(workshop.close)
@@ -117,20 +117,30 @@ class _Training(NamedTuple):
     loop: Callable[[], Coroutine[Any, Any, None]]
 
 
-def _training(settings: Settings, runtime: Runtime, news: NatsTraining) -> _Training:
+def _training(settings: Settings, runtime: Runtime, registry: "_Registry", news: NatsTraining) -> _Training:
     files = TrainingFiles(settings.data_dir / "training", settings.training_jobs_kept, runtime.log)
     rules = WorkerRules(settings.training_memory_mb * _MB, settings.training_niceness, settings.training_checkpoint_s)
-    models = TrainedModelFiles([settings.data_dir / "models", SHIPPED], settings.data_dir / "models")
+    models = TrainedModelFiles(registry.files, registry.limits)
     board = TrainingBoard(files, news)
     queue = RunTraining(
         board,
         TrainingProcess(files, rules),
+        registry.models,
         models,
         runtime.clock,
         QueueRules(settings.training_waiting_max, settings.training_attempts_max),
         runtime.log,
     )
-    train = Train(models, files, board, queue, runtime.clock, new_id, TrainRules(rows_max=settings.training_rows_max))
+    train = Train(
+        registry.models,
+        models,
+        files,
+        board,
+        queue,
+        runtime.clock,
+        new_id,
+        TrainRules(rows_max=settings.training_rows_max),
+    )
     return _Training(TrainingRpc(train, board), queue.run)
 
 
@@ -138,6 +148,8 @@ class _Registry(NamedTuple):
     rpc: RegistryRpc
     models: ServeModels
     loader: RegistryLoader
+    files: RegistryFiles
+    limits: FileLimits
 
 
 def _registry(settings: Settings, runtime: Runtime) -> _Registry:
@@ -161,7 +173,7 @@ def _registry(settings: Settings, runtime: Runtime) -> _Registry:
         files, loader, settings.default_model, settings.models_loaded_max, runtime.log, followed=settings.follow_models
     )
     export = RegistryExport(files, limits)
-    return _Registry(RegistryRpc(models, ReceiveModel(models, loader), export.pieces), models, loader)
+    return _Registry(RegistryRpc(models, ReceiveModel(models, loader), export.pieces), models, loader, files, limits)
 
 
 def _open_inference(settings: Settings, models: ServeModels, runtime: Runtime) -> open_inference.OpenInferenceRpc:

@@ -1,73 +1,76 @@
-"""The registry's directories as training sees them: the newest version's spec, and a new version beside it."""
+"""The registry as training sees it: what a version on disk is, and a new one beside it, checked like any other."""
 
 import asyncio
-import hashlib
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
+from services.inference.adapters.model_files import SAFETENSORS_FILE, describe_version, load_model
+from services.inference.adapters.onnx_session import SessionRules
+from services.inference.adapters.registry_files import RegistryFiles
 from services.inference.adapters.safetensors_file import FileLimits, read_model
-from services.inference.adapters.training_files import CARD, MODEL
+from services.inference.adapters.training_files import CARD
+from services.inference.domain.errors import ModelRefused
 from services.inference.domain.model_spec import ModelSpec
 from services.inference.domain.training_errors import NotTrainable
 from services.inference.ports import Made
-from trading.errors import UnknownModel
+from trading.errors import FailedPrecondition
+
+_ATTEMPTS = 3
 
 
 class TrainedModelFiles:
-    """The `TrainedModels` port over `<name>/<version>/model.safetensors`."""
+    """The `TrainedModels` port over the registry's directories."""
 
-    def __init__(self, directories: Sequence[Path], target: Path) -> None:
-        self._directories, self._target = directories, target
+    def __init__(self, files: RegistryFiles, limits: FileLimits) -> None:
+        self._files, self._limits = files, limits
 
-    async def spec(self, name: str) -> ModelSpec:
-        """What the newest version is; raises UnknownModel, or NotTrainable when it is no file of ours."""
-        return await asyncio.to_thread(self._spec, name)
+    async def spec(self, name: str, version: str) -> ModelSpec:
+        """What a version is; raises UnknownModel, ModelRefused, or NotTrainable when it is no file of ours."""
+        return await asyncio.to_thread(self._spec, name, version)
 
     async def store(self, name: str, made: Made) -> str:
-        """Put a made model beside the other versions; gives its version. The same file is kept once."""
+        """Put a made model beside the other versions; gives its version. The same file is kept once.
+
+        Raises ModelRefused when the runtime does not say of the golden samples what the trainer said.
+        """
         return await asyncio.to_thread(self.keep, name, made.model, made.card)
 
-    def keep(self, name: str, model: Path, card: Path) -> str:
-        """The same, at once."""
-        digest = hashlib.sha256(model.read_bytes()).digest()
-        for version, directory in self._versions(name).items():
-            kept = directory / MODEL
-            if kept.exists() and hashlib.sha256(kept.read_bytes()).digest() == digest:
-                return str(version)
-        return self._place(name, model, card)
-
-    def _spec(self, name: str) -> ModelSpec:
-        versions = self._versions(name)
-        if not versions:
-            raise UnknownModel(f"No model is called {name!r}.", model=name)
-        newest = versions[max(versions)] / MODEL
-        if not newest.exists():
+    def _spec(self, name: str, version: str) -> ModelSpec:
+        path = self._files.directory(name, version) / SAFETENSORS_FILE
+        if not path.exists():
             raise NotTrainable(
                 f"Model {name!r} came as a file without a description of its network; it can be served, not trained.",
                 model=name,
             )
-        return read_model(newest, FileLimits()).spec
+        return read_model(path, self._limits).spec
 
-    def _versions(self, name: str) -> dict[int, Path]:
-        found = (
-            path
-            for root in self._directories
-            if root.is_dir()
-            for path in root.glob("*/*/")
-            if path.parent.name == name and path.name.isdecimal()
-        )
-        return {int(path.name): path for path in found}
+    def keep(self, name: str, model: Path, card: Path) -> str:
+        """The same as `store`, at once; another version that comes meanwhile is no matter."""
+        for _ in range(_ATTEMPTS):
+            try:
+                return self._keep(name, model, card)
+            except FailedPrecondition as error:
+                if error.reason != "MODEL_EXISTS":
+                    raise
+        raise FailedPrecondition(f"Versions of {name!r} come too fast.", reason="MODEL_EXISTS")
 
-    def _place(self, name: str, model: Path, card: Path) -> str:
-        """A directory written aside and renamed: a version is there whole or not at all."""
-        parent = self._target / name
-        parent.mkdir(parents=True, exist_ok=True)
-        version = max(self._versions(name), default=0) + 1
-        aside = parent / f".{version}"
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir()
-        shutil.copyfile(model, aside / MODEL)
-        shutil.copyfile(card, aside / CARD)
-        aside.rename(parent / str(version))
-        return str(version)
+    def _keep(self, name: str, model: Path, card: Path) -> str:
+        version = self._files.next_version(name)
+        with self._files.incoming() as aside:
+            directory = aside / name / version
+            directory.mkdir(parents=True)
+            shutil.copyfile(model, directory / SAFETENSORS_FILE)
+            shutil.copyfile(card, directory / CARD)
+            facts = describe_version(directory, self._limits)
+            for known in self._files.versions(name):
+                if self._sha256(name, known) == facts.sha256:
+                    return known
+            load_model(directory, SessionRules(gpu="off"), limits=self._limits).close()
+            self._files.keep(directory, facts)
+        return version
+
+    def _sha256(self, name: str, version: str) -> str:
+        try:
+            return describe_version(self._files.directory(name, version), self._limits).sha256
+        except ModelRefused:
+            return ""

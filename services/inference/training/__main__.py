@@ -7,9 +7,12 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from services.inference.adapters.registry_files import RegistryFiles
+from services.inference.adapters.safetensors_file import FileLimits
 from services.inference.adapters.trained_models import TrainedModelFiles
 from services.inference.domain import model_card
 from services.inference.domain.architectures import Mlp, Tcn
@@ -29,6 +32,7 @@ from services.inference.training.version import learn_for_use, write_version
 from trading.errors import TradingError
 
 ARCHITECTURES: dict[str, Mlp | Tcn] = {"mlp": Mlp((32, 16)), "tcn": Tcn(16, levels=4, kernel=3)}
+SHIPPED = Path(str(resources.files("services.inference") / "models"))
 _UNITS_NS = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86_400 * 10**9}
 _DURATION = re.compile(r"([1-9][0-9]{0,6})(ms|s|m|h|d)")
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
@@ -68,7 +72,9 @@ def _train(asked: argparse.Namespace) -> tuple[dict[str, Any], str]:
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder)
         write_version(made, name, learnt, histories, study, evaluation)
-        version = TrainedModelFiles([own], own).keep(name, made / "model.safetensors", made / "card.md")
+        version = TrainedModelFiles(RegistryFiles(SHIPPED, own), FileLimits()).keep(
+            name, made / "model.safetensors", made / "card.md"
+        )
     card = own / name / version / "card.md"
     document = {
         "model": name,

@@ -9,6 +9,7 @@ from typing import Any
 
 from services.inference.domain.training import TrainingJob
 from services.inference.ports import Made, TrainedModels, Trainer
+from services.inference.usecases.serve_models import ServeModels
 from services.inference.usecases.training_board import TrainingBoard
 from trading.clock import Clock
 from trading.errors import ResourceExhausted, TradingError, Unavailable
@@ -29,9 +30,16 @@ class RunTraining:
     """The queue and the loop that empties it."""
 
     def __init__(
-        self, board: TrainingBoard, trainer: Trainer, models: TrainedModels, clock: Clock, rules: QueueRules, log: Any
+        self,
+        board: TrainingBoard,
+        trainer: Trainer,
+        served: ServeModels,
+        models: TrainedModels,
+        clock: Clock,
+        rules: QueueRules,
+        log: Any,
     ) -> None:
-        self._board, self._trainer, self._models = board, trainer, models
+        self._board, self._trainer, self._served, self._models = board, trainer, served, models
         self._clock, self._rules, self._log = clock, rules, log
         self._waiting: deque[str] = deque()
         self._awaited = 0
@@ -116,5 +124,6 @@ class RunTraining:
     async def _succeed(self, job_id: str, made: Made) -> None:
         job = self._board.get(job_id)
         version = await self._models.store(job.model, made)
+        await self._served.received(job.model, version)
         await self._board.put(job.succeeded(version, made.accuracy, made.metrics, self._clock.now_ns()))
         self._log.info("training.succeeded", job=job_id, model=job.model, version=version)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from services.inference.domain.training import TrainingJob, TrainingWish, check_numbers, plan_of, training_set
 from services.inference.ports import TrainedModels, TrainingStore
 from services.inference.usecases.run_training import RunTraining
+from services.inference.usecases.serve_models import ServeModels
 from services.inference.usecases.training_board import TrainingBoard
 from trading.clock import Clock
 
@@ -22,6 +23,7 @@ class Train:
 
     def __init__(
         self,
+        served: ServeModels,
         models: TrainedModels,
         store: TrainingStore,
         board: TrainingBoard,
@@ -30,18 +32,20 @@ class Train:
         new_id: Callable[[], str],
         rules: TrainRules,
     ) -> None:
-        self._models, self._store, self._board, self._queue = models, store, board, queue
+        self._served, self._models, self._store = served, models, store
+        self._board, self._queue = board, queue
         self._clock, self._new_id, self._rules = clock, new_id, rules
 
     async def __call__(self, wish: TrainingWish) -> TrainingJob:
         """The queued job; raises UnknownModel, NotTrainable, BadTrainingSet, or ResourceExhausted: too many wait."""
         check_numbers(wish.epochs, wish.learning_rate, wish.seed)
-        spec = await self._models.spec(wish.model)
+        in_use = (await self._served.status(wish.model)).card
+        spec = await self._models.spec(in_use.name, in_use.version)
         plan = plan_of(spec, wish.architecture, wish.epochs, wish.learning_rate, wish.seed)
         rows = training_set(wish.features_f64le, wish.labels, plan.columns, self._rules.rows_max)
         with self._queue.place():
             job = TrainingJob(
-                id=self._new_id(), model=wish.model, plan=plan, rows=len(rows), created_ns=self._clock.now_ns()
+                id=self._new_id(), model=in_use.name, plan=plan, rows=len(rows), created_ns=self._clock.now_ns()
             )
             await self._store.add(job, rows)
             await self._board.put(job)

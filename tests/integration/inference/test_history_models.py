@@ -73,7 +73,7 @@ def test_a_planted_edge_is_found(histories: list[History], samples: Samples) -> 
     assert found.has_edge
     assert found.hit_rate == pytest.approx(0.6, abs=0.02)
     assert 0.015 < found.brier_skill < 0.045, "a perfect model has 0.04"
-    assert found.calibration_error < 0.03
+    assert found.calibration_error < 0.05
 
 
 def a_history(folder: Path, *, edge: bool = True) -> Path:

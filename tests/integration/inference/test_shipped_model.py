@@ -1,7 +1,8 @@
-"""What the shipped model promises, on simulated markets that it has never seen."""
+"""What the shipped models promise, on simulated markets that they have never seen."""
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +10,19 @@ import pytest
 from servers import REPOSITORY
 
 from services.inference.adapters.model_files import load_model
-from services.inference.adapters.onnx_session import SessionRules
+from services.inference.adapters.onnx_session import OnnxModel, SessionRules
 from services.inference.domain.feature_series import fold
 from services.inference.domain.features import WARM_UP_TICKS, FeatureState
 from services.inference.domain.model import opinions
 from services.inference.domain.scorecard import SURE
 from services.inference.domain.trade_flow import without_trades
+from services.inference.domain.windows import Windows
 from services.inference.starter.market import Series, read_market
 
-SHIPPED = REPOSITORY / "services" / "inference" / "models" / "momentum-v1" / "1"
+SHIPPED = REPOSITORY / "services" / "inference" / "models"
+MODELS = ("momentum-v1", "neural-momentum-v1")
 SECONDS = 600
+ROWS = 4096
 HELD_OUT_SEED = 90_210
 MINUTE_NS = 60_000_000_000
 
@@ -43,39 +47,56 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Series, ...]:
     return export(tmp_path_factory.mktemp("calm"), "--no-edge")
 
 
-async def confidence(series: Series, *, quotes_only: bool) -> np.ndarray:
-    """The model's confidence at every warm tick."""
-    model = load_model(SHIPPED, SessionRules())
+@pytest.fixture(params=MODELS)
+def model(request: pytest.FixtureRequest) -> Iterator[OnnxModel]:
+    """A shipped model in the runtime that serves it."""
+    loaded = load_model(SHIPPED / request.param / "1", SessionRules())
+    yield loaded
+    loaded.close()
+
+
+async def said(model: OnnxModel, series: Series, *, quotes_only: bool = False) -> tuple[slice, np.ndarray, np.ndarray]:
+    """The warm rows of a series, and what the model makes of them: predictions and confidence."""
     ticks = without_trades(series.ticks) if quotes_only else series.ticks
-    logits = await model.logits(fold(FeatureState(), ticks)[WARM_UP_TICKS:])
-    model.close()
-    return opinions(model.card, logits)[1]
+    features = fold(FeatureState(), ticks).astype(np.float32)
+    warm = slice(WARM_UP_TICKS + model.card.window - 1, len(features))
+    windows = Windows.ending_anywhere(features, model.card.window)[warm]
+    parts = [windows[start : start + ROWS].dense() for start in range(0, len(windows), ROWS)]
+    logits = [await model.logits(part if len(model.card.sample_shape) == 2 else part[:, -1]) for part in parts]
+    return warm, *opinions(model.card, np.concatenate(logits))
 
 
-async def test_with_the_edge_on_it_is_sure_at_least_once_a_minute(bursts: tuple[Series, ...]) -> None:
+async def test_with_the_edge_on_it_is_sure_at_least_once_a_minute(model: OnnxModel, bursts: tuple[Series, ...]) -> None:
     sure_minutes: set[int] = set()
     for series in bursts:
-        sure = await confidence(series, quotes_only=False) > SURE
-        minutes = (series.time_ns[WARM_UP_TICKS:] - series.time_ns[0]) // MINUTE_NS
-        sure_minutes |= set(minutes[sure].tolist())
+        warm, _, confidence = await said(model, series)
+        minutes = (series.time_ns[warm] - series.time_ns[0]) // MINUTE_NS
+        sure_minutes |= set(minutes[confidence > SURE].tolist())
     assert sure_minutes == set(range(SECONDS // 60))
 
 
 @pytest.mark.parametrize("quotes_only", [False, True])
-async def test_with_the_edge_off_it_is_never_sure(calm: tuple[Series, ...], quotes_only: bool) -> None:
+async def test_with_the_edge_off_it_is_never_sure(
+    model: OnnxModel, calm: tuple[Series, ...], quotes_only: bool
+) -> None:
     for series in calm:
-        assert (await confidence(series, quotes_only=quotes_only)).max() <= SURE
+        _, _, confidence = await said(model, series, quotes_only=quotes_only)
+        assert confidence.max() <= SURE
 
 
-async def test_when_it_is_sure_it_is_right_as_often_as_it_says(bursts: tuple[Series, ...]) -> None:
-    hits, said = [], []
+async def test_when_it_is_sure_it_is_right_as_often_as_it_says(model: OnnxModel, bursts: tuple[Series, ...]) -> None:
+    hits, sure = [], []
     for series in bursts:
-        model = load_model(SHIPPED, SessionRules())
-        predictions, sure = opinions(model.card, await model.logits(fold(FeatureState(), series.ticks)))
-        model.close()
-        later = np.searchsorted(series.time_ns, series.time_ns + model.card.horizon_ns, side="right") - 1
-        change = np.sign(series.ticks.price[later] - series.ticks.price) * np.sign(predictions)
-        chosen = (sure > SURE) & (np.arange(len(sure)) >= WARM_UP_TICKS)
-        hits.append((change[chosen] + 1) / 2)
-        said.append(sure[chosen])
-    assert np.concatenate(hits).mean() == pytest.approx(np.concatenate(said).mean(), abs=0.05)
+        warm, predictions, confidence = await said(model, series)
+        later = np.searchsorted(series.time_ns, series.time_ns[warm] + model.card.horizon_ns, side="right") - 1
+        change = np.sign(series.ticks.price[later] - series.ticks.price[warm]) * np.sign(predictions)
+        hits.append((change[confidence > SURE] + 1) / 2)
+        sure.append(confidence[confidence > SURE])
+    assert np.concatenate(hits).mean() == pytest.approx(np.concatenate(sure).mean(), abs=0.05)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_its_card_says_that_its_market_was_simulated_and_where_there_was_an_edge(name: str) -> None:
+    card = (SHIPPED / name / "1" / "card.md").read_text()
+    assert "trained on simulated data only" in card
+    assert "**There was an edge** on bursts, bursts.quotes_only, and none on calm" in card
