@@ -98,7 +98,7 @@ def inference(nats_url: str, data_dir: Path, **settings: str) -> Iterator[Infere
         "NT_GRPC_PORT": str(grpc_port),
         "NT_METRICS_PORT": str(metrics_port),
         "NT_INTERNAL_TOKEN": TOKEN,
-        "NT_TRAINING_CHECKPOINT_S": "0",
+        "NT_TRAINING_CHECKPOINT_S": "0.1",
         **settings,
     }
     log = data_dir / "inference.log"

@@ -106,28 +106,29 @@ def _forward(parameters: Sequence[Floats], inputs: Floats) -> list[Floats]:
 
 
 def _gathered(below: Floats, taps: Positions) -> Floats:
-    """The steps under every tap, side by side: (N·positions, kernel·channels)."""
-    return below[:, taps].reshape(len(below) * len(taps), -1)
+    """The steps under every tap, side by side: (N·positions, kernel·channels); zeros before the first step."""
+    seen = below if taps.min() >= 0 else np.concatenate((below, np.zeros_like(below[:, :1])), axis=1)
+    return seen[:, taps].reshape(len(below) * len(taps), -1)
 
 
 def _scattered(slopes: Floats, taps: Positions, below: Floats, added: Floats) -> Floats:
     """The opposite: each step gets the sum of what the taps above it say, and what it added to directly."""
-    found = np.zeros_like(below)
+    found = np.zeros((len(below), below.shape[1] + 1, below.shape[2]), below.dtype)  # the last one is what is before
     parts = slopes.reshape(len(below), *taps.shape, below.shape[2])
     for tap in range(taps.shape[1]):  # under one tap no step stands twice
         found[:, taps[:, tap]] += parts[:, :, tap]
     found[:, taps[:, -1]] += added
-    return found
+    return found[:, :-1]
 
 
 @cache
 def _taps(levels: int, kernel: int, steps: int) -> tuple[Positions, ...]:
-    """For each level the rows of its input that each of its outputs reads, (positions, kernel)."""
+    """For each level the rows of its input that each of its outputs reads, (positions, kernel); −1 is none."""
     wanted = np.array([steps - 1])
     found: list[Positions] = []
     for level in reversed(range(levels)):
         reach = wanted[:, None] - 2**level * np.arange(kernel - 1, -1, -1)
-        below = np.unique(reach) if level else np.arange(steps)
-        found.append(np.searchsorted(below, reach))
+        below = np.unique(reach[reach >= 0]) if level else np.arange(steps)
+        found.append(np.where(reach >= 0, np.searchsorted(below, reach), -1))
         wanted = below
     return tuple(reversed(found))

@@ -37,7 +37,7 @@ def plain(network: Tcn, windows: np.ndarray) -> np.ndarray:
     return np.asarray((found[:, -1] @ network.weights[-1] + network.biases[-1])[:, 0])
 
 
-@pytest.mark.parametrize("steps", [SHAPE.steps, SHAPE.steps + 6])
+@pytest.mark.parametrize("steps", [1, 2, 6, SHAPE.steps, SHAPE.steps + 6])
 def test_it_is_the_textbooks_network_without_what_nobody_reads(steps: int) -> None:
     windows = np.random.default_rng(2).uniform(-3, 3, (20, steps, 4))
     assert a_tcn().logits(windows) == pytest.approx(plain(a_tcn(), windows), rel=1e-4, abs=1e-4)
@@ -60,12 +60,13 @@ def test_many_windows_are_the_same_as_one_by_one(monkeypatch: pytest.MonkeyPatch
     assert a_tcn().logits(windows[:0]).shape == (0,)
 
 
-def test_gradients_are_the_slopes_of_the_loss() -> None:
+@pytest.mark.parametrize("steps", [4, SHAPE.steps])
+def test_gradients_are_the_slopes_of_the_loss(steps: int) -> None:
     random = np.random.default_rng(0)
     network = a_tcn()
     pairs = zip(network.weights, network.biases, strict=True)
     parameters: list[Any] = [array.astype(np.float64) for pair in pairs for array in pair]
-    inputs, targets = random.standard_normal((30, SHAPE.steps, 4)), random.random(30)
+    inputs, targets = random.standard_normal((30, steps, 4)), random.random(30)
     _, slopes = tcn.gradients(parameters, inputs, targets)
     for parameter, slope in zip(parameters, slopes, strict=True):
         assert slope.shape == parameter.shape
