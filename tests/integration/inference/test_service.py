@@ -266,8 +266,11 @@ async def test_a_large_request_is_answered_row_by_row(market: Bus, stub: Inferen
 
 
 async def test_models_can_be_listed_and_asked_for(stub: InferenceServiceStub) -> None:
-    (listed,) = (await stub.ListModels(pb.ListModelsRequest())).models
+    listed, sequence = (await stub.ListModels(pb.ListModelsRequest())).models
     assert (listed.name, list(listed.versions), listed.device) == ("momentum-v1", ["1"], "cpu")
+    assert (sequence.name, sequence.architecture, sequence.sequence_length) == ("neural-momentum-v1", "tcn", 31)
+    assert listed.trainable
+    assert sequence.trainable
     assert len(listed.sha256) == 64
     assert (await stub.GetModel(pb.GetModelRequest(name="momentum-v1"))).model == listed
     with pytest.raises(UnknownModel):
@@ -296,7 +299,7 @@ async def test_it_offers_own_models_restarts_cold_and_stops_with_exit_code_0(
             assert not (await predictions.at_least(1))[0].warm
         service.child.terminate()
         await asyncio.to_thread(service.child.wait, 20)
-    assert [model.name for model in listed] == ["mine", "momentum-v1"]
+    assert [model.name for model in listed] == ["mine", "momentum-v1", "neural-momentum-v1"]
     assert service.child.returncode == 0
 
 

@@ -1,6 +1,5 @@
 """Models are loaded as their manifest says, or refused by name."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -8,8 +7,9 @@ from builders.inference import a_model_directory, a_network
 from onnx import helper
 
 from services.inference.adapters import model_files
-from services.inference.adapters.model_files import load_model
+from services.inference.adapters.model_files import describe_version, load_model
 from services.inference.adapters.onnx_session import SessionRules
+from services.inference.adapters.safetensors_file import FileLimits
 from services.inference.domain.calibration import Calibration
 from services.inference.domain.errors import ModelRefused
 from services.inference.domain.features import FEATURES
@@ -105,9 +105,13 @@ def test_the_shipped_model_loads_and_says_what_it_is() -> None:
     assert "| calm |" in card
 
 
-def test_the_shipped_manifest_is_plain_json() -> None:
-    manifest = json.loads((SHIPPED / "momentum-v1" / "1" / "manifest.json").read_text())
-    assert tuple(manifest["features"]) == FEATURES
+@pytest.mark.parametrize(("name", "window"), [("momentum-v1", 1), ("neural-momentum-v1", 31)])
+def test_the_shipped_files_tell_of_themselves(name: str, window: int) -> None:
+    card = describe_version(SHIPPED / name / "1", FileLimits())
+    assert card.features == FEATURES
+    assert card.window == window
+    assert card.calibration is not None
+    assert set(card.distributions) == set(FEATURES)
 
 
 def test_a_deterministic_export_has_one_hash() -> None:
