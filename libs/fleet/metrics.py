@@ -52,6 +52,10 @@ class Metrics:
             "history_rows_lost_total", "Rows that the history could not keep.", "reason"
         )
         self.predictions_total = self._counter("predictions_total", "Predictions made from live ticks.", "model")
+        self.delegated_total = self._counter(
+            "delegated_total", "Requests to models that another server runs.", "model", "outcome"
+        )
+        self.delegated_seconds = self._histogram("delegated_seconds", "Time of their answers.", "model")
         self.signals_total = self._counter("signals_total", "Signals published.", "model")
         self.feature_psi = self._gauge(
             "feature_psi",

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from fleet.settings import FleetSettings
+from fleet.settings import FleetSettings, Token
 from services.inference.domain.signals import SignalClock
 
 
@@ -46,6 +46,11 @@ class Settings(FleetSettings):
         256, ge=0, description="Most rows of a request whose features stay on the loop; bigger ones have a thread."
     )
     predict_waiting: int = Field(8, ge=1, description="Most requests above that which may be scored at once.")
+    delegated_calls_max: int = Field(64, ge=1, description="Most requests at once to one delegated model.")
+    delegated_rest_s: float = Field(
+        1.0, ge=0, description="How long a server of a delegated model is left alone when it has not answered, in s."
+    )
+    delegated_token: Token | None = Field(None, description="Token to show the servers of delegated models.")
     signal_threshold: float = Field(0.55, gt=0.5, lt=1, description="Confidence at which a side is taken.")
     signal_release: float = Field(
         0.5, ge=0, le=1, description="Share of the threshold's distance from 0.5 below which a held side is let go."

@@ -11,10 +11,12 @@ from fleet import bus, channels
 from fleet.service import Runtime, Service
 from neuraltrader.market_data.v1.market_data_service_pb2_grpc import MarketDataServiceStub
 from services.inference.adapters.arrow_tables import ArrowTables
+from services.inference.adapters.delegating_loader import DelegatingLoader
 from services.inference.adapters.drift_gauges import DriftGauges
 from services.inference.adapters.grpc_instruments import GrpcInstruments
 from services.inference.adapters.nats_opinions import NatsOpinions
 from services.inference.adapters.nats_training import NatsTraining
+from services.inference.adapters.oip_model import DelegationRules
 from services.inference.adapters.onnx_runtime import check_installation
 from services.inference.adapters.onnx_session import SessionRules
 from services.inference.adapters.probe import TrialRules
@@ -60,7 +62,7 @@ SHIPPED = Path(str(resources.files("services.inference") / "models"))
 async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
     """Enter what the service holds, and say what it does."""
     async with AsyncExitStack() as stack:
-        registry = _registry(settings, runtime)
+        registry = _registry(settings, runtime, stack)
         models = registry.models
         stack.callback(registry.loader.close)
         stack.callback(models.close)
@@ -152,7 +154,7 @@ class _Registry(NamedTuple):
     limits: FileLimits
 
 
-def _registry(settings: Settings, runtime: Runtime) -> _Registry:
+def _registry(settings: Settings, runtime: Runtime, stack: AsyncExitStack) -> _Registry:
     check_installation()
     files = RegistryFiles(SHIPPED, settings.data_dir / "models")
     session = SessionRules(
@@ -169,8 +171,11 @@ def _registry(settings: Settings, runtime: Runtime) -> _Registry:
     )
     trial = TrialRules(settings.model_trial_memory_mb * _MB, settings.model_trial_s, settings.predict_batch_rows)
     loader = RegistryLoader(files, session, limits, trial, runtime.log)
+    token = settings.delegated_token.get_secret_value() if settings.delegated_token else None
+    rules = DelegationRules(settings.delegated_calls_max, settings.delegated_rest_s)
+    either = DelegatingLoader(loader, files, stack, token, rules, runtime.metrics, runtime.clock, runtime.log)
     models = ServeModels(
-        files, loader, settings.default_model, settings.models_loaded_max, runtime.log, followed=settings.follow_models
+        files, either, settings.default_model, settings.models_loaded_max, runtime.log, followed=settings.follow_models
     )
     export = RegistryExport(files, limits)
     return _Registry(RegistryRpc(models, ReceiveModel(models, loader), export.pieces), models, loader, files, limits)

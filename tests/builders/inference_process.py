@@ -13,9 +13,9 @@ ADMIN_KEY = "nt_admin1_0123456789abcdef0123456789abcdef"
 
 
 @contextmanager
-def running_inference(data_dir: Path, nats_url: str, **settings: str) -> Iterator[str]:
+def running_inference(data_dir: Path, nats_url: str, metrics_port: int | None = None, **settings: str) -> Iterator[str]:
     """An inference service with the models below `data_dir`; gives its gRPC address."""
-    port, metrics_port = free_port(), free_port()
+    port, metrics_port = free_port(), metrics_port or free_port()
     env = {
         "NATS_URL": nats_url,
         "NT_DATA_DIR": str(data_dir),

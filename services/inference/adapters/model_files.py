@@ -17,6 +17,7 @@ from services.inference.adapters.onnx_session import OnnxModel, SessionRules
 from services.inference.adapters.safetensors_file import METADATA_KEY, FileLimits, mapped, parsed, read_model
 from services.inference.adapters.safetensors_model import card_of, check_golden, load_safetensors
 from services.inference.domain.calibration import Calibration
+from services.inference.domain.delegation import Delegation
 from services.inference.domain.drift import Distribution, misfit
 from services.inference.domain.errors import ModelRefused, Refusal
 from services.inference.domain.features import FEATURES
@@ -44,6 +45,12 @@ class ManifestGolden(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     logits: tuple[float, ...]
 
 
+class ManifestBackend(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What runs a version that has no file here."""
+
+    oip: Delegation
+
+
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The file beside a model that says what it is. A model of tensors has no features and no horizon."""
 
@@ -61,6 +68,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     architecture: str = "onnx"
     window: int = 1
     golden: ManifestGolden | None = None
+    backend: ManifestBackend | None = None
 
     def card(self) -> ModelCard:
         """The card that a manifest states."""
@@ -134,6 +142,19 @@ def describe_version(directory: Path, limits: FileLimits) -> ModelCard:
     if manifest is None:
         raise _refused(directory, Refusal.NOT_A_FILE, f"There is no {SAFETENSORS_FILE}, and no {MANIFEST_FILE}.")
     return _checked_card(directory, manifest)
+
+
+def delegation_of(directory: Path) -> tuple[ModelCard, Delegation] | None:
+    """The card of a version that another server runs, and where; None when it runs here. Raises ModelRefused."""
+    manifest = _read_manifest(directory)
+    if manifest is None or manifest.backend is None:
+        return None
+    card = _checked_card(directory, manifest)
+    files = [name for name in (SAFETENSORS_FILE, ONNX_FILE) if (directory / name).exists()]
+    if files or not card.features or manifest.backend.oip.fallback == directory.name:
+        was = "Expected features, no model file, and another version as the fallback, where another server runs it."
+        raise _refused(directory, Refusal.MANIFEST, was)
+    return card, manifest.backend.oip
 
 
 def read_onnx_card(directory: Path, limits: FileLimits) -> ModelCard:

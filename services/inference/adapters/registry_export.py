@@ -18,6 +18,7 @@ from services.inference.adapters.registry_files import RegistryFiles, file_of
 from services.inference.adapters.safetensors_file import FileLimits, mapped, read_model
 from services.inference.domain.model import TensorSpec
 from services.inference.ports import LoadedModel
+from trading.errors import FailedPrecondition
 
 _PIECE_BYTES = 256 * 1024
 _KINDS = {
@@ -38,7 +39,8 @@ class RegistryExport:
 
     async def pieces(self, model: LoadedModel) -> AsyncIterator[bytes]:
         """The tar file of a loaded version, in order."""
-        assert isinstance(model, OnnxModel)
+        if not isinstance(model, OnnxModel):
+            raise FailedPrecondition(f"{model.card.name!r} runs on another server.", reason="MODEL_DELEGATED")
         with tempfile.TemporaryFile() as file:
             await asyncio.to_thread(self._write, model, file)
             file.seek(0)
