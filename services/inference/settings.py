@@ -33,6 +33,9 @@ class Settings(FleetSettings):
     model_file_mb_max: int = Field(256, ge=1, description="Largest model file, in MB.")
     model_tensor_mb_max: int = Field(128, ge=1, description="Largest tensor of a model file, in MB.")
     model_tensors_max: int = Field(512, ge=1, description="Most tensors of a model file.")
+    windows_mb_max: int = Field(
+        256, ge=1, description="Memory for the newest feature rows of all symbols, in MB; sequence models need them."
+    )
     model_trial_s: float = Field(10.0, gt=0, description="Longest trial of a model in its own process, in s.")
     model_trial_memory_mb: int = Field(
         1024, ge=64, description="Memory that a model may add to the process of its trial, in MB."

@@ -74,7 +74,7 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
         instruments = GrpcInstruments(
             MarketDataServiceStub(channel), settings.instruments_refresh_s, settings.instruments_retry_s, runtime.log
         )
-        markets, watches = Markets(), Watches(_watch_rules(settings))
+        markets, watches = Markets(settings.windows_mb_max * _MB), Watches(_watch_rules(settings))
         following = _followers(settings)
         statistics = Statistics(runtime.metrics, [each.name for each in following], runtime.log)
         follow = Follow(

@@ -36,7 +36,7 @@ class FakeModel:
         return np.full(len(features), self.says)
 
     async def window_logit(self, window: np.ndarray) -> float:
-        self.asked.append(window[None])
+        self.asked.append(window[None].astype(np.float64))
         return self.says
 
     async def infer(self, inputs: Mapping[str, np.ndarray], outputs: Sequence[str] = ()) -> dict[str, np.ndarray]:

@@ -23,7 +23,7 @@ from services.inference.adapters.onnx_queue import QueueRules, RunQueue
 from services.inference.adapters.onnx_runtime import FAILURES, GpuPolicy, Opened, open_session
 from services.inference.domain.errors import ModelRefused, Refusal
 from services.inference.domain.feature_series import Floats
-from services.inference.domain.model import ModelCard, Running, TensorSpec
+from services.inference.domain.model import ModelCard, Running, TensorSpec, expect_features
 from trading.errors import DeadlineExceeded, InvalidArgument
 
 Samples = npt.NDArray[np.float32]
@@ -104,12 +104,12 @@ class OnnxModel:
         if self.running.inline:
             self._sample[0] = window
             return self._run_bound()
-        return float((await self.logits(window[None]))[0])
+        return float((await self.logits(window[None].copy()))[0])  # the caller's view may change meanwhile
 
     async def logits(self, samples: npt.NDArray[np.floating[Any]]) -> Floats:
         """The log odds of (N, F) rows, or (N, T, F) windows; waits together with other requests."""
-        if self._queue is None:
-            raise _takes_tensors(self.card)
+        expect_features(self.card)
+        assert self._queue is not None
         return await self._queue.ask(np.ascontiguousarray(samples, np.float32))
 
     async def infer(self, inputs: Tensors, outputs: Sequence[str] = ()) -> dict[str, npt.NDArray[Any]]:
@@ -285,11 +285,3 @@ def _check_tensor(array: npt.NDArray[Any], spec: TensorSpec) -> None:
             f"Expected {spec.name!r} as {spec.dtype} of {list(spec.shape)}, was {array.dtype} of {list(array.shape)}.",
             field=f"inputs.{spec.name}",
         )
-
-
-def _takes_tensors(card: ModelCard) -> InvalidArgument:
-    return InvalidArgument(
-        f"{card.name!r} takes tensors, not market data: ask it by the Open Inference Protocol.",
-        reason="MODEL_TAKES_TENSORS",
-        field="model",
-    )

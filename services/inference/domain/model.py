@@ -11,6 +11,7 @@ import numpy.typing as npt
 from services.inference.domain.calibration import Calibration
 from services.inference.domain.drift import Distributions
 from services.inference.domain.errors import ModelFault
+from trading.errors import InvalidArgument
 
 Floats = npt.NDArray[np.float64]
 
@@ -78,6 +79,16 @@ class Opinion(NamedTuple):
 
 UNDECIDED = Opinion(0.0, 0.5)
 """What is said of a symbol whose features are not warm."""
+
+
+def expect_features(card: ModelCard) -> None:
+    """Raise InvalidArgument for a model that reads no features of ours: it can be asked in tensors alone."""
+    if not card.features:
+        raise InvalidArgument(
+            f"{card.name!r} takes tensors, not market data: ask it by the Open Inference Protocol.",
+            reason="MODEL_TAKES_TENSORS",
+            field="model",
+        )
 
 
 def opinion(card: ModelCard, logit: float) -> Opinion:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from services.inference.domain.drift import FeatureDrift, RowWindow, drift
 from services.inference.domain.errors import NotFollowing
-from services.inference.domain.features import FEATURES
 from services.inference.domain.model import ModelCard
 from services.inference.domain.outcomes import Judged, Outcomes
 
@@ -42,7 +41,7 @@ class Watch:
 
     def __init__(self, card: ModelCard, rules: WatchRules) -> None:
         self.card = card
-        self.rows = RowWindow(len(FEATURES), rules.rows, rules.stride)
+        self.rows = RowWindow(len(card.features), rules.rows, rules.stride)
         self.outcomes = Outcomes(
             card.horizon_ns,
             window=rules.outcomes,
@@ -54,7 +53,7 @@ class Watch:
         """The figures now."""
         card, rows = self.card, self.rows.rows
         return Drift(
-            card.name, card.version, len(rows), drift(FEATURES, card.distributions, rows), self.outcomes.summary()
+            card.name, card.version, len(rows), drift(card.features, card.distributions, rows), self.outcomes.summary()
         )
 
 

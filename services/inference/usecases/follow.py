@@ -8,6 +8,7 @@ from services.inference.domain.features import FeatureState
 from services.inference.domain.feeds import Feeds
 from services.inference.domain.markets import Markets
 from services.inference.domain.model import UNDECIDED, ModelCard, opinion
+from services.inference.domain.model_inputs import picked, picker
 from services.inference.domain.prediction import Prediction, Signal
 from services.inference.domain.signals import SignalBook, SignalClock, SignalRules, Target, decision_time_ns
 from services.inference.domain.watches import Watches
@@ -106,7 +107,8 @@ class Follow:
 
     async def _opine(self, model: Model, tick: "_Tick") -> Prediction:
         card, block, position = model.card, tick.block, tick.position
-        said = UNDECIDED if tick.row is None else opinion(card, await model.logit(tick.row))
+        logit = await self._logit(model, tick)
+        said = UNDECIDED if logit is None else opinion(card, logit)
         return Prediction(
             symbol=block.symbol,
             model=card.name,
@@ -114,12 +116,23 @@ class Follow:
             prediction=said.prediction,
             confidence=said.confidence,
             calibrated=card.calibration is not None,
-            warm=tick.row is not None,
+            warm=logit is not None,
             event_time_ns=int(block.event_time_ns[position]),
             tick_receive_time_ns=int(block.receive_time_ns[position]),
             created_time_ns=self._clock.now_ns(),
             price_nanos=from_float(tick.state.price),
         )
+
+    async def _logit(self, model: Model, tick: "_Tick") -> float | None:
+        """What a model makes of the newest row, or of the newest window; None while either is cold."""
+        card, block = model.card, tick.block
+        self._markets.remember(card.window)
+        if tick.row is None:
+            return None
+        if len(card.sample_shape) == 1:
+            return await model.logit(picker(card.features)(tick.row))
+        window = self._markets.recent(block.venue, block.symbol, card.window)
+        return await model.window_logit(picked(window, card.features)) if len(window) == card.window else None
 
     async def _signal(self, prediction: Prediction, target: Target, horizon_ns: int) -> None:
         now_ns = self._clock.now_ns()
@@ -141,8 +154,9 @@ class Follow:
         watch, block = self._watches.of(card), tick.block
         watch.outcomes.settle(block, tick.position, tick.price_before)
         if tick.row is not None:
+            watch.rows.see(picker(card.features)(tick.row))
+        if prediction.warm:
             up = (1 + prediction.prediction) / 2
-            watch.rows.see(tick.row)
             watch.outcomes.add((block.venue, block.symbol), prediction.event_time_ns, tick.state.price, up)
 
 

@@ -11,12 +11,14 @@ import numpy.typing as npt
 from services.inference.domain.feature_series import FEW, PIECE, Floats, Folding, step_through
 from services.inference.domain.features import FEATURES, WARM_UP_TICKS, FeatureState
 from services.inference.domain.markets import Markets
-from services.inference.domain.model import UNDECIDED, opinions
+from services.inference.domain.model import UNDECIDED, ModelCard, expect_features, opinions
+from services.inference.domain.model_inputs import Table, picked, windows_over
 from services.inference.domain.rows import Positions, Rows, by_symbol, check, following_ticks, spellings
 from services.inference.ports import Instruments, Model, Models, Workshop
 from trading.errors import ResourceExhausted
 
 T = TypeVar("T")
+Float32s = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +56,18 @@ class _Do(Protocol):
 
 
 class _Series(NamedTuple):
-    """The rows of one symbol in the order of time, and a copy of its live state that they continue."""
+    """The rows of one symbol in the order of time, copies of its live state that they continue, and of its rows."""
 
     positions: Positions
     state: FeatureState
+    history: Float32s
 
 
 class _Piece(NamedTuple):
-    """Warm rows of a series with their features."""
+    """Warm rows of a series with what the model sees of each: its features (N, F), or its window (N, T, F)."""
 
     positions: Positions
-    features: npt.NDArray[np.float32]
+    samples: Table
 
 
 class Predict:
@@ -83,6 +86,7 @@ class Predict:
     async def __call__(self, asked: Asked) -> Scores:
         """Score every row; raises UnknownModel, UnknownSymbol, InvalidArgument, ModelFault or ResourceExhausted."""
         async with self._models.hold(asked.model, asked.version) as model:
+            expect_features(model.card)
             return await self._score_by(model, asked)
 
     async def _score_by(self, model: Model, asked: Asked) -> Scores:
@@ -100,9 +104,14 @@ class Predict:
         rows = await do(lambda: _read(asked))
         canonical = [None if each is None else self._instruments.canonical(each) for each in spellings(rows)]
         grouped = await do(lambda: list(by_symbol(rows, canonical)))
-        series = [_Series(positions, self._state(symbol)) for symbol, positions in grouped]
+        before = model.card.window - 1
+        self._markets.remember(model.card.window)
+        series = [
+            _Series(positions, self._state(symbol), self._markets.recent_of_newest(symbol, before).copy())
+            for symbol, positions in grouped
+        ]
         scores = _undecided(len(rows), model)
-        pieces = _pieces(rows, series)
+        pieces = _pieces(rows, series, model.card)
         piece = await do(lambda: next(pieces, None))
         while piece is not None:
             coming = asyncio.create_task(do(lambda: next(pieces, None)))  # while the model has this piece
@@ -136,19 +145,28 @@ def _undecided(count: int, model: Model) -> Scores:
 async def _say(scores: Scores, piece: _Piece) -> None:
     if not len(piece.positions):
         return
-    logits = await scores.model.logits(piece.features)
+    logits = await scores.model.logits(piece.samples)
     scores.warm[piece.positions] = True
     scores.predictions[piece.positions], scores.confidence[piece.positions] = opinions(scores.model.card, logits)
 
 
-def _pieces(rows: Rows, series: Sequence[_Series]) -> Iterator[_Piece]:
+def _pieces(rows: Rows, series: Sequence[_Series], card: ModelCard) -> Iterator[_Piece]:
     """The warm rows of every series, at most PIECE at a time; each series' state goes on from piece to piece."""
     folding = Folding() if any(len(each.positions) > FEW for each in series) else None
-    for positions, state in series:
+    for positions, state, history in series:
         for start in range(0, len(positions), PIECE):
             part = positions[start : start + PIECE]
             cold = min(max(WARM_UP_TICKS - 1 - state.ticks, 0), len(part))
             features = np.empty((len(part), len(FEATURES)), np.float32)
             fold = folding.fold if folding and len(part) > FEW else step_through
             fold(state, following_ticks(state, rows, part), features)
-            yield _Piece(part[cold:], features[cold:])
+            yield _piece(part[cold:], features[cold:], history, card)
+            if card.window > 1:
+                history = np.concatenate((history, features[cold:]))[1 - card.window :]
+
+
+def _piece(positions: Positions, features: Float32s, history: Float32s, card: ModelCard) -> _Piece:
+    if len(card.sample_shape) == 1:
+        return _Piece(positions, picked(features, card.features))
+    windows = windows_over(history, features, card.window)
+    return _Piece(positions[len(positions) - len(windows) :], picked(windows, card.features))

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import structlog
 from builders.inference import NOON_NS, SECOND_NS, a_card, a_quote_block, a_trade_block, a_walk
@@ -208,3 +209,23 @@ async def test_a_cold_symbol_is_not_watched() -> None:
     path = Path()
     await path.quotes(3)
     assert path.watches.drift("test-model", "1").rows == 0
+
+
+async def test_a_sequence_model_sees_the_newest_rows_once_there_are_enough() -> None:
+    path = Path(architecture="gru", window=10)
+    for _ in range(WARM_UP_TICKS + 20):
+        await path.quotes(1)
+    warm = [prediction.warm for prediction in path.opinions.predictions]
+    assert warm.index(True) == WARM_UP_TICKS - 1 + 9
+    assert all(warm[warm.index(True) :])
+    windows = np.concatenate(path.model.asked)
+    assert windows.shape == (12, 10, len(FEATURES))
+    assert windows[-1, -1] == pytest.approx(path.markets.of("paper", "AAPL").features(), rel=1e-5)
+    assert path.opinions.predictions[warm.index(True) - 1].confidence == 0.5
+
+
+async def test_a_model_of_some_features_sees_those() -> None:
+    path = Path(features=("spread", "return_1"))
+    await path.warmed()
+    spread = path.markets.of("paper", "AAPL").features()[FEATURES.index("spread")]
+    assert path.model.asked[-1][0].tolist() == pytest.approx([spread, path.markets.of("paper", "AAPL").last_r])
