@@ -118,8 +118,8 @@ async def test_a_canary_gets_its_share_of_requests_and_of_symbols(disk: Path) ->
         said = [await registry.says() for _ in range(100)]
         assert (said.count(2.0), said.count(3.0)) == (20, 80)
         symbols = [f"SYMBOL{number}" for number in range(500)]
-        followed = [registry.models.following(symbol).model.card.version for symbol in symbols]
-        assert followed == [registry.models.following(symbol).model.card.version for symbol in symbols]
+        followed = [registry.models.following(DEFAULT, symbol).model.card.version for symbol in symbols]
+        assert followed == [registry.models.following(DEFAULT, symbol).model.card.version for symbol in symbols]
         assert 50 < followed.count("2") < 150
         await registry.models.set_canary(DEFAULT, "", 0.0)
         assert {await registry.says() for _ in range(10)} == {3.0}
