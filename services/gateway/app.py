@@ -13,10 +13,11 @@ from pydantic import BaseModel, TypeAdapter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fleet.metrics import Metrics
-from services.gateway import problems
+from services.gateway import predict_body, problems
 from services.gateway.auth import Scope as KeyScope
 from services.gateway.auth import scope_of
 from services.gateway.backends import Backends
+from services.gateway.bulk import Bulk
 from services.gateway.door import Door, allowance_of
 from services.gateway.routes import (
     execution,
@@ -54,6 +55,7 @@ class Parts:
     hub: Hub
     subscriber: Subscriber
     checks: Mapping[str, Callable[[], Awaitable[None]]]
+    bulk: Bulk
     version: Version
     fleet_config: type[BaseModel]
 
@@ -107,7 +109,7 @@ def _contract(app: FastAPI) -> dict[str, Any]:
     components = document.setdefault("components", {})
     components["securitySchemes"] = {"bearerAuth": {"type": "http", "scheme": "bearer"}}
     components["schemas"]["Problem"] = _problem_schema()
-    components["schemas"] |= read_by_hand()
+    components["schemas"] |= read_by_hand() | predict_body.shapes()
     components["schemas"]["FieldError"] = TypeAdapter(FieldError).json_schema()
     document["servers"] = [{"url": "/"}]
     document["security"] = [{"bearerAuth": []}]

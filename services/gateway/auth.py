@@ -50,6 +50,7 @@ ROUTE_SCOPES: Mapping[tuple[str, str], Scope] = {
     ("PUT", "/v1/models/{name}/shadow"): Scope.ADMIN,
     ("GET", "/v1/models/{name}/export"): Scope.ADMIN,
     ("POST", "/v1/models/{name}/predict"): Scope.READ,
+    ("GET", "/v1/models/{name}/drift"): Scope.READ,
     ("POST", "/v1/models/{name}/train"): Scope.TRADE,
     ("GET", "/v1/training-jobs/{id}"): Scope.READ,
     ("DELETE", "/v1/training-jobs/{id}"): Scope.TRADE,

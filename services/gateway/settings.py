@@ -16,6 +16,10 @@ class Settings(CacheSettings, FleetSettings):
     bulk_body_bytes_max: int = Field(64 * 1024 * 1024, ge=1024, description="Largest body of predict, optimize, risk.")
     file_bytes_max: int = Field(256 * 1024 * 1024, ge=1024, description="Largest model file.")
     file_timeout_seconds: float = Field(120.0, gt=0, description="Longest time for a model file to come and be tried.")
+    bulk_process_bytes: int = Field(
+        256 * 1024, ge=0, description="Rows and predictions of so many bytes are read and written in another process."
+    )
+    bulk_waiting_max: int = Field(16, ge=1, description="Bodies above that which may be read and written at once.")
     rate_per_second: float = Field(2000.0, gt=0, description="Requests a second that one key may keep up.")
     rate_burst: int = Field(4000, ge=1, description="Requests that one key may send at once.")
     failures_per_second: float = Field(20.0, gt=0, description="Wrong keys a second from one address.")

@@ -11,6 +11,7 @@ from fleet.service import Runtime, Service
 from services.gateway.app import Parts, make_app
 from services.gateway.auth import ALL_SCOPES, Keys
 from services.gateway.backends import Addresses, Backends, open_backends
+from services.gateway.bulk import Bulk
 from services.gateway.door import Bounds, Door
 from services.gateway.limits import RateLimiter
 from services.gateway.schemas.config import fleet_config
@@ -42,12 +43,15 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
         feeds = {kind.channel: _feed(kind, bus, hub, runtime) for kind in (ORDERS, POSITIONS)}
         catalogue = Catalogue(fleet.market_data, runtime.clock, fresh_s=settings.catalogue_seconds)
         checks = _checks(fleet, bus)
+        bulk = Bulk(settings.bulk_process_bytes, settings.bulk_waiting_max)
+        stack.callback(bulk.close)
         parts = Parts(
             _door(settings, runtime, cache),
             fleet,
             hub,
             Subscriber(hub, market, feeds, catalogue, fleet),
             checks,
+            bulk,
             find_version(
                 build_date=settings.build_date,
                 commit=settings.commit,

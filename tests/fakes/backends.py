@@ -28,7 +28,7 @@ from neuraltrader.market_data.v1 import market_data_service_pb2_grpc as market_d
 from neuraltrader.portfolio.v1 import portfolio_service_pb2 as portfolio
 from neuraltrader.portfolio.v1 import portfolio_service_pb2_grpc as portfolio_grpc
 from neuraltrader.portfolio.v1 import risk_service_pb2_grpc as risk_grpc
-from trading.errors import NotFound, Unavailable, UnknownModel, UnknownSymbol
+from trading.errors import InvalidArgument, NotFound, Unavailable, UnknownModel, UnknownSymbol
 
 # The generated bases allow more kinds of context than a server gives.
 # mypy: disable-error-code="override"
@@ -158,16 +158,30 @@ class FakeInference(inference_grpc.InferenceServiceServicer):
         self.script.hear(request)
         if request.model != self.model.name:
             raise UnknownModel(f"No model is called {request.model!r}.", model=request.model)
-        rows = len(request.market_data)
+        if request.columns.ask and request.columns.ask[-1] < request.columns.bid[-1]:
+            place = f"ask[{len(request.columns.ask) - 1}]"
+            raise InvalidArgument(f"Expected an ask that is not below the bid in {place}.", field=place)
+        rows = 1 if request.arrow_ipc else len(request.columns.price)
         return inference.PredictResponse(
             predictions=[0.5] * rows,
             confidence=[0.75] * rows,
             calibrated=True,
             warm=[True] * rows,
             model=request.model,
-            version="3",
+            version=request.version or "3",
             device="cpu",
             latency_ms=0.25,
+        )
+
+    async def GetDrift(self, request: inference.GetDriftRequest, context: Context) -> inference.GetDriftResponse:
+        self.script.hear(request)
+        if request.model != self.model.name:
+            raise UnknownModel(f"No model is called {request.model!r}.", model=request.model)
+        features = [inference_pb2.FeatureDrift(feature="spread", psi=0.5, mean=2.0, trained_mean=1.0)]
+        return inference.GetDriftResponse(
+            drift=inference_pb2.Drift(
+                model=request.model, version="3", rows=7, features=features, outcomes=2, hit_rate=0.5
+            )
         )
 
 

@@ -53,6 +53,8 @@ GATEWAY_COMMANDS = {
     "simulate": "simulate the losses of positions from their own history",
     "stress": "tell what shocks would do to positions",
     "models": "show the registry of models, and change what answers",
+    "predict": "ask a model about the newest quotes, or about the rows of a file",
+    "drift": "tell how a model that follows the market does on what it sees now",
 }
 """Commands of `python -m neural_trader`: they ask a running gateway, this machine's or another's."""
 

@@ -59,9 +59,16 @@ class Rest:
         """The file that a request answers: a table as CSV unless another media type is accepted."""
         return self._send("GET", path, query, headers={"Accept": accept}).content
 
-    def send_file(self, path: str, pieces: Iterable[bytes], *, query: Mapping[str, Any] | None = None) -> Any:
+    def send_file(
+        self,
+        path: str,
+        pieces: Iterable[bytes],
+        *,
+        query: Mapping[str, Any] | None = None,
+        media_type: str = "application/octet-stream",
+    ) -> Any:
         """The document that a file, sent piece by piece, is answered with; looking at a file takes its time."""
-        headers = {"Content-Type": "application/octet-stream"}
+        headers = {"Content-Type": media_type}
         return self._send("POST", path, query, content=pieces, headers=headers, timeout=FILE_TIMEOUT_S).json()
 
     def delete(self, path: str, *, query: Mapping[str, Any] | None = None) -> None:

@@ -111,7 +111,7 @@ class GuardedRoute(APIRoute):
             strict = StrictRequest(request.scope, request.receive)
             strict.body_bytes_max = _most_bytes(door.bounds, path)
             if has_body:
-                _require_json(strict)
+                require_json(strict)
             deadline.begin(door.bounds.file_timeout_s if path in FILE_PATHS else door.bounds.timeout_s)
             with span(name, request.headers.get("traceparent")):
                 if is_remembered:
@@ -127,11 +127,16 @@ def _most_bytes(bounds: Bounds, path: str) -> int:
     return bounds.bulk_body_bytes_max if path in BULK_PATHS else bounds.body_bytes_max
 
 
-def _require_json(request: Request) -> None:
-    content_type = request.headers.get("content-type")
-    if not content_type or request.headers.get("content-length") == "0":
+def media_type_of(request: Request) -> str:
+    """What the caller says the body is, in small letters and without parameters; "" when it says nothing."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def require_json(request: Request) -> None:
+    """Raise 415 for a body that says it is something else."""
+    media_type = media_type_of(request)
+    if not media_type or request.headers.get("content-length") == "0":
         return
-    media_type = content_type.partition(";")[0].strip().lower()
     if media_type != JSON and not (media_type.startswith("application/") and media_type.endswith("+json")):
         raise HTTPException(415, f"Expected {JSON}, was {media_type[:64]}.")
 

@@ -1,23 +1,19 @@
 """Shapes of models and predictions."""
 
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from neuraltrader.inference.v1 import inference_pb2 as pb
 from neuraltrader.inference.v1 import inference_service_pb2 as rpc
-from services.gateway.schemas.scalars import Finite, Nanoseconds, NanosecondsIn, Request, SymbolText
+from services.gateway.schemas.scalars import Nanoseconds
 
-MOST_ROWS = 100_000
 _STATES: dict[int, Literal["LOADED", "UNLOADED", "REFUSED"]] = {
     pb.MODEL_STATE_LOADED: "LOADED",
     pb.MODEL_STATE_UNLOADED: "UNLOADED",
     pb.MODEL_STATE_REFUSED: "REFUSED",
 }
-Price = Annotated[Finite, Field(gt=0)]
-NotNegative = Annotated[Finite, Field(ge=0)]
 
 
 class Model(TypedDict):
@@ -68,64 +64,6 @@ class ModelList(TypedDict):
     """Every model in the registry, by name."""
 
     models: list[Model]
-
-
-class MarketDataRow(Request):
-    """One row of market data to score."""
-
-    symbol: SymbolText
-    price: Price
-    volume: NotNegative
-    timestamp_ns: NanosecondsIn
-    bid: NotNegative
-    ask: NotNegative
-    spread: Finite | None = None
-
-
-class PredictRows(Request):
-    """Rows to score."""
-
-    market_data: list[MarketDataRow] = Field(min_length=1, max_length=MOST_ROWS)
-
-    def rows(self) -> Iterator[pb.MarketDataRow]:
-        """The rows as the fleet's messages."""
-        return (pb.MarketDataRow(**row.model_dump(exclude_none=True)) for row in self.market_data)
-
-
-class PredictColumns(Request):
-    """Rows to score, as columns of equal length."""
-
-    symbol: list[SymbolText] = Field(min_length=1, max_length=MOST_ROWS)
-    price: list[Price]
-    volume: list[NotNegative]
-    timestamp_ns: list[NanosecondsIn]
-    bid: list[NotNegative]
-    ask: list[NotNegative]
-    spread: list[Finite] | None = None
-
-    @model_validator(mode="after")
-    def _equally_long(self) -> Self:
-        lengths = {name: len(column) for name, column in self if column is not None}
-        if len(set(lengths.values())) > 1:
-            raise ValueError(f"Expected columns of one length, was {lengths}")
-        return self
-
-    def rows(self) -> Iterator[pb.MarketDataRow]:
-        """The rows as the fleet's messages."""
-        names = [name for name, column in self if column is not None]
-        return (
-            pb.MarketDataRow(**dict(zip(names, row, strict=True)))
-            for row in zip(*(getattr(self, name) for name in names), strict=True)
-        )
-
-
-def _form(body: Any) -> str:
-    return "rows" if isinstance(body, PredictRows) or (isinstance(body, dict) and "market_data" in body) else "columns"
-
-
-PredictRequest = Annotated[
-    Annotated[PredictRows, Tag("rows")] | Annotated[PredictColumns, Tag("columns")], Discriminator(_form)
-]
 
 
 class Predictions(TypedDict):

@@ -5,10 +5,7 @@ from typing import Any
 import pytest
 from integration.gateway.conftest import Gateway, problem
 
-from neuraltrader.inference.v1 import inference_service_pb2 as inference
-
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-ROW: dict[str, Any] = {"symbol": "AAPL", "price": 190.0, "volume": 1, "timestamp_ns": "5", "bid": 189, "ask": 191}
 
 
 @pytest.mark.parametrize(
@@ -78,29 +75,6 @@ async def test_models_and_one_model(gateway: Gateway) -> None:
     assert model == (await gateway.http.get("/v1/models/momentum-v1")).json()
     assert (model["horizon_ns"], model["metrics"]) == ("500000000", {"brier_skill": 0.25})
     problem(await gateway.http.get("/v1/models/none"), 404, "UNKNOWN_MODEL")
-
-
-async def test_rows_and_columns_are_the_same_prediction(gateway: Gateway) -> None:
-    columns = {name: [value, value] for name, value in ROW.items()}
-    by_row = await gateway.http.post("/v1/models/momentum-v1/predict", json={"market_data": [ROW, ROW]})
-    by_column = await gateway.http.post("/v1/models/momentum-v1/predict", json=columns)
-    assert by_row.json() == by_column.json()
-    assert by_row.json()["predictions"] == [0.5, 0.5]
-    first, second = gateway.fleet.script.heard(inference.PredictRequest)
-    assert first == second
-    assert first.market_data[0].timestamp_ns == 5
-    assert not first.market_data[0].HasField("spread")
-
-
-async def test_a_wrong_row_is_pointed_at(gateway: Gateway) -> None:
-    rows = {"market_data": [ROW, ROW | {"price": 0}]}
-    body = problem(await gateway.http.post("/v1/models/momentum-v1/predict", json=rows), 422, "INVALID_ARGUMENT")
-    assert [error["pointer"] for error in body["errors"]] == ["#/market_data/1/price"]
-
-
-async def test_columns_of_different_lengths_are_422(gateway: Gateway) -> None:
-    columns = {name: [value] for name, value in ROW.items()} | {"bid": [1, 2]}
-    problem(await gateway.http.post("/v1/models/momentum-v1/predict", json=columns), 422, "INVALID_ARGUMENT")
 
 
 async def test_the_seeds_configurations_are_recognised(gateway: Gateway) -> None:
