@@ -11,6 +11,7 @@ from services.gateway.routes import (
     open_inference,
     orders,
     portfolio,
+    registry,
     reports,
     risk,
     service,
@@ -20,7 +21,20 @@ from services.gateway.routes import (
 from trading.errors import PermissionDenied, Unauthenticated
 
 KEY = "nt_reader_0123456789abcdef"
-ROUTERS = (service, market_data, models, orders, execution, reports, portfolio, risk, stream, training, open_inference)
+ROUTERS = (
+    service,
+    market_data,
+    models,
+    registry,
+    orders,
+    execution,
+    reports,
+    portfolio,
+    risk,
+    stream,
+    training,
+    open_inference,
+)
 
 
 def keys() -> Keys:
