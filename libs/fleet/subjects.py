@@ -10,6 +10,7 @@ ORDERS_ALL = "execution.v1.order.>"
 FILLS_ALL = "execution.v1.order.fill.*"
 CHARGES_ALL = "execution.v1.charge.>"
 POSITIONS_ALL = "portfolio.v1.position.changed.*"
+REBALANCES_ALL = "portfolio.v1.rebalance.>"
 PORTFOLIO_ALL = "portfolio.v1.>"
 QUOTES_ALL = "market_data.v1.quote.>"
 TRADES_ALL = "market_data.v1.trade.>"
@@ -84,6 +85,11 @@ def order_event(kind: str, account: str) -> str:
 def charge(kind: str, account: str) -> str:
     """What the venue charged an account beside its fills; JetStream, in the stream of the orders."""
     return f"execution.v1.charge.{kind.lower()}.{escape(account)}"
+
+
+def rebalance(event: str, account: str) -> str:
+    """Changes of an account's rebalances; JetStream. `event` is proposed, executing, done, failed or canceled."""
+    return f"portfolio.v1.rebalance.{event.lower()}.{escape(account)}"
 
 
 def position_changed(account: str) -> str:

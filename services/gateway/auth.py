@@ -96,6 +96,14 @@ ROUTE_SCOPES: Mapping[tuple[str, str], Scope] = {
     ("POST", "/v2/repository/index"): Scope.READ,
     ("POST", "/v2/repository/models/{name}/load"): Scope.ADMIN,
     ("POST", "/v2/repository/models/{name}/unload"): Scope.ADMIN,
+    ("POST", "/v1/portfolio/rebalances"): Scope.TRADE,
+    ("GET", "/v1/portfolio/rebalances"): Scope.READ,
+    ("GET", "/v1/portfolio/rebalances/{id}"): Scope.READ,
+    ("POST", "/v1/portfolio/rebalances/{id}/execute"): Scope.TRADE,
+    ("DELETE", "/v1/portfolio/rebalances/{id}"): Scope.TRADE,
+    ("GET", "/v1/portfolio/schedules"): Scope.READ,
+    ("PUT", "/v1/portfolio/schedules/{account}"): Scope.TRADE,
+    ("DELETE", "/v1/portfolio/schedules/{account}"): Scope.TRADE,
     ("WEBSOCKET", "/v1/stream"): Scope.READ,
 }
 """What each route needs. A route that is not here is served to nobody."""

@@ -11,7 +11,6 @@ from fleet.metrics import Metrics
 from services.portfolio.domain.marks import Marks
 from services.portfolio.translate.executed import charge_of_event, fill_of_event
 from services.portfolio.usecases.apply_fills import ApplyFills
-from services.portfolio.usecases.tell_changes import TellChanges
 from trading.errors import InvalidArgument, TradingError, Unavailable
 
 DURABLE = "portfolio-book"
@@ -85,9 +84,11 @@ class QuoteListener:
 
 
 class Relay:
-    """Publishes changes as soon as they are booked, and tries again while the stream is away."""
+    """Publishes changes as soon as they are committed, and tries again while the stream is away."""
 
-    def __init__(self, tell: TellChanges, changed: asyncio.Event, log: Any, *, retry_s: float) -> None:
+    def __init__(
+        self, tell: Callable[[], Awaitable[object]], changed: asyncio.Event, log: Any, *, retry_s: float
+    ) -> None:
         self._tell = tell
         self._changed = changed
         self._log = log
@@ -139,3 +140,33 @@ class Rounds:
         if name not in self._waiting:
             self._waiting.add(name)
             self._log.info("round.later", step=name, reason=error.reason, error=error.message)
+
+
+class Errand:
+    """Does some work whenever it is called for, and again every moment while the work is not at its end."""
+
+    def __init__(
+        self, name: str, work: Callable[[], Awaitable[bool]], called: asyncio.Event, log: Any, *, again_s: float
+    ) -> None:
+        self._name = name
+        self._work = work
+        self._called = called
+        self._log = log
+        self._again_s = again_s
+
+    async def run(self) -> None:
+        """Work for ever, the first time at once: an earlier life may have left something undone."""
+        while True:
+            self._called.clear()
+            if await self.once():
+                await asyncio.sleep(self._again_s)
+            else:
+                await self._called.wait()
+
+    async def once(self) -> bool:
+        """Whether there is more to do; a part of the fleet that is away is more to do."""
+        try:
+            return await self._work()
+        except TradingError as error:
+            self._log.warning("errand.later", errand=self._name, reason=error.reason, error=error.message)
+            return True

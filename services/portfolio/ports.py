@@ -9,6 +9,8 @@ from services.portfolio.domain.equity import Point
 from services.portfolio.domain.estimation.history import Closes
 from services.portfolio.domain.optimiser.answer import Solution
 from services.portfolio.domain.optimiser.problem import Problem
+from services.portfolio.domain.rebalance import Order, OrderReport, Rebalance
+from services.portfolio.domain.rebalance_schedule import Schedule
 from trading.instruments import Instruments
 from trading.market import Quote
 
@@ -259,4 +261,91 @@ class Offload(Protocol):
 
     async def __call__(self, function: Callable[Args, Result], *args: Args.args, **kwargs: Args.kwargs) -> Result:
         """Whatever `function` returns or raises."""
+        ...
+
+
+class Rebalances(Protocol):
+    """Proposals and their execution, durable. Every call raises Unavailable when the database is gone."""
+
+    async def add(self, rebalance: Rebalance) -> None:
+        """Keep a new proposal."""
+        ...
+
+    async def get(self, rebalance_id: str) -> Rebalance | None:
+        """One of them."""
+        ...
+
+    async def put(self, rebalance: Rebalance, *, was: int) -> bool:
+        """Keep a change of the version `was`; False, and nothing is kept, when it is another version by now.
+
+        Raises FailedPrecondition REBALANCE_UNDER_WAY when the account already executes another one.
+        """
+        ...
+
+    async def page(self, account: str, limit: int, before: str) -> tuple[Rebalance, ...]:
+        """Newest first, of one account or of all (""), older than the id `before` ("" is the newest)."""
+        ...
+
+    async def executing(self) -> tuple[Rebalance, ...]:
+        """Those under way, oldest first."""
+        ...
+
+    async def untold(self, limit: int) -> tuple[Rebalance, ...]:
+        """Those whose newest version was not published yet, oldest first."""
+        ...
+
+    async def told(self, rebalance: Rebalance) -> None:
+        """Note that this version was published."""
+        ...
+
+
+class Schedules(Protocol):
+    """When accounts are rebalanced by themselves, durable."""
+
+    async def all(self) -> tuple[Schedule, ...]:
+        """Every schedule, by account."""
+        ...
+
+    async def put(self, schedule: Schedule) -> Schedule:
+        """Create or replace the schedule of its account; what is known of its last run stays."""
+        ...
+
+    async def note_run(self, schedule: Schedule) -> None:
+        """Keep what a schedule says of its runs, unless it is gone by now."""
+        ...
+
+    async def remove(self, account: str) -> bool:
+        """Take the schedule of an account away; False when there is none."""
+        ...
+
+
+class Orders(Protocol):
+    """Where orders of rebalances go. Every call raises TradingError when there is no answer."""
+
+    async def submit(self, account: str, order: Order) -> OrderReport:
+        """Submit an order, wait a moment for its end; the same client order id again gives the same order."""
+        ...
+
+    async def look_up(self, order_id: str) -> OrderReport:
+        """An order as it is now."""
+        ...
+
+    async def cancel(self, order_id: str) -> OrderReport:
+        """Ask for the cancel of an order, and give it as it is then."""
+        ...
+
+
+class RebalanceEvents(Protocol):
+    """Where changes of rebalances are told."""
+
+    async def tell(self, rebalances: Sequence[Rebalance]) -> None:
+        """Publish durably; the same version twice is one event. Raises Unavailable when one may be lost."""
+        ...
+
+
+class Targets(Protocol):
+    """Finds target weights by an optimisation."""
+
+    async def __call__(self, optimize: bytes) -> Mapping[str, float]:
+        """Weight by symbol for a problem in its wire form; raises what the optimiser raises."""
         ...

@@ -45,3 +45,26 @@ class Settings(DatabaseSettings, FleetSettings):
         3660, ge=1, description="Days for which one point a day is kept after that; older ones are dropped."
     )
     import_positions_max: int = Field(10_000, ge=1, description="Most positions in one import.")
+    rebalance_cushion_bps: int = Field(
+        10,
+        ge=0,
+        le=1000,
+        description="Part of the cash, in hundredths of a percent, that buys leave for a market that moves.",
+    )
+    rebalance_orders_max: int = Field(
+        1000, ge=1, le=5000, description="Most orders of one rebalance; more are refused."
+    )
+    rebalance_drift_most: float = Field(
+        0.1, ge=0, description="Largest move of weights or prices since a proposal that may still be executed."
+    )
+    rebalance_concurrent: int = Field(
+        8, ge=1, le=64, description="Orders of one rebalance that are asked about at once."
+    )
+    rebalance_submit_wait_ms: int = Field(
+        2000, ge=1, le=10_000, description="Longest wait for the end of an order that was just sent, in milliseconds."
+    )
+    rebalance_poll_s: float = Field(0.25, gt=0, description="Seconds between two looks at orders that still work.")
+    rebalance_watch_s: float = Field(
+        1.0, gt=0, description="Longest wait of a watcher before it looks again by itself, in seconds."
+    )
+    schedule_look_s: float = Field(1.0, gt=0, description="Seconds between two looks at the schedules.")

@@ -13,31 +13,40 @@ from neuraltrader.execution.v1.execution_service_pb2_grpc import ExecutionServic
 from neuraltrader.market_data.v1.market_data_service_pb2_grpc import MarketDataServiceStub
 from services.portfolio.adapters.grpc_execution import GrpcExecution
 from services.portfolio.adapters.grpc_market_data import GrpcMarketData
+from services.portfolio.adapters.grpc_orders import GrpcOrders
 from services.portfolio.adapters.nats_positions import NatsPositions
+from services.portfolio.adapters.nats_rebalances import NatsRebalances
 from services.portfolio.adapters.solver_pool import SolverPool, open_solver_pool
 from services.portfolio.adapters.sql_accounts import SqlAccounts
 from services.portfolio.adapters.sql_book import SqlBook, open_book
 from services.portfolio.adapters.sql_curves import SqlCurves
+from services.portfolio.adapters.sql_rebalances import SqlRebalances
+from services.portfolio.adapters.sql_schedules import SqlSchedules
 from services.portfolio.adapters.threads import open_threads
 from services.portfolio.domain.marks import Marks
 from services.portfolio.domain.rates import Rates
-from services.portfolio.listeners import ChargeListener, FillListener, QuoteListener, Relay, Rounds, Step
-from services.portfolio.ports import Horizons, Offload
+from services.portfolio.listeners import ChargeListener, Errand, FillListener, QuoteListener, Relay, Rounds, Step
+from services.portfolio.ports import Horizons, Offload, Targets
 from services.portfolio.rpc import book as book_calls
-from services.portfolio.rpc import portfolio, risk
+from services.portfolio.rpc import portfolio, rebalance, risk
 from services.portfolio.rpc.book import BookRpc
 from services.portfolio.rpc.portfolio import Choosing, PortfolioRpc
+from services.portfolio.rpc.rebalance import RebalanceRpc, RebalanceStories
 from services.portfolio.rpc.risk import RiskRpc
+from services.portfolio.rpc.targets import OptimisedTargets
 from services.portfolio.settings import Settings
 from services.portfolio.usecases.apply_fills import ApplyFills
 from services.portfolio.usecases.calculate_risk import CalculateRisk
 from services.portfolio.usecases.catch_up import CatchUp, CatchUpCharges, Freshen
+from services.portfolio.usecases.changes import Changes
+from services.portfolio.usecases.execute_rebalance import CancelRebalance, ExecuteRebalance, FindRebalance
 from services.portfolio.usecases.frontier import ComputeFrontier
 from services.portfolio.usecases.import_positions import ImportPositions
 from services.portfolio.usecases.judge_covariances import JudgeCovariances
 from services.portfolio.usecases.know_accounts import KnowAccounts
 from services.portfolio.usecases.optimize import Optimize
 from services.portfolio.usecases.price_positions import PricePositions
+from services.portfolio.usecases.propose_rebalance import ProposeRebalance
 from services.portfolio.usecases.read_book import ReadBook
 from services.portfolio.usecases.read_exposures import ReadExposures
 from services.portfolio.usecases.read_market import ReadMarket
@@ -46,9 +55,15 @@ from services.portfolio.usecases.read_returns import ReadReturns
 from services.portfolio.usecases.record_curve import RecordCurve, ThinCurve
 from services.portfolio.usecases.record_transfer import RecordTransfer
 from services.portfolio.usecases.roll_day import RollDay
+from services.portfolio.usecases.run_rebalances import RunRebalances
+from services.portfolio.usecases.run_schedules import KeepSchedules, RunSchedules
 from services.portfolio.usecases.simulate_losses import SimulateLosses
 from services.portfolio.usecases.stress_test import StressTest
+from services.portfolio.usecases.survey import Survey
 from services.portfolio.usecases.tell_changes import TellChanges
+from services.portfolio.usecases.tell_rebalances import TellRebalances
+from services.portfolio.usecases.watch_rebalance import WatchRebalance
+from trading.ids import new_id
 
 _MIGRATIONS = "services.portfolio.migrations"
 
@@ -65,6 +80,7 @@ class _Outside:
     marks: Marks
     offload: Offload
     execution: GrpcExecution
+    orders: GrpcOrders
     market_data: GrpcMarketData
     solver: SolverPool
 
@@ -96,11 +112,17 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
         )
         simulate = SimulateLosses(exposures, returns, offload, cells_max=settings.simulation_cells_max)
         risk_rpc = RiskRpc(simulate, StressTest(exposures, market, outside.market_data))
+        rebalance_rpc, running = _rebalancing(outside, read, OptimisedTargets(optimize, returns, offload))
         yield Service(
-            register=[rpc.register, book_rpc.register, risk_rpc.register],
-            service_names=[portfolio.SERVICE_NAME, book_calls.SERVICE_NAME, risk.SERVICE_NAME],
+            register=[rpc.register, book_rpc.register, risk_rpc.register, rebalance_rpc.register],
+            service_names=[
+                portfolio.SERVICE_NAME,
+                book_calls.SERVICE_NAME,
+                risk.SERVICE_NAME,
+                rebalance.SERVICE_NAME,
+            ],
             large_calls=portfolio.LARGE_CALLS,
-            loops={**loops, "verdicts": judge.run},
+            loops={**loops, **running, "verdicts": judge.run},
             checks={"database": outside.database.check, "nats": outside.nats.check},
         )
 
@@ -125,6 +147,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, runtime: Runtime) -> 
         search_limit_s=settings.solver_search_s,
         log=runtime.log,
     )
+    stub = ExecutionServiceStub(await stack.enter_async_context(execution))
     return _Outside(
         settings,
         runtime,
@@ -133,7 +156,8 @@ async def _open(stack: AsyncExitStack, settings: Settings, runtime: Runtime) -> 
         await stack.enter_async_context(open_book(database)),
         await _remembered(database),
         stack.enter_context(open_threads(settings.offload_threads)),
-        GrpcExecution(ExecutionServiceStub(await stack.enter_async_context(execution))),
+        GrpcExecution(stub),
+        GrpcOrders(stub, wait_ms=settings.rebalance_submit_wait_ms),
         GrpcMarketData(MarketDataServiceStub(await stack.enter_async_context(market_data))),
         await stack.enter_async_context(solver),
     )
@@ -203,3 +227,40 @@ def _build(outside: _Outside) -> tuple[ReadBook, BookRpc, dict[str, Loop]]:
     listening: dict[str, Loop] = {"fills": fills.run, "charges": charges.run, "quotes": quotes.run}
     curve_loops: dict[str, Loop] = {"curve": curve.run, "thinning": thinning.run}
     return read, rpc, {**listening, **curve_loops, "relay": relay.run, "rounds": rounds.run}
+
+
+def _rebalancing(outside: _Outside, read: ReadBook, targets: Targets) -> tuple[RebalanceRpc, dict[str, Loop]]:
+    """What proposes and executes rebalances, and what goes on by itself."""
+    settings, clock, log = outside.settings, outside.runtime.clock, outside.runtime.log
+    rebalances, schedules = SqlRebalances(outside.database), SqlSchedules(outside.database)
+    called, untold = asyncio.Event(), asyncio.Event()
+    changes = Changes(called, untold)
+    survey = Survey(read, outside.market_data, cushion_bps=settings.rebalance_cushion_bps)
+    propose = ProposeRebalance(
+        survey,
+        outside.market_data,
+        targets,
+        rebalances,
+        changes,
+        clock,
+        new_id,
+        orders_max=settings.rebalance_orders_max,
+    )
+    execute = ExecuteRebalance(rebalances, survey, changes, clock, drift_most=settings.rebalance_drift_most)
+    stories = RebalanceStories(
+        propose,
+        FindRebalance(rebalances),
+        execute,
+        CancelRebalance(rebalances, changes, clock),
+        WatchRebalance(rebalances, changes, look_again_s=settings.rebalance_watch_s),
+        KeepSchedules(schedules, read, clock),
+    )
+    run = RunRebalances(rebalances, outside.orders, changes, clock, log, concurrent=settings.rebalance_concurrent)
+    tell = TellRebalances(rebalances, NatsRebalances(outside.nats), batch=settings.outbox_batch)
+    timetable = RunSchedules(schedules, rebalances, propose, execute, clock, log)
+    loops: dict[str, Loop] = {
+        "rebalances": Errand("rebalances", run, called, log, again_s=settings.rebalance_poll_s).run,
+        "rebalance events": Relay(tell, untold, log, retry_s=settings.outbox_retry_s).run,
+        "schedules": Rounds({"schedules": timetable}, log, period_s=settings.schedule_look_s).run,
+    }
+    return RebalanceRpc(stories, rebalances), loops

@@ -11,9 +11,10 @@ from fakes.portfolio import FakeExecution, FakeMarketData
 
 from fleet.database import Database, open_database
 from services.portfolio.adapters.sql_accounts import SqlAccounts
-from services.portfolio.adapters.sql_book import SqlBook
+from services.portfolio.adapters.sql_book import SqlBook, open_book
 from services.portfolio.domain.estimation.history import Closes
 from services.portfolio.domain.marks import Marks
+from services.portfolio.domain.rates import Rates
 from services.portfolio.usecases.apply_fills import ApplyFills
 from services.portfolio.usecases.catch_up import Freshen
 from services.portfolio.usecases.know_accounts import KnowAccounts
@@ -29,17 +30,18 @@ LOG = structlog.get_logger()
 class BookDesk:
     """A book that is read with the newest fills of execution."""
 
-    def __init__(self, database: Database, closes: Mapping[str, Closes] | None = None) -> None:
+    def __init__(self, database: Database, book: SqlBook, closes: Mapping[str, Closes] | None = None) -> None:
         self.database = database
-        self.book, self.accounts = SqlBook(database), SqlAccounts(database)
+        self.book, self.accounts = book, SqlAccounts(database)
         self.execution = FakeExecution(accounts=[some_terms()])
         self.market_data = FakeMarketData(closes=closes)
         self.clock = ManualClock(TODAY * DAY_NS + 5)
         self.marks = Marks()
         apply = ApplyFills(self.book, asyncio.Event())
         know = KnowAccounts(self.execution, self.accounts, ("main",), LOG, timeout_s=1)
-        freshen = Freshen(self.execution, self.book, apply, page=100, timeout_s=1)
-        self.read = ReadBook(self.book, freshen, know, self.accounts, self.marks, self.clock, LOG)
+        freshen = Freshen(self.execution, self.book, apply, LOG, page=100, timeout_s=1)
+        rates = Rates(self.marks, {"USDT", "USDC"})
+        self.read = ReadBook(self.book, freshen, know, self.accounts, rates, self.clock)
 
     def trade(self, symbol: str, quantity: str, price: str, currency: str = "USD") -> None:
         """Let execution tell of a fill: a negative quantity sells."""
@@ -60,7 +62,6 @@ class BookDesk:
 @asynccontextmanager
 async def book_desk(directory: Path, closes: Mapping[str, Closes] | None = None) -> AsyncIterator[BookDesk]:
     """A desk over an empty SQLite file."""
-    async with open_database(
-        "", service="portfolio", data_dir=directory, migrations="services.portfolio.migrations"
-    ) as database:
-        yield BookDesk(database, closes)
+    words = {"service": "portfolio", "data_dir": directory, "migrations": "services.portfolio.migrations"}
+    async with open_database("", **words) as database, open_book(database) as book:  # type: ignore[arg-type]
+        yield BookDesk(database, book, closes)

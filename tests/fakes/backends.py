@@ -8,6 +8,7 @@ from typing import Any
 from builders.gateway import a_bar, a_position, a_quote, an_account
 from fakes.execution_backend import FakeExecution
 from fakes.open_inference import FakeOpenInference
+from fakes.rebalance_backend import FakeRebalances
 from fakes.registry_backend import FakeRegistry
 from fakes.risk_backend import FakeRisk
 from fakes.script import Script
@@ -27,6 +28,7 @@ from neuraltrader.market_data.v1 import market_data_service_pb2 as market_data
 from neuraltrader.market_data.v1 import market_data_service_pb2_grpc as market_data_grpc
 from neuraltrader.portfolio.v1 import portfolio_service_pb2 as portfolio
 from neuraltrader.portfolio.v1 import portfolio_service_pb2_grpc as portfolio_grpc
+from neuraltrader.portfolio.v1 import rebalance_service_pb2_grpc as rebalance_grpc
 from neuraltrader.portfolio.v1 import risk_service_pb2_grpc as risk_grpc
 from trading.errors import InvalidArgument, NotFound, Unavailable, UnknownModel, UnknownSymbol
 
@@ -252,6 +254,7 @@ class FakeFleet:
         self.portfolio = FakePortfolio(self.script)
         self.risk = FakeRisk(self.script)
         self.registry = FakeRegistry(self.script)
+        self.rebalances = FakeRebalances(self.script)
 
     def reset(self) -> None:
         """Forget what was asked and set; connections stand."""
@@ -275,6 +278,7 @@ class FakeFleet:
         adder(getattr(self, name), server)
         if name == "portfolio":
             risk_grpc.add_RiskServiceServicer_to_server(self.risk, server)
+            rebalance_grpc.add_RebalanceServiceServicer_to_server(self.rebalances, server)
         if name == "inference":
             training_grpc.add_TrainingServiceServicer_to_server(self.training, server)
             registry_grpc.add_RegistryServiceServicer_to_server(self.registry, server)

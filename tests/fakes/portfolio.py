@@ -19,9 +19,10 @@ from services.portfolio.domain.entries import Charge, Fill
 from services.portfolio.domain.estimation.history import Closes
 from services.portfolio.domain.optimiser.answer import Solution
 from services.portfolio.domain.optimiser.problem import Problem
+from services.portfolio.domain.rebalance import Order, OrderReport, Rebalance
 from services.portfolio.ports import ChargePage, FillPage, ValuedChange
 from trading.clock import DAY_NS
-from trading.errors import Unavailable, UnknownSymbol
+from trading.errors import FailedPrecondition, TradingError, Unavailable, UnknownSymbol
 from trading.instruments import CATALOGUE, Instrument, Instruments
 from trading.market import Quote
 
@@ -217,3 +218,59 @@ async def serving(execution: ExecutionServer, market_data: MarketDataServer) -> 
         yield f"127.0.0.1:{port}"
     finally:
         await server.stop(0)
+
+
+class FakeOrders:
+    """Fills every order at once, each client order id once; what a symbol should answer instead, a test says."""
+
+    def __init__(self) -> None:
+        self.placed: dict[str, Order] = {}
+        self.names: dict[str, str] = {}
+        self.reports: dict[str, OrderReport] = {}
+        self.answers: dict[str, OrderReport | TradingError] = {}
+        self.submits: list[str] = []
+        self.cancels: list[str] = []
+        self.is_away = False
+
+    async def submit(self, account: str, order: Order) -> OrderReport:
+        self._answer()
+        self.submits.append(order.symbol)
+        found = self.answers.get(order.symbol)
+        if isinstance(found, TradingError):
+            raise found
+        if order.client_order_id not in self.placed:
+            self.placed[order.client_order_id] = order
+            filled = OrderReport(order.client_order_id, "FILLED", abs(order.quantity_nanos), "")
+            answer = found or filled
+            self.names[order.client_order_id] = answer.order_id
+            self.reports.setdefault(answer.order_id, answer)
+        return self.reports[self.names[order.client_order_id]]
+
+    async def look_up(self, order_id: str) -> OrderReport:
+        self._answer()
+        return self.reports[order_id]
+
+    async def cancel(self, order_id: str) -> OrderReport:
+        self._answer()
+        self.cancels.append(order_id)
+        if self.reports[order_id].status in {"FILLED", "CANCELED"}:
+            raise FailedPrecondition("It is closed.")
+        self.reports[order_id] = self.reports[order_id]._replace(status="CANCELED")
+        return self.reports[order_id]
+
+    def _answer(self) -> None:
+        if self.is_away:
+            raise Unavailable("Execution is away.")
+
+
+class FakeRebalanceEvents:
+    """Keeps what was told; away when told so."""
+
+    def __init__(self) -> None:
+        self.told: list[Rebalance] = []
+        self.is_away = False
+
+    async def tell(self, rebalances: Sequence[Rebalance]) -> None:
+        if self.is_away:
+            raise Unavailable("The stream is away.")
+        self.told += rebalances

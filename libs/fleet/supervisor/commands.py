@@ -55,6 +55,7 @@ GATEWAY_COMMANDS = {
     "models": "show the registry of models, and change what answers",
     "predict": "ask a model about the newest quotes, or about the rows of a file",
     "drift": "tell how a model that follows the market does on what it sees now",
+    "rebalance": "propose, execute, watch and schedule orders that move a book to its target weights",
 }
 """Commands of `python -m neural_trader`: they ask a running gateway, this machine's or another's."""
 

@@ -10,6 +10,7 @@ from neural_trader.commands.control import add_control
 from neural_trader.commands.models import add_models
 from neural_trader.commands.orders import add_orders
 from neural_trader.commands.predictions import add_predictions
+from neural_trader.commands.rebalance import add_rebalance
 from neural_trader.commands.reports import add_reports
 from neural_trader.commands.risk import add_risk
 from neural_trader.rest import Problem, Rest
@@ -49,6 +50,6 @@ def ask(arguments: Sequence[str]) -> int:
 def _parser() -> "tuple[argparse.ArgumentParser, argparse._SubParsersAction[argparse.ArgumentParser]]":
     parser = argparse.ArgumentParser(prog="ntrader", description="Asks a running gateway.")
     listed = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add_some in (add_orders, add_control, add_reports, add_risk, add_models, add_predictions):
+    for add_some in (add_orders, add_control, add_reports, add_risk, add_models, add_predictions, add_rebalance):
         add_some(listed)
     return parser, listed
