@@ -1,34 +1,21 @@
 """Alpaca's order stream: connected again at once after a loss, then with growing waits."""
 
 import asyncio
-import random
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 from pydantic import SecretStr
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidURI, WebSocketException
 
 from services.execution.adapters.alpaca_orders import venue_update
+from services.execution.adapters.venue_socket import StreamPatience, decoded, open_socket
 from services.execution.domain.venue import StreamOpened, VenueUpdate
 from trading.errors import InvalidArgument, Unavailable
 
 _STREAM = "trade_updates"
-
-
-@dataclass(frozen=True, slots=True)
-class StreamPatience:
-    """Waits of the stream in seconds: the first reconnect within the jitter, later ones doubled up to the cap."""
-
-    connect_s: float = 5.0
-    ping_s: float = 5.0
-    close_s: float = 0.5
-    jitter_s: float = 0.25
-    first_wait_s: float = 0.5
-    longest_wait_s: float = 10.0
 
 
 class AlpacaTradeUpdates:
@@ -61,21 +48,12 @@ class AlpacaTradeUpdates:
             finally:
                 self.connected = False
             self._metrics.venue_reconnects_total.labels("trade_updates").inc()
-            await asyncio.sleep(self._wait(failures))
+            await asyncio.sleep(self._patience.wait_s(failures))
             failures += 1
 
     async def _session(self) -> AsyncGenerator[VenueUpdate | StreamOpened, None]:
         patience = self._patience
-        async with connect(
-            self._url,
-            proxy=None,
-            open_timeout=patience.connect_s,
-            ping_interval=patience.ping_s,
-            ping_timeout=patience.ping_s,
-            close_timeout=patience.close_s,
-            compression=None,
-            max_size=1 << 20,
-        ) as socket:
+        async with open_socket(self._url, patience) as socket:
             async with asyncio.timeout(patience.connect_s):
                 await self._log_in(socket)
             self.connected = True
@@ -88,37 +66,22 @@ class AlpacaTradeUpdates:
     async def _log_in(self, socket: ClientConnection) -> None:
         credentials = {"key_id": self._key_id, "secret_key": self._secret.get_secret_value()}
         await socket.send(_encode({"action": "authenticate", "data": credentials}))
-        answer = _decode(await socket.recv())
+        answer = decoded(await socket.recv())
         if answer.get("data", {}).get("status") != "authorized":
             raise Unavailable("The venue does not accept the key for its order stream.")
         await socket.send(_encode({"action": "listen", "data": {"streams": [_STREAM]}}))
-        answer = _decode(await socket.recv())
+        answer = decoded(await socket.recv())
         if _STREAM not in answer.get("data", {}).get("streams", []):
             raise Unavailable("The venue does not offer trade updates to the key.")
 
     def _read(self, frame: str | bytes) -> VenueUpdate | None:
         try:
-            message = _decode(frame)
+            message = decoded(frame)
             return venue_update(message["data"]) if message.get("stream") == _STREAM else None
         except (InvalidArgument, KeyError) as error:
             self._log.error("venue.unreadable_update", error=str(error))
             return None
 
-    def _wait(self, failures: int) -> float:
-        patience = self._patience
-        jitter = random.uniform(0, patience.jitter_s)  # noqa: S311 - spreads reconnects, guards nothing
-        if failures == 0:
-            return jitter
-        return min(patience.first_wait_s * 2.0 ** (failures - 1), patience.longest_wait_s) + jitter
-
 
 def _encode(message: Any) -> str:
     return msgspec.json.encode(message).decode()
-
-
-def _decode(frame: str | bytes) -> dict[str, Any]:
-    try:
-        message = msgspec.json.decode(frame)
-    except msgspec.DecodeError as error:
-        raise InvalidArgument("The venue's message is no JSON.", message=str(frame)[:100]) from error
-    return message if isinstance(message, dict) else {}

@@ -1,20 +1,20 @@
 """Binance's user data, read from its WebSocket API: connected again at once after a loss, then with growing waits."""
 
 import asyncio
-import random
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidURI, WebSocketException
 
 from services.execution.adapters.binance_answers import OUT_OF_TIME
 from services.execution.adapters.binance_key import BinanceKey
 from services.execution.adapters.binance_orders import venue_update
 from services.execution.adapters.binance_rest import BinanceRest
+from services.execution.adapters.venue_socket import StreamPatience, decoded, open_socket
 from services.execution.domain.venue import StreamOpened, VenueUpdate
 from trading.errors import InvalidArgument, Unavailable
 
@@ -27,21 +27,15 @@ Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class StreamPatience:
-    """Waits of the stream in seconds: the first reconnect within the jitter, later ones doubled up to the cap.
+class UserDataPatience(StreamPatience):
+    """Waits of the user data in seconds.
 
     A stream silent for `silence_s` is asked whether it still has our subscription, and is mute when it does not
     answer in as long again. A connection is replaced after `life_s`, before the venue ends it after a day.
     """
 
-    connect_s: float = 5.0
-    ping_s: float = 5.0
-    close_s: float = 0.5
     silence_s: float = 15.0
     life_s: float = 23.5 * 3600
-    jitter_s: float = 0.25
-    first_wait_s: float = 0.5
-    longest_wait_s: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +54,14 @@ class BinanceUserData:
         rest: BinanceRest,
         log: Any,
         metrics: Any,
-        patience: StreamPatience | None = None,
+        patience: UserDataPatience | None = None,
     ) -> None:
         self._url = f"{url}{'&' if '?' in url else '?'}{_MICROSECONDS}"
         self._key = key
         self._rest = rest
         self._log = log
         self._metrics = metrics
-        self._patience = patience or StreamPatience()
+        self._patience = patience or UserDataPatience()
 
     async def updates(self) -> AsyncGenerator[VenueUpdate | StreamOpened, None]:
         """Updates for ever; each subscription is announced, for what was said before it is not said again."""
@@ -85,7 +79,7 @@ class BinanceUserData:
             self._metrics.venue_reconnects_total.labels("user_data").inc()
             if asyncio.get_running_loop().time() - began_s >= self._patience.longest_wait_s:
                 failures = 0  # it had held; one that is lost at once is opened more and more slowly
-            await asyncio.sleep(self._wait(failures))
+            await asyncio.sleep(self._patience.wait_s(failures))
             failures += 1
 
     async def _session(self) -> AsyncGenerator[VenueUpdate | StreamOpened, None]:
@@ -145,16 +139,7 @@ class BinanceUserData:
     async def _open(self) -> _Subscription:
         """Connect and subscribe; raises Unavailable, or what a connection raises."""
         patience = self._patience
-        socket = await connect(
-            self._url,
-            proxy=None,
-            open_timeout=patience.connect_s,
-            ping_interval=patience.ping_s,
-            ping_timeout=patience.ping_s,
-            close_timeout=patience.close_s,
-            compression=None,
-            max_size=1 << 20,
-        )
+        socket = await open_socket(self._url, patience)
         async with _closed_on_failure(socket), asyncio.timeout(patience.connect_s):
             return _Subscription(socket, await self._subscribe(socket))
 
@@ -177,7 +162,7 @@ class BinanceUserData:
 
     async def _call(self, socket: ClientConnection, method: str, params: Json) -> Json:
         await _ask(socket, method, params)
-        while (answer := _decode(await socket.recv())).get("id") != method:
+        while (answer := decoded(await socket.recv())).get("id") != method:
             pass  # an event may overtake the answer
         if answer.get("status") != _OK:
             error = _object(answer, "error")
@@ -188,7 +173,7 @@ class BinanceUserData:
 
     def _read(self, frame: str | bytes) -> Json:
         try:
-            return _decode(frame)
+            return decoded(frame)
         except InvalidArgument as error:
             self._log.error("venue.unreadable_update", error=str(error))
             return {}
@@ -201,13 +186,6 @@ class BinanceUserData:
         except InvalidArgument as error:
             self._log.error("venue.unreadable_update", error=str(error))
             return None
-
-    def _wait(self, failures: int) -> float:
-        patience = self._patience
-        jitter = random.uniform(0, patience.jitter_s)  # noqa: S311 - spreads reconnects, guards nothing
-        if failures == 0:
-            return jitter
-        return min(patience.first_wait_s * 2.0 ** (failures - 1), patience.longest_wait_s) + jitter
 
 
 _OK = 200
@@ -240,11 +218,3 @@ def _event(message: Json) -> Json:
 def _object(message: Json, name: str) -> Json:
     found = message.get(name)
     return found if isinstance(found, dict) else {}
-
-
-def _decode(frame: str | bytes) -> Json:
-    try:
-        message = msgspec.json.decode(frame)
-    except msgspec.DecodeError as error:
-        raise InvalidArgument("The venue's message is no JSON.", message=str(frame)[:100]) from error
-    return message if isinstance(message, dict) else {}

@@ -20,12 +20,12 @@ from websockets.exceptions import InvalidURI
 
 from fleet.metrics import Metrics
 from services.execution.adapters.binance_key import BinanceKey
-from services.execution.adapters.binance_user_data import BinanceUserData, StreamPatience
+from services.execution.adapters.binance_user_data import BinanceUserData, UserDataPatience
 from services.execution.domain.venue import StreamOpened, VenueUpdate
 from trading.order import OrderEventKind
 
 NAME = "0" * 32
-QUICK = StreamPatience(
+QUICK = UserDataPatience(
     connect_s=1,
     ping_s=5,
     close_s=0.05,
@@ -68,7 +68,7 @@ async def subscribe(socket: ServerConnection) -> None:
     assert params["signature"] == hmac.new(b"s", payload.encode(), hashlib.sha256).hexdigest()
 
 
-def a_stream(url: str, venue: CannedBinance, secret: str = "s", patience: StreamPatience = QUICK) -> BinanceUserData:
+def a_stream(url: str, venue: CannedBinance, secret: str = "s", patience: UserDataPatience = QUICK) -> BinanceUserData:
     """A stream of one key; the venue tells the time."""
     key = BinanceKey("k", SecretStr(secret))
     return BinanceUserData(url, key, venue.rest, structlog.get_logger(), Metrics(), patience)
@@ -76,7 +76,7 @@ def a_stream(url: str, venue: CannedBinance, secret: str = "s", patience: Stream
 
 @asynccontextmanager
 async def living(
-    *stories: Story, secret: str = "s", patience: StreamPatience = QUICK
+    *stories: Story, secret: str = "s", patience: UserDataPatience = QUICK
 ) -> AsyncIterator[BinanceUserData]:
     """Each connection lives the next story; the last one is lived again and again."""
     waiting = list(stories)
@@ -265,13 +265,3 @@ async def test_an_address_that_is_none_ends_the_service() -> None:
     async with canned_binance() as venue:
         with pytest.raises(InvalidURI):
             await heard(a_stream("nonsense", venue), 1)
-
-
-async def test_waits_grow_to_their_cap() -> None:
-    """At once, then half a hundredth, then a hundredth."""
-    async with canned_binance() as venue:
-        stream = a_stream("ws://127.0.0.1:1", venue)
-        waits = [stream._wait(failures) for failures in range(5)]
-    assert waits[0] <= 0.001
-    assert 0.005 <= waits[1] <= 0.006
-    assert all(0.01 <= wait <= 0.011 for wait in waits[2:])

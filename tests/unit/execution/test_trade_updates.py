@@ -13,7 +13,8 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import InvalidURI
 
 from fleet.metrics import Metrics
-from services.execution.adapters.alpaca_trade_updates import AlpacaTradeUpdates, StreamPatience
+from services.execution.adapters.alpaca_trade_updates import AlpacaTradeUpdates
+from services.execution.adapters.venue_socket import StreamPatience
 from services.execution.domain.venue import StreamOpened, VenueUpdate
 from trading.order import OrderEventKind
 
@@ -143,12 +144,3 @@ async def test_an_address_that_is_none_ends_the_service() -> None:
     stream = AlpacaTradeUpdates("nonsense", "k", SecretStr("s"), structlog.get_logger(), Metrics(), QUICK)
     with pytest.raises(InvalidURI):
         await heard(stream, 1)
-
-
-async def test_waits_grow_to_their_cap() -> None:
-    """At once, then half a hundredth, then a hundredth."""
-    stream = AlpacaTradeUpdates("ws://127.0.0.1:1", "k", SecretStr("s"), structlog.get_logger(), Metrics(), QUICK)
-    waits = [stream._wait(failures) for failures in range(5)]
-    assert waits[0] <= 0.001
-    assert 0.005 <= waits[1] <= 0.006
-    assert all(0.01 <= wait <= 0.011 for wait in waits[2:])
