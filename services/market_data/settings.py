@@ -5,6 +5,7 @@ from pydantic import AliasChoices, Field, ValidationInfo, field_validator
 from fleet.settings import CacheSettings, FleetSettings, Names, VenueAccounts
 from services.market_data.domain.activity_bars import ActivityRule
 from services.market_data.domain.bar_query import parse_bar
+from services.market_data.domain.history import DECODED_MEGABYTES, JOINED_ROWS
 from services.market_data.domain.windows import parse_window
 from trading.errors import InvalidArgument
 from trading.instruments import parse_symbol
@@ -104,13 +105,13 @@ class Settings(VenueAccounts, CacheSettings, FleetSettings):
     history_tick_days: int = Field(30, ge=0, description="Days to keep recorded quotes and trades; 0 keeps them.")
     history_bar_days: int = Field(0, ge=0, description="Days to keep bars; 0 keeps them.")
     history_decoded_megabytes: int = Field(
-        4096,
+        DECODED_MEGABYTES,
         ge=0,
         description="Disk for decoded copies of ended days, newest first, which read faster; 0 for none.",
     )
     history_cached_megabytes: int = Field(64, ge=0, description="Memory for files too small for a decoded copy.")
     history_joined_rows: int = Field(
-        2_000_000, ge=0, description="Most ticks of an ended day that are joined into one file."
+        JOINED_ROWS, ge=0, description="Most ticks of an ended day that are joined into one file."
     )
     history_settle_seconds: float = Field(900.0, ge=0, description="Age at which a venue's past is taken to be final.")
     history_rows: int = Field(1_000_000, ge=1, description="Most rows of one historical table.")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from services.market_data.adapters import history_commands as commands
-from services.market_data.domain.history import Kind
+from services.market_data.domain.history import DECODED_MEGABYTES, JOINED_ROWS, Kind
 from trading.errors import TradingError
 from trading.market import Interval
 from trading.money import MAX_NANOS
@@ -67,7 +67,21 @@ def _parser() -> argparse.ArgumentParser:
     quality = _command(subparsers, "quality", "report gaps, outliers, splits and duplicates", commands.quality)
     _add_choice(quality)
     quality.add_argument("--json", action="store_true", help="print one JSON line for each series")
-    _command(subparsers, "compact", "merge small files and remove leftovers", commands.compact)
+    compact = _command(subparsers, "compact", "merge small files, seal ended days, remove leftovers", commands.compact)
+    compact.add_argument(
+        "--decoded-megabytes",
+        type=_count,
+        default=os.environ.get("NT_HISTORY_DECODED_MEGABYTES", str(DECODED_MEGABYTES)),
+        metavar="N",
+        help=f"disk for decoded copies of ended days, newest first; 0 for none (default {DECODED_MEGABYTES})",
+    )
+    compact.add_argument(
+        "--joined-rows",
+        type=_count,
+        default=os.environ.get("NT_HISTORY_JOINED_ROWS", str(JOINED_ROWS)),
+        metavar="N",
+        help=f"most ticks of a day that are joined into one file (default {JOINED_ROWS})",
+    )
     return parser
 
 
@@ -94,6 +108,12 @@ def _add_choice(parser: argparse.ArgumentParser) -> None:
 
 def _symbols(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
+def _count(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text} is no number from 0 on")
+    return int(text)
 
 
 def _positive(text: str) -> int:

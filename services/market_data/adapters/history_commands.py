@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from services.market_data.adapters.history_files import HistoryFiles
 from services.market_data.adapters.market_files import Import, Progress, export_file, import_file
 from services.market_data.adapters.parquet_store import ParquetStore
 from services.market_data.adapters.query_worker import selected
+from services.market_data.adapters.sealed_history import SealedHistory, SealLimits
 from services.market_data.adapters.store_quality import judged, series_of
 from services.market_data.domain.frame_query import Selection
 from services.market_data.domain.history import Kind
@@ -24,6 +26,7 @@ from trading.market import Interval
 
 Command = Callable[[argparse.Namespace], int]
 _COMPACT_PARTS = 2
+_MEGABYTE = 2**20
 _LEFTOVER_AGE_S = 60.0
 
 
@@ -103,12 +106,15 @@ def quality(arguments: argparse.Namespace) -> int:
 
 
 def compact(arguments: argparse.Namespace) -> int:
-    """Merge small files, and remove what they were merged from."""
+    """Merge small files, seal the days that have ended, and remove what was merged."""
     store = ParquetStore(arguments.root)
     everything = store.all_partitions()
     merged = store.compact(everything, parts_least=_COMPACT_PARTS)
-    removed = store.files.sweep(everything, 0 if merged else _LEFTOVER_AGE_S)
-    print(f"{merged} partitions merged, {removed} files removed")
+    sealed = SealedHistory(store, SealLimits(arguments.decoded_megabytes * _MEGABYTE, arguments.joined_rows))
+    sealed.plan(time.time_ns())
+    done = sealed.go_on(sys.maxsize)
+    removed = store.files.sweep(everything, 0 if merged or done else _LEFTOVER_AGE_S)
+    print(f"{merged} partitions merged, {done} days sealed, {removed} files removed")
     return 0
 
 

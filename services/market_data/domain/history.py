@@ -68,6 +68,10 @@ SHOWN_COLUMNS: dict[Kind, tuple[str, ...]] = {
 }
 """What a reader sees: prices and sizes as numbers, times as int64 ns, `side` +1 buyer, −1 seller, 0 unknown."""
 
+DECODED_MEGABYTES = 4096
+JOINED_ROWS = 2_000_000
+"""What an ended day may take, unless told otherwise: see the settings of these names."""
+
 _STRETCHES = {Interval.ONE_HOUR: Stretch.MONTH, Interval.ONE_DAY: Stretch.YEAR}
 _FORMATS = {Stretch.DAY: "%Y-%m-%d", Stretch.MONTH: "%Y-%m", Stretch.YEAR: "%Y"}
 _NAME = re.compile(r"\d{4}(-\d\d(-\d\d)?)?", re.ASCII)

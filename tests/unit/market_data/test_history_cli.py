@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from builders.history import NOON_NS, a_minute, a_store, quotes, recorded
+from builders.history import NOON_NS, a_day_of_quotes, a_minute, a_store, quotes, recorded
 from servers import REPOSITORY
 
 from services.market_data.adapters.history_cli import main
@@ -82,8 +82,25 @@ def test_export_import_and_compact_work_hand_in_hand(data: Path, capsys: pytest.
     assert run(data, "list", "--kind", "quotes", "--json") == 0
 
     lines = capsys.readouterr().out.splitlines()
-    assert lines[:3] == [f"{out}: 2 rows", f"{out}: 2 rows", "1 partitions merged, 2 files removed"]
+    assert lines[:3] == [f"{out}: 2 rows", f"{out}: 2 rows", "1 partitions merged, 0 days sealed, 2 files removed"]
     assert [json.loads(line)["rows"] for line in lines[3:]] == [2, 2]
+
+
+def test_compact_decodes_the_days_that_have_ended(
+    data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_store(data / "history").record(recorded(a_day_of_quotes(20_000)))
+    assert run(data, "compact", "--decoded-megabytes", "0") == 0
+    assert list(data.rglob("*.decoded")) == []
+
+    assert run(data, "compact") == 0
+
+    assert len(list(data.rglob("*.decoded"))) == 1
+    assert "1 days sealed" in capsys.readouterr().out
+    monkeypatch.setenv("NT_HISTORY_DECODED_MEGABYTES", "many")
+    with pytest.raises(SystemExit):
+        run(data, "compact")
+    assert "many is no number" in capsys.readouterr().err
 
 
 def test_an_export_of_nothing_is_code_one(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
