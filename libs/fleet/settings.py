@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
@@ -134,9 +135,9 @@ class AlpacaSettings(BaseSettings):
         "wss://stream.data.alpaca.markets/v2/iex", validation_alias="ALPACA_STREAM_URL", description="Stock stream."
     )
     alpaca_crypto_stream_url: str = Field(
-        "wss://stream.data.alpaca.markets/v1beta3/crypto/us",
+        "",
         validation_alias="ALPACA_CRYPTO_STREAM_URL",
-        description="Crypto stream.",
+        description="Crypto stream; empty means /v1beta3/crypto/us on the host of the stock stream.",
     )
     alpaca_trading_url: str = Field(
         "https://paper-api.alpaca.markets",
@@ -148,6 +149,12 @@ class AlpacaSettings(BaseSettings):
         validation_alias="ALPACA_TRADING_STREAM_URL",
         description="Trade-updates stream.",
     )
+
+    @property
+    def alpaca_crypto_stream(self) -> str:
+        """Where coins are streamed: whoever names one server of the protocol means it for coins too."""
+        stocks = urlsplit(self.alpaca_stream_url)
+        return self.alpaca_crypto_stream_url or f"{stocks.scheme}://{stocks.netloc}/v1beta3/crypto/us"
 
 
 class PolygonSettings(BaseSettings):

@@ -59,8 +59,10 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--start", type=_moment, default=0, metavar="TIME", help="ISO 8601 or ns UTC, inclusive")
     export.add_argument("--end", type=_moment, default=MAX_NANOS, metavar="TIME", help="ISO 8601 or ns UTC, exclusive")
     importing = _command(subparsers, "import", "add market files to what is stored", commands.import_files)
-    importing.add_argument("files", type=Path, nargs="+", metavar="FILE", help="Parquet, CSV or gzipped CSV")
-    importing.add_argument("--venue", default="import", help="whose data it is (default import)")
+    importing.add_argument(
+        "files", type=Path, nargs="+", metavar="FILE", help="Parquet, CSV, gzipped CSV, or a recording"
+    )
+    importing.add_argument("--venue", default="", help="whose data it is (default: as a recording says, else import)")
     importing.add_argument("--symbols", type=_symbols, default=(), metavar="A,B", help="its symbol, or those to take")
     importing.add_argument("--interval", type=Interval, choices=list(Interval), help="of bars (default: as they come)")
     importing.add_argument("--again", action="store_true", help="also a file that was imported before")

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -21,6 +21,10 @@ from trading.money import MAX_NANOS
 SLICE_ROWS = 2_000_000
 _PARQUET_MAGIC = b"PAR1"
 _IMPORTED = "imported"
+_NO_VENUE = "import"
+_OF_A_RECORDING = frozenset({"kind", "venue", "event_time_ns", "trade_id"})
+_LACKING = {"quote": ("price", "size", "side", "trade_id"), "trade": ("bid", "bid_size", "ask", "ask_size")}
+"""What is empty in the rows of a recording's two kinds."""
 _ONE = 1e9
 _AMOUNTS: dict[Kind, tuple[str, ...]] = {
     Kind.QUOTES: ("bid", "bid_size", "ask", "ask_size"),
@@ -33,9 +37,12 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """Where a file's rows go: a venue's name, the symbols to take (all when empty), the interval of its bars."""
+    """Where a file's rows go: a venue's name, the symbols to take (all when empty), the interval of its bars.
 
-    venue: str
+    An empty venue is the one that a recording names, and `import` for any other file.
+    """
+
+    venue: str = ""
     symbols: tuple[str, ...] = ()
     interval: Interval | None = None
     again: bool = False
@@ -47,17 +54,19 @@ def import_file(store: ParquetStore, file: Path, wanted: Import, progress: Progr
     Raises InvalidArgument for a file that is none or holds what no market says, AlreadyExists for one that was imported
     before.
     """
-    note = store.files.root / _IMPORTED / hashlib.sha256(f"{_digest(file)}:{wanted.venue}".encode()).hexdigest()
+    venue = wanted.venue or _NO_VENUE
+    note = store.files.root / _IMPORTED / hashlib.sha256(f"{_digest(file)}:{venue}".encode()).hexdigest()
     if note.exists() and not wanted.again:
-        raise AlreadyExists(f"{file} was imported before as {wanted.venue}; --again imports it anyway.")
+        raise AlreadyExists(f"{file} was imported before as {venue}; --again imports it anyway.")
     source = _open(file)
     try:
         total = source.select(pl.len()).collect().item()
-        layout = layout_of(source.collect_schema().names())
         rows = done = 0
         for start in range(0, total, SLICE_ROWS):
             part = source.slice(start, SLICE_ROWS).collect()
-            rows += _add(store, part, layout, file, wanted)
+            rows += sum(
+                _add(store, table, file, replace(wanted, venue=whose)) for whose, table in _tables(part, wanted)
+            )
             done += len(part)
             progress(done, total)
     except InvalidArgument as error:
@@ -144,7 +153,18 @@ def _open(file: Path) -> pl.LazyFrame:
         raise InvalidArgument(f"{file}: neither Parquet nor CSV: {reason}") from error
 
 
-def _add(store: ParquetStore, rows: pl.DataFrame, layout: Layout, file: Path, wanted: Import) -> int:
+def _tables(rows: pl.DataFrame, wanted: Import) -> Iterator[tuple[str, pl.DataFrame]]:
+    """The rows with their venue; a recording holds quotes and trades and says whose they are, another file one kind."""
+    if not set(rows.columns) >= _OF_A_RECORDING:
+        yield wanted.venue or _NO_VENUE, rows
+        return
+    renamed = rows.rename({"event_time_ns": "timestamp_ns"})
+    for (kind, venue), table in renamed.group_by("kind", "venue", maintain_order=True):
+        yield wanted.venue or str(venue), table.drop(_LACKING[str(kind)])
+
+
+def _add(store: ParquetStore, rows: pl.DataFrame, file: Path, wanted: Import) -> int:
+    layout = layout_of(rows.columns)
     stored = _stored(rows, layout)
     if layout.symbol is None:
         symbols = {symbol_of_file(file.name, wanted.symbols): stored}

@@ -77,7 +77,7 @@ class VenueOffers:
         key = AlpacaKey(account.alpaca_key_id, account.alpaca_secret_key)
         data = AlpacaRest(await self._client(account.alpaca_data_url, key.headers()))
         trading = AlpacaRest(await self._client(account.alpaca_trading_url, key.headers()))
-        urls = {AssetClass.EQUITY: account.alpaca_stream_url, AssetClass.CRYPTO: account.alpaca_crypto_stream_url}
+        urls = {AssetClass.EQUITY: account.alpaca_stream_url, AssetClass.CRYPTO: account.alpaca_crypto_stream}
         tape = feed_of(account.alpaca_stream_url)
         return Offer(
             [AlpacaFeed(venue, one, urls[one], key, clock, self._limits.stream) for one in classes],

@@ -23,6 +23,9 @@ from trading.errors import InvalidArgument
 from trading.instruments import AssetClass, Instrument, Instruments, equity, parse_symbol
 
 _PARQUET_MAGIC = b"PAR1"
+_OF_A_RECORDING = frozenset({"kind", "venue", "event_time_ns", "trade_id"})
+_LACKING = {"quote": ("price", "size", "side", "id"), "trade": ("bid", "bid_size", "ask", "ask_size")}
+"""What is empty in the rows of a recording's two kinds."""
 
 
 def load_recording(files: Sequence[Path], asked: Sequence[str], catalogue: Instruments) -> Recording:
@@ -31,7 +34,9 @@ def load_recording(files: Sequence[Path], asked: Sequence[str], catalogue: Instr
     `asked` are the symbols of the command line: one names files without a symbol column, several choose rows.
     """
     symbols: list[str] = []
-    parts = [_load_file(file, asked, symbols, catalogue) for file in files]
+    parts = [
+        _ticks_of_table(table, file, asked, symbols, catalogue) for file in files for table in _tables(_read(file))
+    ]
     ticks = Ticks.merged(parts)
     if len(ticks) == 0:
         raise MarketFileError(f"{', '.join(map(str, files))}: no rows.")
@@ -54,8 +59,18 @@ def save_ticks(ticks: Ticks, symbols: Sequence[str], kind: Kind, file: Path) -> 
     return len(rows)
 
 
-def _load_file(file: Path, asked: Sequence[str], symbols: list[str], catalogue: Instruments) -> Ticks:
-    frame = _read(file)
+def _tables(frame: pl.DataFrame) -> list[pl.DataFrame]:
+    """A recording's quotes and trades, each as a market file has them; any other file as it is."""
+    if not set(frame.columns) >= _OF_A_RECORDING:
+        return [frame]
+    renamed = frame.rename({"event_time_ns": "timestamp_ns", "trade_id": "id"})
+    kinds = renamed["kind"].cast(pl.String)
+    return [renamed.filter(kinds == kind).drop(lacking) for kind, lacking in _LACKING.items()]
+
+
+def _ticks_of_table(
+    frame: pl.DataFrame, file: Path, asked: Sequence[str], symbols: list[str], catalogue: Instruments
+) -> Ticks:
     layout = layout_of(frame.columns, str(file))
     if frame.is_empty():
         return Ticks.empty()

@@ -244,3 +244,16 @@ def test_the_help_names_every_setting_with_its_variable_and_default(capsys: pyte
     assert "(NT_DATA_DIR, default .data)" in shown
     assert "(NT_MODELS, default empty)" in shown
     assert "(NT_ACCOUNTS, default main)" in shown
+
+
+@pytest.mark.parametrize(
+    ("crypto", "expected"),
+    [("", "ws://127.0.0.1:9/v1beta3/crypto/us"), ("ws://elsewhere/coins", "ws://elsewhere/coins")],
+)
+def test_coins_are_streamed_by_the_server_of_the_shares_unless_told_otherwise(
+    monkeypatch: pytest.MonkeyPatch, crypto: str, expected: str
+) -> None:
+    monkeypatch.setenv("ALPACA_STREAM_URL", "ws://127.0.0.1:9/v2/iex")
+    monkeypatch.setenv("ALPACA_CRYPTO_STREAM_URL", crypto)
+
+    assert AlpacaSettings().alpaca_crypto_stream == expected

@@ -9,6 +9,7 @@ from builders.history import NOON_NS, a_minute, a_store, quotes, recorded, trade
 
 from services.market_data.adapters.market_files import Import, export_file, import_file
 from services.market_data.adapters.parquet_store import ParquetStore
+from services.market_data.adapters.recording_file import RecordingFile
 from services.market_data.domain.frame_query import Selection
 from services.market_data.domain.history import Kind
 from trading.errors import AlreadyExists, InvalidArgument
@@ -171,3 +172,35 @@ def test_an_export_over_a_file_replaces_it_only_when_it_is_whole(store: ParquetS
 
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["out.csv"]
     assert out.read_text() == "old"
+
+
+async def a_recording(folder: Path) -> Path:
+    """Two venues' quotes and trades, as `ntrader record` writes them."""
+    path = folder / "day.parquet"
+    async with RecordingFile(path) as recording:
+        for venue in ("binance", "paper"):
+            await recording.quotes(quotes([NOON_NS, NOON_NS + 5], venue=venue), 0)
+            await recording.trades(trades([NOON_NS + 1], venue=venue), 0)
+    return path
+
+
+async def test_a_recording_is_brought_in_under_the_venue_that_it_names(store: ParquetStore, tmp_path: Path) -> None:
+    file = await a_recording(tmp_path)
+
+    assert bring(store, file, Import()) == 6
+
+    found = [one for kind in Kind for one in store.files.partitions(kind)]
+    assert [(one.kind, one.venue, one.symbol, store.rows(one)) for one in found] == [
+        (Kind.QUOTES, "binance", "AAPL", 2),
+        (Kind.QUOTES, "paper", "AAPL", 2),
+        (Kind.TRADES, "binance", "AAPL", 1),
+        (Kind.TRADES, "paper", "AAPL", 1),
+    ]
+    assert store.frame(found[0])["receive_time_ns"].to_list() == [NOON_NS + 5, NOON_NS + 10]
+    assert store.frame(found[2]).select("side_sign", "trade_id").rows() == [(1, "0")]
+
+
+async def test_a_recording_may_be_given_another_venue(store: ParquetStore, tmp_path: Path) -> None:
+    bring(store, await a_recording(tmp_path), Import("mine", ("AAPL",)))
+
+    assert {one.venue for kind in Kind for one in store.files.partitions(kind)} == {"mine"}

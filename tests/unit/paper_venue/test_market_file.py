@@ -209,3 +209,21 @@ def test_real_files_are_read_whole(file: str, symbol: str, count: int) -> None:
 
     assert [i.symbol for i in recording.instruments] == [symbol]
     assert len(recording.ticks) == count
+
+
+def test_a_recording_gives_its_quotes_and_its_trades(tmp_path: Path) -> None:
+    names = ("kind", "venue", "symbol", "sequence", "event_time_ns", "receive_time_ns")
+    names += ("bid", "bid_size", "ask", "ask_size", "price", "size", "side", "trade_id")
+    lines = [
+        ("trade", "binance", "ETH-USDT", 0, 7, 8, None, None, None, None, 2.5, 3.0, "sell", "41"),
+        ("quote", "binance", "ETH-USDT", 0, 5, 6, 2.0, 1.0, 3.0, 4.0, None, None, None, None),
+    ]
+    recording = load(
+        write(tmp_path / "day.parquet", {name: [line[at] for line in lines] for at, name in enumerate(names)})
+    )
+
+    assert [(row.time_ns, row.kind, row.a, row.c, row.d) for row in rows(recording)] == [
+        (5, Kind.QUOTE, 2 * 10**9, 3 * 10**9, 4 * 10**9),
+        (7, Kind.TRADE, 2_500_000_000, -1, 41),
+    ]
+    assert [one.symbol for one in recording.instruments] == ["ETH-USDT"]
