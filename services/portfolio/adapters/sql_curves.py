@@ -63,18 +63,15 @@ class SqlCurves:
         """Keep the last point of each hour, then of each day, then none."""
         ages = (horizons.all_days, horizons.hourly_days, horizons.daily_days)
         fine, hourly, daily = (now_ns - days * DAY_NS for days in ages)
-        table = tables.curves
-        firsts = select(table.c.account, func.min(table.c.time_ns)).group_by(table.c.account)
-        point = tuple_(table.c.account, table.c.time_ns)
+        table, all_points = tables.curves, tables.curves.alias()
+        point, kept = tuple_(table.c.account, table.c.time_ns), (all_points.c.account, all_points.c.time_ns)
+        firsts = select(kept[0], func.min(kept[1])).group_by(kept[0])
         async with self._database.begin() as connection:
             for start, end, width in ((hourly, fine, _HOUR_NS), (daily, hourly, DAY_NS)):
+                lasts = select(kept[0], func.max(kept[1])).where(kept[1] >= start, kept[1] < end)
+                group = lasts.group_by(kept[0], kept[1] // width)
                 in_span = (table.c.time_ns >= start, table.c.time_ns < end)
-                group = (
-                    table.c.time_ns / width if self._database.dialect == "sqlite" else func.div(table.c.time_ns, width)
-                )
-                lasts = select(table.c.account, func.max(table.c.time_ns)).where(*in_span)
-                kept = lasts.group_by(table.c.account, group)
-                await connection.execute(delete(table).where(*in_span, point.not_in(kept), point.not_in(firsts)))
+                await connection.execute(delete(table).where(*in_span, point.not_in(group), point.not_in(firsts)))
             await connection.execute(delete(table).where(table.c.time_ns < daily, point.not_in(firsts)))
 
 
