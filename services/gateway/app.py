@@ -20,6 +20,7 @@ from services.gateway.backends import Backends
 from services.gateway.bulk import Bulk
 from services.gateway.door import Door, allowance_of
 from services.gateway.routes import (
+    book,
     execution,
     market_data,
     models,
@@ -90,6 +91,7 @@ def _bare_app(version: str) -> FastAPI:
         execution,
         reports,
         portfolio,
+        book,
         risk,
         rebalances,
         stream,

@@ -159,6 +159,10 @@ def an_account(**changes: Any) -> portfolio_pb2.Account:
         "buying_power": money(98_105, 500_000_000),
         "day_pnl": money(-5, -250_000_000),
         "trading_state": "ACTIVE",
+        "balances": [common_pb2.Money(currency="EUR", units=-7), money(98_105)],
+        "unpriced_currencies": ["EUR"],
+        "gross_exposure": money(1_900),
+        "net_exposure": money(1_900),
     }
     return portfolio_pb2.Account(**fields | changes)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from builders.gateway import a_bar, a_position, a_quote, an_account
+from fakes.book_backend import FakeBook
 from fakes.execution_backend import FakeExecution
 from fakes.open_inference import FakeOpenInference
 from fakes.rebalance_backend import FakeRebalances
@@ -26,6 +27,7 @@ from neuraltrader.inference.v1 import training_service_pb2_grpc as training_grpc
 from neuraltrader.market_data.v1 import market_data_pb2
 from neuraltrader.market_data.v1 import market_data_service_pb2 as market_data
 from neuraltrader.market_data.v1 import market_data_service_pb2_grpc as market_data_grpc
+from neuraltrader.portfolio.v1 import book_service_pb2_grpc as book_grpc
 from neuraltrader.portfolio.v1 import portfolio_service_pb2 as portfolio
 from neuraltrader.portfolio.v1 import portfolio_service_pb2_grpc as portfolio_grpc
 from neuraltrader.portfolio.v1 import rebalance_service_pb2_grpc as rebalance_grpc
@@ -253,6 +255,7 @@ class FakeFleet:
         self.execution = FakeExecution(self.script)
         self.portfolio = FakePortfolio(self.script)
         self.risk = FakeRisk(self.script)
+        self.book = FakeBook(self.script)
         self.registry = FakeRegistry(self.script)
         self.rebalances = FakeRebalances(self.script)
 
@@ -261,7 +264,7 @@ class FakeFleet:
         self.script.calls.clear()
         self.script.refusals.clear()
         self.open_inference.model.asked.clear()
-        for name in (*NAMES, "training", "registry"):
+        for name in (*NAMES, "book", "training", "registry"):
             servicer = getattr(self, name)
             vars(servicer).update(vars(type(servicer)(self.script)))
 
@@ -279,6 +282,7 @@ class FakeFleet:
         if name == "portfolio":
             risk_grpc.add_RiskServiceServicer_to_server(self.risk, server)
             rebalance_grpc.add_RebalanceServiceServicer_to_server(self.rebalances, server)
+            book_grpc.add_BookServiceServicer_to_server(self.book, server)
         if name == "inference":
             training_grpc.add_TrainingServiceServicer_to_server(self.training, server)
             registry_grpc.add_RegistryServiceServicer_to_server(self.registry, server)

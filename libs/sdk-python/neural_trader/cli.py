@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from neural_trader import place
+from neural_trader.commands.book import add_book
 from neural_trader.commands.control import add_control
 from neural_trader.commands.models import add_models
 from neural_trader.commands.orders import add_orders
@@ -50,6 +51,16 @@ def ask(arguments: Sequence[str]) -> int:
 def _parser() -> "tuple[argparse.ArgumentParser, argparse._SubParsersAction[argparse.ArgumentParser]]":
     parser = argparse.ArgumentParser(prog="ntrader", description="Asks a running gateway.")
     listed = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add_some in (add_orders, add_control, add_reports, add_risk, add_models, add_predictions, add_rebalance):
+    adders = (
+        add_orders,
+        add_book,
+        add_control,
+        add_reports,
+        add_risk,
+        add_models,
+        add_predictions,
+        add_rebalance,
+    )
+    for add_some in adders:
         add_some(listed)
     return parser, listed

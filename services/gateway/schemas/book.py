@@ -19,7 +19,11 @@ class Account(TypedDict):
     venue: str
     currency: str
     cash: DecimalText
+    balances: Annotated[dict[str, DecimalText], Field(description="Exact cash by currency.")]
     equity: DecimalText
+    unpriced_currencies: Annotated[list[str], Field(description="Left out of equity, for want of a rate.")]
+    gross_exposure: DecimalText
+    net_exposure: DecimalText
     buying_power: DecimalText
     day_pnl: DecimalText
     trading_state: str
@@ -63,7 +67,11 @@ def account_view(account: pb.Account) -> Account:
         "venue": account.venue,
         "currency": account.currency,
         "cash": money_text(account.cash),
+        "balances": {balance.currency: money_text(balance) for balance in account.balances},
         "equity": money_text(account.equity),
+        "unpriced_currencies": list(account.unpriced_currencies),
+        "gross_exposure": money_text(account.gross_exposure),
+        "net_exposure": money_text(account.net_exposure),
         "buying_power": money_text(account.buying_power),
         "day_pnl": money_text(account.day_pnl),
         "trading_state": account.trading_state,

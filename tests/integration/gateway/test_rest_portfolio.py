@@ -16,6 +16,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 async def test_accounts_and_positions_are_exact(gateway: Gateway) -> None:
     account = (await gateway.http.get("/v1/account")).json()
     assert (account["buying_power"], account["day_pnl"]) == ("98105.5", "-5.25")
+    assert (account["balances"], account["unpriced_currencies"]) == ({"EUR": "-7", "USD": "98105"}, ["EUR"])
+    assert (account["gross_exposure"], account["net_exposure"]) == ("1900", "1900")
     assert (await gateway.http.get("/v1/accounts")).json() == {"accounts": [account]}
     book = (await gateway.http.get("/v1/positions?include_flat=true")).json()
     (position,) = book["positions"]
