@@ -25,7 +25,7 @@ class ModelTransfers:
         """Hand a file on as it comes; what is wrong with the body ends the call and is raised."""
         call = self._stub.UploadModel(metadata=self._metadata(), timeout=self._time())
         try:
-            with suppress(asyncio.InvalidStateError):  # it has been refused already: the answer says why
+            with suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):  # refused already: the answer says why
                 async for piece in _pieces(name, body):
                     await call.write(piece)
                 await call.done_writing()

@@ -32,6 +32,7 @@ class Settings(FleetSettings):
     )
     model_file_mb_max: int = Field(256, ge=1, description="Largest model file, in MB.")
     model_tensor_mb_max: int = Field(128, ge=1, description="Largest tensor of a model file, in MB.")
+    model_header_kb_max: int = Field(1024, ge=1, description="Largest header of a safetensors file, in KB.")
     model_tensors_max: int = Field(512, ge=1, description="Most tensors of a model file.")
     windows_mb_max: int = Field(
         256, ge=1, description="Memory for the newest feature rows of all symbols, in MB; sequence models need them."

@@ -166,6 +166,7 @@ def _registry(settings: Settings, runtime: Runtime, stack: AsyncExitStack) -> _R
     )
     limits = FileLimits(
         file_bytes=settings.model_file_mb_max * _MB,
+        header_bytes=settings.model_header_kb_max * 1024,
         tensor_bytes=settings.model_tensor_mb_max * _MB,
         tensors=settings.model_tensors_max,
     )
@@ -178,7 +179,13 @@ def _registry(settings: Settings, runtime: Runtime, stack: AsyncExitStack) -> _R
         files, either, settings.default_model, settings.models_loaded_max, runtime.log, followed=settings.follow_models
     )
     export = RegistryExport(files, limits)
-    return _Registry(RegistryRpc(models, ReceiveModel(models, loader), export.pieces), models, loader, files, limits)
+    return _Registry(
+        RegistryRpc(models, ReceiveModel(models, loader, limits.file_bytes), export.pieces),
+        models,
+        loader,
+        files,
+        limits,
+    )
 
 
 def _open_inference(settings: Settings, models: ServeModels, runtime: Runtime) -> open_inference.OpenInferenceRpc:

@@ -51,7 +51,7 @@ class Registry:
         )
         more = {} if draw is None else {"draw": draw}
         self.models = ServeModels(self.files, self.loader, DEFAULT, most_loaded, structlog.get_logger(), **more)
-        self.receive = ReceiveModel(self.models, self.loader)
+        self.receive = ReceiveModel(self.models, self.loader, 1_000_000)
 
     def close(self) -> None:
         self.models.close()

@@ -5,7 +5,9 @@ subgraphs, functions of its own, and tensors that live in other files. Field num
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
+
+import numpy as np
 
 from services.inference.adapters.onnx_operators import OPERATORS
 from services.inference.domain.errors import ModelRefused, Refusal
@@ -15,18 +17,21 @@ _ENTRY_KEY, _ENTRY_VALUE = 1, 2
 _GRAPH_NODE, _GRAPH_INITIALIZER = 1, 5
 _NODE_OPERATOR, _NODE_ATTRIBUTE, _NODE_DOMAIN = 4, 5, 7
 _ATTRIBUTE_TENSOR, _ATTRIBUTE_GRAPH, _ATTRIBUTE_TENSORS, _ATTRIBUTE_GRAPHS = 5, 6, 10, 11
+_TENSOR_KIND, _TENSOR_FLOATS, _TENSOR_NAME, _TENSOR_RAW, _TENSOR_DOUBLES = 2, 4, 8, 9, 10
 _TENSOR_EXTERNAL, _TENSOR_LOCATION = 13, 14
+_REALS: dict[int, type[np.floating[Any]]] = {1: np.float32, 10: np.float16, 11: np.float64}
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _DEEPEST = 8
 
 
 class Contents(NamedTuple):
-    """Operators by name, with their domain in front when it is not ONNX's own; and what reaches outside."""
+    """Operators by name, with their domain in front when it is not ONNX's own; what reaches outside; NaN in weights."""
 
     operators: frozenset[str]
     has_external_data: bool
     has_functions: bool
     metadata: dict[str, str]
+    is_not_finite: bool
 
 
 def contents(payload: bytes) -> Contents:
@@ -47,11 +52,13 @@ def check_graph(payload: bytes) -> None:
         raise ModelRefused(Refusal.EXTERNAL_DATA, "The model keeps tensors in other files.")
     if graph.has_functions:
         raise ModelRefused(Refusal.FUNCTIONS, "The model brings functions of its own.")
+    if graph.is_not_finite:
+        raise ModelRefused(Refusal.NOT_FINITE, "The model has a weight that is no finite number.")
 
 
 def _contents(model: memoryview) -> Contents:
     operators: set[str] = set()
-    external = functions = False
+    external = functions = not_finite = False
     metadata: dict[str, str] = {}
     graphs: list[tuple[memoryview, int]] = []
     for number, value in _fields(model):
@@ -74,7 +81,8 @@ def _contents(model: memoryview) -> Contents:
                 external |= outside
             elif number == _GRAPH_INITIALIZER:
                 external |= _is_external(_message(value))
-    return Contents(frozenset(operators), external, functions, metadata)
+                not_finite |= _is_not_finite(_message(value))
+    return Contents(frozenset(operators), external, functions, metadata, not_finite)
 
 
 def _read_node(node: memoryview, operators: set[str]) -> tuple[list[memoryview], bool]:
@@ -109,6 +117,22 @@ def _read_attribute(attribute: memoryview) -> tuple[list[memoryview], bool]:
 def _is_external(tensor: memoryview) -> bool:
     return any(
         number == _TENSOR_EXTERNAL or (number == _TENSOR_LOCATION and value != 0) for number, value in _fields(tensor)
+    )
+
+
+def _is_not_finite(tensor: memoryview) -> bool:
+    """Whether a tensor of real numbers, in either of the two ways of writing them, has one that is not finite."""
+    fields = dict(_fields(tensor))
+    kind = _REALS.get(cast("int", fields.get(_TENSOR_KIND, 0)))
+    raw = fields.get(_TENSOR_RAW)
+    if kind is None:
+        return False
+    if isinstance(raw, memoryview):
+        return not np.isfinite(np.frombuffer(raw, kind)).all()
+    written = ((_TENSOR_FLOATS, np.float32), (_TENSOR_DOUBLES, np.float64))
+    packed = ((fields.get(number), wide) for number, wide in written)
+    return any(
+        isinstance(part, memoryview) and not np.isfinite(np.frombuffer(part, wide)).all() for part, wide in packed
     )
 
 

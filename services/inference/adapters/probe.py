@@ -32,21 +32,20 @@ class TrialRules:
 def try_model(directory: Path, rules: TrialRules) -> None:
     """Load and run the version in a directory in a process of its own; raises ModelRefused for what became of it."""
     asked = json.dumps({"directory": str(directory.resolve()), **asdict(rules)})
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", _PROCESS, asked],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         env={"PATH": os.environ.get("PATH", ""), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         start_new_session=True,
-    )
-    try:
-        told, _ = process.communicate(timeout=_STARTING_S + rules.seconds)
-    except subprocess.TimeoutExpired:
-        raise _refused(directory, Refusal.TIME, f"Its trial took more than {rules.seconds} s.") from None
-    finally:
-        process.kill()
-        process.wait()
+    ) as process:
+        try:
+            told, _ = process.communicate(timeout=_STARTING_S + rules.seconds)
+        except subprocess.TimeoutExpired:
+            raise _refused(directory, Refusal.TIME, f"Its trial took more than {rules.seconds} s.") from None
+        finally:
+            process.kill()
     _judge(directory, process.returncode, told[-_LONGEST_TOLD * 4 :], rules)
 
 

@@ -15,7 +15,15 @@ from services.inference.domain.errors import ModelRefused, Refusal
 from services.inference.domain.model import TensorSpec
 from trading.errors import InvalidArgument, TradingError
 
-_NO_MEMORY = ("bad_alloc", "Failed to allocate memory", "Available memory", "std::length_error", "vector::reserve")
+_NO_MEMORY = (
+    "bad_alloc",
+    "Failed to allocate memory",
+    "Available memory",
+    "would require more than",
+    "std::length_error",
+    "vector::reserve",
+)
+"""What the runtime says when it is refused memory, or refuses itself."""
 _OPEN_FILES = 256
 _MOST_ELEMENTS = 1 << 24
 

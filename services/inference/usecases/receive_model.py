@@ -8,7 +8,7 @@ from services.inference.domain.errors import ModelRefused
 from services.inference.domain.registry import check_new_name
 from services.inference.domain.registry_status import ModelStatus
 from services.inference.usecases.serve_models import ServeModels
-from trading.errors import InvalidArgument
+from trading.errors import InvalidArgument, TradingError
 
 FORMATS = ("", "safetensors", "onnx")
 
@@ -44,12 +44,30 @@ class Receiver(Protocol):
 class ReceiveModel:
     """Takes files into the registry."""
 
-    def __init__(self, models: ServeModels, receiver: Receiver) -> None:
+    def __init__(self, models: ServeModels, receiver: Receiver, most_bytes: int) -> None:
         self._models = models
         self._receiver = receiver
+        self._most_bytes = most_bytes
 
     async def __call__(self, pieces: AsyncIterator[Piece]) -> ModelStatus:
-        """Keep what arrives; the same file twice is one version. Raises InvalidArgument with the refusal's reason."""
+        """Keep what arrives; the same file twice is one version. Raises InvalidArgument with the refusal's reason.
+
+        What is refused is read to its end, or up to a bound: a sender hears no answer while it sends.
+        """
+        try:
+            return await self._received(pieces)
+        except TradingError:
+            await self._read_on(pieces)
+            raise
+
+    async def _read_on(self, pieces: AsyncIterator[Piece]) -> None:
+        left = self._most_bytes
+        async for each in pieces:
+            left -= len(each.piece)
+            if left < 0:
+                break
+
+    async def _received(self, pieces: AsyncIterator[Piece]) -> ModelStatus:
         first = await anext(pieces, None)
         if first is None:
             raise InvalidArgument("Expected a file, there was no piece.", field="piece")

@@ -75,7 +75,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, market_data: str) -> Iterat
 
 
 @contextmanager
-def running(nats_url: str, market_data: str, data_dir: Path) -> Iterator["Inference"]:
+def running(nats_url: str, market_data: str, data_dir: Path, **settings: str) -> Iterator["Inference"]:
     """The service, from its start until it is ready and to its end."""
     grpc_port, metrics_port = free_port(), free_port()
     env = {
@@ -86,6 +86,7 @@ def running(nats_url: str, market_data: str, data_dir: Path) -> Iterator["Infere
         "NT_METRICS_PORT": str(metrics_port),
         "NT_INTERNAL_TOKEN": TOKEN,
         "NT_INSTRUMENTS_RETRY_S": "0.05",
+        **settings,
     }
     command = [sys.executable, "-m", "services.inference"]
     with process(command, env=env, log=data_dir / "inference.log") as child:
