@@ -13,6 +13,7 @@ from services.inference.domain.model import ModelCard, Running, TensorSpec
 from services.inference.domain.model_spec import ModelSpec
 from services.inference.domain.prediction import Prediction, Signal
 from services.inference.domain.registry import Deployment, LoadOptions
+from services.inference.domain.registry_status import ShadowCount
 from services.inference.domain.rows import Rows
 from services.inference.domain.training import TrainingJob, TrainingSet
 
@@ -67,6 +68,18 @@ class LiveModels(Protocol):
 
     def following(self, name: str, symbol: str) -> AbstractContextManager[Model]:
         """The version of a model that a symbol's ticks go to, kept in memory for as long as it is used."""
+        ...
+
+
+class ShadowModels(Protocol):
+    """The versions that predict beside the active ones."""
+
+    def shadow_of(self, name: str) -> AbstractContextManager[Model] | None:
+        """A model's shadow, when there is one and it is in memory."""
+        ...
+
+    def compared(self, name: str, version: str) -> ShadowCount:
+        """How a shadow compares so far."""
         ...
 
 

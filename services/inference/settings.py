@@ -34,6 +34,9 @@ class Settings(FleetSettings):
     model_tensor_mb_max: int = Field(128, ge=1, description="Largest tensor of a model file, in MB.")
     model_header_kb_max: int = Field(1024, ge=1, description="Largest header of a safetensors file, in KB.")
     model_tensors_max: int = Field(512, ge=1, description="Most tensors of a model file.")
+    shadow_waiting_max: int = Field(
+        256, ge=1, description="Most samples that wait for a shadow; more are skipped and counted."
+    )
     windows_mb_max: int = Field(
         256, ge=1, description="Memory for the newest feature rows of all symbols, in MB; sequence models need them."
     )

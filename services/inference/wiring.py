@@ -41,6 +41,7 @@ from services.inference.rpc.registry import RegistryRpc
 from services.inference.rpc.training import SERVICE_NAME as TRAINING_SERVICE_NAME
 from services.inference.rpc.training import TrainingRpc
 from services.inference.settings import Settings
+from services.inference.usecases.compare_shadows import CompareShadows
 from services.inference.usecases.follow import Follow, Follower, FollowRules, followers
 from services.inference.usecases.infer import Infer
 from services.inference.usecases.predict import Predict, PredictRules
@@ -75,7 +76,7 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
             MarketDataServiceStub(channel), settings.instruments_refresh_s, settings.instruments_retry_s, runtime.log
         )
         markets, watches = Markets(settings.windows_mb_max * _MB), Watches(_watch_rules(settings))
-        following = _followers(settings)
+        following, shadows = _followers(settings), CompareShadows(models, settings.shadow_waiting_max)
         statistics = Statistics(runtime.metrics, [each.name for each in following], runtime.log)
         follow = Follow(
             models,
@@ -84,6 +85,7 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
             NatsOpinions(nats),
             statistics,
             watches,
+            shadows,
             runtime.clock,
             new_id,
             _follow_rules(settings),
@@ -93,7 +95,7 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
         workshop = ThreadWorkshop()
         stack.callback(workshop.close)
         rules = PredictRules(settings.predict_inline_rows, settings.predict_waiting)
-        predict = Predict(models, markets, instruments, workshop, rules)
+        predict = Predict(models, markets, instruments, workshop, rules, shadows)
         rpc = InferenceRpc(predict, models, statistics, watches, ArrowTables())
         yield Service(
             register=[
@@ -108,6 +110,7 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
                 "trades": listeners.trades,
                 "instruments": instruments.refresh,
                 "training": training.loop,
+                "shadows": shadows.keep,
                 "drift": DriftGauges(watches, runtime.metrics, settings.drift_report_s).keep,
             },
             checks={"nats": nats.check},

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from services.inference.domain.feature_series import Floats
 from services.inference.domain.model import ModelCard, Running, TensorSpec
 from services.inference.domain.prediction import Prediction, Signal
+from services.inference.domain.registry_status import ShadowCount
 from trading.errors import UnknownModel, UnknownSymbol
 
 T = TypeVar("T")
@@ -52,6 +53,8 @@ class FakeModels:
 
     def __init__(self, model: FakeModel) -> None:
         self._model = model
+        self.shadow: FakeModel | None = None
+        self.count = ShadowCount("2")
 
     @property
     def names(self) -> Sequence[str]:
@@ -61,6 +64,12 @@ class FakeModels:
         if name not in ("", self._model.card.name) or version not in ("", self._model.card.version):
             raise UnknownModel(f"No model is called {name!r}.", model=name)
         return self._model
+
+    def shadow_of(self, name: str) -> AbstractContextManager[FakeModel] | None:
+        return nullcontext(self.shadow) if self.shadow else None
+
+    def compared(self, name: str, version: str) -> ShadowCount:
+        return self.count
 
     def following(self, name: str, symbol: str) -> AbstractContextManager[FakeModel]:
         return nullcontext(self._model)

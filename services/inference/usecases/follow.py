@@ -3,16 +3,19 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from services.inference.domain.errors import ModelFault
 from services.inference.domain.features import FeatureState
 from services.inference.domain.feeds import Feeds
 from services.inference.domain.markets import Markets
 from services.inference.domain.model import UNDECIDED, ModelCard, opinion
-from services.inference.domain.model_inputs import picked, picker
+from services.inference.domain.model_inputs import Table, picked, picker
 from services.inference.domain.prediction import Prediction, Signal
 from services.inference.domain.signals import SignalBook, SignalClock, SignalRules, Target, decision_time_ns
 from services.inference.domain.watches import Watches
 from services.inference.ports import LiveModels, Model, Opinions
+from services.inference.usecases.compare_shadows import CompareShadows
 from services.inference.usecases.statistics import Statistics
 from trading.clock import Clock
 from trading.market import QuoteBlock, TradeBlock
@@ -52,6 +55,7 @@ class Follow:
         opinions: Opinions,
         statistics: Statistics,
         watches: Watches,
+        shadows: CompareShadows,
         clock: Clock,
         new_id: Callable[[], str],
         rules: FollowRules,
@@ -62,6 +66,7 @@ class Follow:
         self._opinions = opinions
         self._statistics = statistics
         self._watches = watches
+        self._shadows = shadows
         self._clock = clock
         self._new_id = new_id
         self._rules = rules
@@ -93,7 +98,8 @@ class Follow:
         with self._models.following(follower.name, tick.block.symbol) as model:
             card = model.card
             try:
-                prediction = await self._opine(model, tick)
+                logit = await self._logit(model, tick)
+                prediction = self._opine(card, tick, logit)
             except ModelFault as fault:
                 self._statistics.faulted(fault)
                 return
@@ -104,10 +110,11 @@ class Follow:
             if target is not None:
                 await self._signal(prediction, target, card.horizon_ns)
         self._watch(card, tick, prediction)
+        if logit is not None:
+            self._shadows.offer(card, logit, lambda other: self._sample(other, tick))
 
-    async def _opine(self, model: Model, tick: "_Tick") -> Prediction:
-        card, block, position = model.card, tick.block, tick.position
-        logit = await self._logit(model, tick)
+    def _opine(self, card: ModelCard, tick: "_Tick", logit: float | None) -> Prediction:
+        block, position = tick.block, tick.position
         said = UNDECIDED if logit is None else opinion(card, logit)
         return Prediction(
             symbol=block.symbol,
@@ -133,6 +140,16 @@ class Follow:
             return await model.logit(picker(card.features)(tick.row))
         window = self._markets.recent(block.venue, block.symbol, card.window)
         return await model.window_logit(picked(window, card.features)) if len(window) == card.window else None
+
+    def _sample(self, card: ModelCard, tick: "_Tick") -> Table | None:
+        """What a model would see of a tick, as a batch of one."""
+        self._markets.remember(card.window)
+        if tick.row is None:
+            return None
+        if len(card.sample_shape) == 1:
+            return np.array([picker(card.features)(tick.row)])
+        window = self._markets.recent(tick.block.venue, tick.block.symbol, card.window)
+        return picked(window, card.features)[None] if len(window) == card.window else None
 
     async def _signal(self, prediction: Prediction, target: Target, horizon_ns: int) -> None:
         now_ns = self._clock.now_ns()

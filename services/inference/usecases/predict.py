@@ -15,6 +15,7 @@ from services.inference.domain.model import UNDECIDED, ModelCard, expect_feature
 from services.inference.domain.model_inputs import Table, picked, windows_over
 from services.inference.domain.rows import Positions, Rows, by_symbol, check, following_ticks, spellings
 from services.inference.ports import Instruments, Model, Models, Workshop
+from services.inference.usecases.compare_shadows import CompareShadows
 from trading.errors import ResourceExhausted
 
 T = TypeVar("T")
@@ -74,12 +75,19 @@ class Predict:
     """Answers requests; reads live state, never writes it."""
 
     def __init__(
-        self, models: Models, markets: Markets, instruments: Instruments, workshop: Workshop, rules: PredictRules
+        self,
+        models: Models,
+        markets: Markets,
+        instruments: Instruments,
+        workshop: Workshop,
+        rules: PredictRules,
+        shadows: CompareShadows | None = None,
     ) -> None:
         self._models = models
         self._markets = markets
         self._instruments = instruments
         self._workshop = workshop
+        self._shadows = shadows
         self._rules = rules
         self._big = 0
 
@@ -116,14 +124,28 @@ class Predict:
         while piece is not None:
             coming = asyncio.create_task(do(lambda: next(pieces, None)))  # while the model has this piece
             try:
-                await _say(scores, piece)
+                await self._say(scores, piece)
             finally:
                 piece = await coming
         return scores
 
+    async def _say(self, scores: Scores, piece: _Piece) -> None:
+        if not len(piece.positions):
+            return
+        card = scores.model.card
+        logits = await scores.model.logits(piece.samples)
+        scores.warm[piece.positions] = True
+        scores.predictions[piece.positions], scores.confidence[piece.positions] = opinions(card, logits)
+        if self._shadows is not None:
+            self._shadows.offer(card, logits, lambda other: piece.samples if _sees_the_same(card, other) else None)
+
     def _state(self, symbol: str) -> FeatureState:
         live = self._markets.newest(symbol)
         return live.copy() if live is not None else FeatureState()
+
+
+def _sees_the_same(card: ModelCard, other: ModelCard) -> bool:
+    return (card.features, card.sample_shape) == (other.features, other.sample_shape)
 
 
 async def _at_once(work: Callable[[], T]) -> T:
@@ -140,14 +162,6 @@ def _undecided(count: int, model: Model) -> Scores:
     return Scores(
         np.full(count, UNDECIDED.prediction), np.full(count, UNDECIDED.confidence), np.zeros(count, np.bool_), model
     )
-
-
-async def _say(scores: Scores, piece: _Piece) -> None:
-    if not len(piece.positions):
-        return
-    logits = await scores.model.logits(piece.samples)
-    scores.warm[piece.positions] = True
-    scores.predictions[piece.positions], scores.confidence[piece.positions] = opinions(scores.model.card, logits)
 
 
 def _pieces(rows: Rows, series: Sequence[_Series], card: ModelCard) -> Iterator[_Piece]:

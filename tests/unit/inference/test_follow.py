@@ -1,5 +1,6 @@
 """The live path: ticks in, opinions out."""
 
+import asyncio
 import math
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import structlog
 from builders.inference import NOON_NS, SECOND_NS, a_card, a_quote_block, a_trade_block, a_walk
 from fakes.inference import FakeModel, FakeModels, FakeOpinions
+from waiting import until
 
 from fleet.metrics import Metrics
 from services.inference.domain.features import FEATURES, WARM_UP_TICKS
@@ -14,6 +16,7 @@ from services.inference.domain.markets import Markets
 from services.inference.domain.prediction import SignalSide
 from services.inference.domain.signals import SignalRules
 from services.inference.domain.watches import Watches, WatchRules
+from services.inference.usecases.compare_shadows import CompareShadows
 from services.inference.usecases.follow import Follow, FollowRules, followers
 from services.inference.usecases.statistics import Statistics
 from trading.clock import ManualClock
@@ -31,13 +34,16 @@ class Path:
         self.statistics = Statistics(Metrics(), ["test-model"], structlog.get_logger())
         self.watches = Watches(WatchRules(rows=64, stride=1, outcomes=64, waiting=8))
         self.clock = ManualClock(NOON_NS)
+        self.models = FakeModels(self.model)
+        self.shadows = CompareShadows(self.models, 8)
         self.follow = Follow(
-            FakeModels(self.model),
+            self.models,
             followers(["test-model"], SignalRules(cooldown_ns=SECOND_NS), ["test-model"] if signals else []),
             self.markets,
             self.opinions,
             self.statistics,
             self.watches,
+            self.shadows,
             self.clock,
             lambda: "an-id",
             RULES,
@@ -229,3 +235,19 @@ async def test_a_model_of_some_features_sees_those() -> None:
     await path.warmed()
     spread = path.markets.of("paper", "AAPL").features()[FEATURES.index("spread")]
     assert path.model.asked[-1][0].tolist() == pytest.approx([spread, path.markets.of("paper", "AAPL").last_r])
+
+
+@pytest.mark.parametrize("shadow", [{}, {"architecture": "gru", "window": 10}, {"features": ("spread",)}])
+async def test_a_shadow_is_offered_what_it_would_have_seen(shadow: dict[str, object]) -> None:
+    path = Path()
+    path.models.shadow = FakeModel(a_card(version="2", **shadow))
+    path.markets.remember(10)
+    await path.warmed()
+    for _ in range(12):
+        await path.quotes(1)
+    keeping = asyncio.create_task(path.shadows.keep())
+    await until(lambda: path.models.count.samples >= 3, "comparisons")
+    keeping.cancel()
+    card = path.models.shadow.card
+    assert {seen.shape for seen in path.models.shadow.asked} == {(1, *card.sample_shape)}
+    assert {prediction.version for prediction in path.opinions.predictions} == {"1"}, "the shadow is not heard"

@@ -12,6 +12,7 @@ from services.inference.domain.errors import ModelFault
 from services.inference.domain.features import FEATURES, WARM_UP_TICKS
 from services.inference.domain.markets import Markets
 from services.inference.domain.rows import Rows
+from services.inference.usecases.compare_shadows import CompareShadows
 from services.inference.usecases.predict import Asked, Predict, PredictRules, Scores
 from trading.errors import InvalidArgument, ResourceExhausted, UnknownModel, UnknownSymbol
 
@@ -31,8 +32,10 @@ class Desk:
     def __init__(self, markets: Markets, says: float = 1.0, rules: PredictRules | None = None) -> None:
         self.model = FakeModel(a_card(), says)
         self.workshop = FakeWorkshop()
+        self.models = FakeModels(self.model)
+        self.shadows = CompareShadows(self.models, 1)
         self.predict = Predict(
-            FakeModels(self.model), markets, FakeInstruments(), self.workshop, rules or PredictRules()
+            self.models, markets, FakeInstruments(), self.workshop, rules or PredictRules(), self.shadows
         )
 
     async def ask(self, rows: Rows, name: str = "", version: str = "") -> Scores:
@@ -166,3 +169,15 @@ async def test_a_model_that_gives_no_number_is_an_error_not_an_answer(markets: M
     desk = Desk(markets, says=math.nan)
     with pytest.raises(ModelFault):
         await desk.ask(some_rows(1, timestamp_ns=np.array([NOON_NS])))
+
+
+async def test_a_shadow_that_sees_the_same_is_offered_the_samples(markets: Markets) -> None:
+    desk = Desk(markets)
+    desk.models.shadow = FakeModel(a_card(version="2"), 1.0)
+    await desk.ask(walking_rows(20))
+    offered = desk.shadows._offers.get_nowait()
+    assert (offered.samples == desk.seen()).all()
+    assert offered.logits.tolist() == [1.0] * 20
+    desk.models.shadow = FakeModel(a_card(version="2", features=("spread",)), 1.0)
+    await desk.ask(walking_rows(20))
+    assert desk.shadows._offers.empty()
