@@ -12,7 +12,6 @@ from services.inference.domain.features import FEATURES, WARM_UP_TICKS
 from services.inference.domain.live_windows import LiveWindows, RowRing
 from services.inference.domain.markets import Markets
 from services.inference.domain.model_inputs import picked, picker, windows_over
-from services.inference.usecases.compare_shadows import CompareShadows
 from services.inference.usecases.predict import Asked, Predict, PredictRules
 from trading.errors import InvalidArgument
 
@@ -98,14 +97,7 @@ def test_windows_end_in_each_row_that_has_enough_before_it(history: int, rows: i
 
 def a_desk(markets: Markets, **card: object) -> tuple[Predict, FakeModel]:
     model = FakeModel(a_card(**({"architecture": "gru", "window": STEPS} | card)))
-    predict = Predict(
-        FakeModels(model),
-        markets,
-        FakeInstruments(),
-        FakeWorkshop(),
-        CompareShadows(FakeModels(model), 8),
-        PredictRules(),
-    )
+    predict = Predict(FakeModels(model), markets, FakeInstruments(), FakeWorkshop(), PredictRules())
     return predict, model
 
 
