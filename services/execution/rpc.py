@@ -9,7 +9,7 @@ from fleet.telemetry import current_traceparent
 from neuraltrader.execution.v1 import execution_service_pb2 as pb
 from neuraltrader.execution.v1.execution_service_pb2_grpc import ExecutionServiceServicer
 from services.execution.domain.submission import Origin
-from services.execution.ports import StoredOrder
+from services.execution.ports.log import StoredOrder
 from services.execution.translate import controls, events, orders, reports, requests
 from services.execution.usecases.answer_commands import AnswerCommands
 from services.execution.usecases.blotter import LiveOrder

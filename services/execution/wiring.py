@@ -31,7 +31,8 @@ from services.execution.adapters.sql_orders import SqlOrders, open_order_log
 from services.execution.adapters.venue_http import VenueHttp
 from services.execution.domain.limits import RiskLimits, SignalTrading
 from services.execution.listeners import Listeners
-from services.execution.ports import Broker, OutboxBell
+from services.execution.ports.publishing import OutboxBell
+from services.execution.ports.venue import Broker
 from services.execution.rpc import ExecutionServicer
 from services.execution.settings import Settings
 from services.execution.translate import events

@@ -10,7 +10,7 @@ from fleet.database import open_database
 from services.execution.adapters.sql_orders import open_order_log
 from services.execution.domain.chain import seal
 from services.execution.domain.order import INITIALIZED, EventKind, Order, OrderEvent, OrderTerms, apply
-from services.execution.ports import Append, Entry, OutboxRow
+from services.execution.ports.log import Append, Entry, OutboxRow
 from services.execution.translate import events
 from tests import servers
 from tests.bench.fleet import fdatasync_us

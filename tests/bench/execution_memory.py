@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from services.execution.domain.order import INITIALIZED, Execution, Fact, Order, OrderTerms
-from services.execution.ports import Append, OrderStore
+from services.execution.ports.log import Append, OrderStore
 from services.execution.settings import Settings
 from services.execution.usecases.blotter import Blotter, LiveOrder
 from services.execution.usecases.journal import Journal

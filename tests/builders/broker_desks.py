@@ -24,7 +24,7 @@ from services.execution.adapters.binance_user_data import BinanceUserData
 from services.execution.adapters.venue_http import VenueHttp
 from services.execution.domain.order import OrderTerms
 from services.execution.domain.venue import StreamOpened
-from services.execution.ports import Broker
+from services.execution.ports.venue import Broker
 from trading.clock import SystemClock
 from trading.errors import Unavailable
 from trading.ids import OrderId, new_id

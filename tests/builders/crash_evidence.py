@@ -21,7 +21,7 @@ from services.execution.adapters.sql_orders import SqlOrders
 from services.execution.adapters.venue_http import VenueHttp
 from services.execution.domain.order import INITIALIZED, OrderEvent
 from services.execution.domain.venue import VenueOrder
-from services.execution.ports import OrderQuery
+from services.execution.ports.log import OrderQuery
 from trading.clock import SystemClock
 from trading.ids import OrderId, new_id
 

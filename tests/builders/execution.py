@@ -24,7 +24,7 @@ from fleet.metrics import Metrics
 from services.execution.domain.limits import RiskLimits, SignalTrading
 from services.execution.domain.submission import Origin, Patience, Submitted, Wait
 from services.execution.domain.venue import StreamOpened
-from services.execution.ports import SeenQuote
+from services.execution.ports.market import SeenQuote
 from services.execution.translate import events
 from services.execution.usecases import desk
 from services.execution.usecases.blotter import LiveOrder

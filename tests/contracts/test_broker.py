@@ -11,7 +11,7 @@ from builders.live_venue import LiveVenue, live_venue
 
 from services.execution.domain.order import Order, OrderTerms
 from services.execution.domain.venue import StreamOpened, VenueOrder, VenueUpdate
-from services.execution.ports import Broker, VenueRefused
+from services.execution.ports.venue import Broker, VenueRefused
 from trading.errors import Unavailable
 from trading.ids import OrderId, VenueOrderId, new_id
 from trading.money import ONE

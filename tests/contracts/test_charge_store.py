@@ -15,7 +15,8 @@ from services.execution.adapters.sql_charges import SqlCharges
 from services.execution.adapters.sql_lease import SqlLease
 from services.execution.adapters.sql_orders import open_order_log
 from services.execution.domain.charge import ChargeKind
-from services.execution.ports import AnotherWriter, Append, ChargeStore, OrderStore
+from services.execution.ports.charges import ChargeStore
+from services.execution.ports.log import AnotherWriter, Append, OrderStore
 from trading.clock import SystemClock
 from trading.ids import AccountId, OrderId
 from trading.money import ONE

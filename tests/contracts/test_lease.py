@@ -15,7 +15,7 @@ from fleet.database import Database
 from services.execution.adapters import sql_lease
 from services.execution.adapters.sql_lease import SqlLease, is_dead
 from services.execution.adapters.sql_orders import open_order_log
-from services.execution.ports import AnotherWriter, Append, Lease
+from services.execution.ports.log import AnotherWriter, Append, Lease
 from trading.clock import SystemClock
 from trading.order import OrderEventKind as Kind
 

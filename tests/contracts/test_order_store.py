@@ -17,19 +17,9 @@ from services.execution.adapters.sql_orders import open_order_log
 from services.execution.domain.chain import verify
 from services.execution.domain.limits import RiskLimits, SignalTrading
 from services.execution.domain.order import INITIALIZED, Denial, Order, OrderEvent, apply, fold
-from services.execution.ports import (
-    AccountRecord,
-    AnotherWriter,
-    Append,
-    Audit,
-    AuditQuery,
-    ControlStore,
-    Entry,
-    OrderQuery,
-    OrderStore,
-    OutboxRow,
-    Timings,
-)
+from services.execution.domain.submission import Timings
+from services.execution.ports.controls import AccountRecord, Audit, AuditQuery, ControlStore
+from services.execution.ports.log import AnotherWriter, Append, Entry, OrderQuery, OrderStore, OutboxRow
 from trading.ids import AccountId, ClientOrderId, OrderId, VenueOrderId
 from trading.money import MAX_NANOS, ONE
 from trading.order import Liquidity, OrderRole, OrderStatus, OrderType, Side, TimeInForce, TradingState

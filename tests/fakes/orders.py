@@ -13,6 +13,7 @@ from services.execution.domain.charge import Charge, LoggedCharge, VenueCharge
 from services.execution.domain.fill import LoggedFill
 from services.execution.domain.limits import RiskLimits, SignalTrading
 from services.execution.domain.order import Execution, Order, OrderTerms
+from services.execution.domain.submission import NO_TIMINGS, Timings
 from services.execution.domain.venue import (
     StreamOpened,
     VenueAccount,
@@ -21,23 +22,10 @@ from services.execution.domain.venue import (
     VenueTerms,
     VenueUpdate,
 )
-from services.execution.ports import (
-    NO_TIMINGS,
-    AccountRecord,
-    AnotherWriter,
-    Append,
-    Audit,
-    AuditEntry,
-    AuditQuery,
-    Entry,
-    LoggedEvent,
-    OrderQuery,
-    OutboxRow,
-    SeenQuote,
-    StoredOrder,
-    Timings,
-    VenueRefused,
-)
+from services.execution.ports.controls import AccountRecord, Audit, AuditEntry, AuditQuery
+from services.execution.ports.log import AnotherWriter, Append, Entry, LoggedEvent, OrderQuery, OutboxRow, StoredOrder
+from services.execution.ports.market import SeenQuote
+from services.execution.ports.venue import VenueRefused
 from trading.errors import Unavailable
 from trading.ids import AccountId, ClientOrderId, EventId, OrderId, VenueOrderId, hashed_id
 from trading.instruments import Instrument, Instruments

@@ -9,7 +9,7 @@ from simulation.virtual_time import VirtualClock
 
 from services.execution.domain.order import Execution, Order, OrderTerms
 from services.execution.domain.venue import VenueOrder, VenueTerms, VenueUpdate
-from services.execution.ports import VenueRefused
+from services.execution.ports.venue import VenueRefused
 from trading.ids import OrderId, VenueOrderId
 from trading.money import ONE, divide_half_even
 from trading.order import OrderEventKind, OrderStatus, OrderType

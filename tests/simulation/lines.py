@@ -20,7 +20,8 @@ from services.execution.domain.venue import (
     VenueUpdate,
     whole_view,
 )
-from services.execution.ports import AnotherWriter, Append, OutboxRow, VenueRefused
+from services.execution.ports.log import AnotherWriter, Append, OutboxRow
+from services.execution.ports.venue import VenueRefused
 from trading.clock import SECOND_NS, Clock
 from trading.errors import Unavailable
 from trading.instruments import Instrument

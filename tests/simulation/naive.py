@@ -9,7 +9,7 @@ from simulation.world import Manner
 
 from services.execution.domain.order import OrderTerms
 from services.execution.domain.venue import StreamOpened, VenueOrder, VenueUpdate
-from services.execution.ports import VenueRefused
+from services.execution.ports.venue import VenueRefused
 from trading.errors import Unavailable
 
 

@@ -33,7 +33,7 @@ from simulation.weather import CLEAR, STORM_S, drawn
 from fleet.metrics import Metrics
 from services.execution.domain.limits import RiskLimits, SignalTrading
 from services.execution.domain.venue import VenueTerms
-from services.execution.ports import SeenQuote
+from services.execution.ports.market import SeenQuote
 from services.execution.translate import events
 from services.execution.usecases.desk import Desk, Outside, Rules
 from services.execution.usecases.lead import LeaseRhythm

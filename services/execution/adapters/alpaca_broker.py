@@ -28,7 +28,7 @@ from services.execution.domain.venue import (
     VenueUpdate,
     whole_view,
 )
-from services.execution.ports import VenueRefused
+from services.execution.ports.venue import VenueRefused
 from trading.clock import SECOND_NS
 from trading.errors import InvalidArgument, Unavailable
 from trading.ids import venue_client_order_id

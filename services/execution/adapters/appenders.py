@@ -20,7 +20,7 @@ from services.execution.adapters.order_rows import (
     outbox_rows,
     timing_values,
 )
-from services.execution.ports import AnotherWriter, Append
+from services.execution.ports.log import AnotherWriter, Append
 from trading.errors import Unavailable
 
 Rows = Sequence[Values]

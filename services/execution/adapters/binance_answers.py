@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from services.execution.adapters.venue_http import Answer
-from services.execution.ports import VenueRefused
+from services.execution.ports.venue import VenueRefused
 from trading.errors import Unavailable
 
 TOO_MANY_ORDERS = -1015

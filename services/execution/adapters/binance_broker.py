@@ -41,7 +41,7 @@ from services.execution.domain.venue import (
     VenueUpdate,
     whole_view,
 )
-from services.execution.ports import VenueRefused
+from services.execution.ports.venue import VenueRefused
 from trading.errors import InvalidArgument, Unavailable
 from trading.ids import venue_client_order_id
 from trading.instruments import Instrument

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from services.execution.adapters.binance_answers import OUT_OF_TIME, TOO_MANY_ORDERS, complaint, told
 from services.execution.adapters.binance_key import BinanceKey
 from services.execution.adapters.venue_http import Answer, VenueHttp
-from services.execution.ports import VenueRefused
+from services.execution.ports.venue import VenueRefused
 from trading.clock import SECOND_NS, Clock
 from trading.errors import Unavailable
 

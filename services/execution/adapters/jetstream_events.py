@@ -6,7 +6,7 @@ from functools import lru_cache
 from fleet import subjects
 from fleet.bus import Bus, Event
 from services.execution.domain.charge import LoggedCharge
-from services.execution.ports import OutboxRow
+from services.execution.ports.log import OutboxRow
 from services.execution.translate import reports
 
 _SOURCE = "execution"

@@ -9,7 +9,7 @@ from services.execution.domain.chain import facts_from, facts_of
 from services.execution.domain.fill import LoggedFill
 from services.execution.domain.order import INITIALIZED, EventKind, Execution, Order, OrderEvent
 from services.execution.domain.submission import NO_TIMINGS, Timings
-from services.execution.ports import Entry, LoggedEvent, OutboxRow, StoredOrder
+from services.execution.ports.log import Entry, LoggedEvent, OutboxRow, StoredOrder
 from trading.ids import AccountId, EventId, OrderId
 from trading.order import Liquidity, OrderEventKind, Side
 

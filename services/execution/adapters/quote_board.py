@@ -6,7 +6,7 @@ from fleet import subjects
 from fleet.blocks import decode_quotes, to_quote
 from neuraltrader.market_data.v1 import market_data_service_pb2 as md_rpc
 from neuraltrader.market_data.v1.market_data_service_pb2_grpc import MarketDataServiceStub
-from services.execution.ports import SeenQuote
+from services.execution.ports.market import SeenQuote
 from trading.clock import Clock
 from trading.errors import InvalidArgument, TradingError
 from trading.market import Quote

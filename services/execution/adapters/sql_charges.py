@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from fleet.database import Database
 from services.execution.adapters.schema import charges, leases, order_events
 from services.execution.domain.charge import Charge, ChargeKind, LoggedCharge
-from services.execution.ports import AnotherWriter
+from services.execution.ports.log import AnotherWriter
 from trading.ids import AccountId, EventId, OrderId
 
 _CHUNK = 500

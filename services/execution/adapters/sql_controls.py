@@ -10,7 +10,7 @@ from sqlalchemy import Table, delete, insert, select, update
 from fleet.database import Database
 from services.execution.adapters import schema
 from services.execution.domain.limits import RiskLimits, SignalTrading
-from services.execution.ports import AccountRecord, Audit, AuditEntry, AuditQuery
+from services.execution.ports.controls import AccountRecord, Audit, AuditEntry, AuditQuery
 from trading.ids import AccountId
 from trading.order import TradingState
 

@@ -17,7 +17,7 @@ from services.execution.adapters.order_rows import Values, fill_rows, logged_eve
 from services.execution.domain.chain import verify
 from services.execution.domain.order import Order, apply
 from services.execution.domain.submission import Timings
-from services.execution.ports import Entry, LoggedEvent
+from services.execution.ports.log import Entry, LoggedEvent
 from trading.errors import FailedPrecondition
 from trading.ids import OrderId
 

@@ -12,7 +12,7 @@ from services.execution.adapters.appenders import Appender, PostgresAppender, Sq
 from services.execution.adapters.order_rows import logged_event, logged_fill, outbox_row, stored_order
 from services.execution.adapters.schema import fills, order_events, orders, outbox, trailing_stops
 from services.execution.domain.fill import LoggedFill
-from services.execution.ports import Append, LoggedEvent, OrderQuery, OutboxRow, StoredOrder
+from services.execution.ports.log import Append, LoggedEvent, OrderQuery, OutboxRow, StoredOrder
 from trading.ids import AccountId, ClientOrderId, EventId, OrderId
 from trading.order import CLOSED, OrderStatus
 

@@ -5,7 +5,7 @@ from typing import Any
 from neuraltrader.execution.v1 import execution_pb2 as pb
 from neuraltrader.execution.v1 import execution_service_pb2 as rpc_pb
 from services.execution.domain.limits import RiskLimits, SignalTrading
-from services.execution.ports import AccountRecord
+from services.execution.ports.controls import AccountRecord
 from services.execution.translate.words import optional, value, word
 from trading.ids import AccountId
 from trading.order import TradingState

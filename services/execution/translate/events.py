@@ -3,7 +3,7 @@
 from neuraltrader.execution.v1 import execution_pb2 as pb
 from services.execution.domain.fill import LoggedFill
 from services.execution.domain.order import Order, OrderEvent
-from services.execution.ports import LoggedEvent
+from services.execution.ports.log import LoggedEvent
 from services.execution.translate.orders import fill, order
 from services.execution.translate.words import value
 

@@ -8,7 +8,7 @@ from neuraltrader.execution.v1 import execution_service_pb2 as rpc_pb
 from services.execution.domain.fill import LoggedFill
 from services.execution.domain.order import Order
 from services.execution.domain.submission import Submitted, Timings
-from services.execution.ports import StoredOrder
+from services.execution.ports.log import StoredOrder
 from services.execution.translate.words import STATUS_VALUES, value
 from trading.errors import TradingError
 from trading.order import Liquidity, OrderRole

@@ -4,7 +4,7 @@ from neuraltrader.execution.v1 import execution_pb2 as pb
 from services.execution.domain.charge import LoggedCharge
 from services.execution.domain.comparison import Comparison
 from services.execution.domain.statement import Statement, day_text
-from services.execution.ports import AuditEntry
+from services.execution.ports.controls import AuditEntry
 from services.execution.translate.orders import fill
 from services.execution.translate.words import value
 

@@ -7,7 +7,7 @@ from neuraltrader.execution.v1 import execution_service_pb2 as rpc_pb
 from services.execution.domain.change import Change
 from services.execution.domain.request import OrderRequest
 from services.execution.domain.submission import Patience, Wait
-from services.execution.ports import AuditQuery
+from services.execution.ports.controls import AuditQuery
 from services.execution.translate.words import STATUS_VALUES, optional, word
 from trading.errors import InvalidArgument
 from trading.ids import AccountId

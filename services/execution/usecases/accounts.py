@@ -9,7 +9,8 @@ from services.execution.domain.holdings import Holdings
 from services.execution.domain.limits import RiskLimits, check_limits
 from services.execution.domain.order import OrderTerms
 from services.execution.domain.venue import VenueAccount
-from services.execution.ports import AccountRecord, Audit, Broker, ControlStore
+from services.execution.ports.controls import AccountRecord, Audit, ControlStore
+from services.execution.ports.venue import Broker
 from trading.clock import SECOND_NS, Clock
 from trading.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from trading.ids import AccountId

@@ -10,7 +10,7 @@ from services.execution.domain.fill import LoggedFill
 from services.execution.domain.holdings import Holdings
 from services.execution.domain.order import Order, OrderEvent
 from services.execution.domain.submission import NO_TIMINGS, Timings
-from services.execution.ports import StoredOrder
+from services.execution.ports.log import StoredOrder
 from trading.ids import AccountId, ClientOrderId, OrderId, VenueOrderId
 from trading.order import OrderStatus
 

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from services.execution.domain.order import Fact, Order
-from services.execution.ports import Broker, VenueRefused
+from services.execution.ports.venue import Broker, VenueRefused
 from services.execution.usecases.background import Background
 from services.execution.usecases.blotter import LiveOrder
 from services.execution.usecases.orders import Orders

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.execution.domain.charge import Charge, VenueCharge, charge_id
-from services.execution.ports import Broker, ChargeStore
+from services.execution.ports.charges import ChargeStore
+from services.execution.ports.venue import Broker
 from services.execution.usecases.accounts import Accounts
 from services.execution.usecases.journal import Journal
 from services.execution.usecases.market import Market

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from services.execution.domain.limits import RiskLimits
 from services.execution.domain.order import Order
-from services.execution.ports import AuditEntry, AuditQuery, Broker, ControlStore
+from services.execution.ports.controls import AuditEntry, AuditQuery, ControlStore
+from services.execution.ports.venue import Broker
 from services.execution.usecases.accounts import Account, Accounts
 from services.execution.usecases.background import Background
 from services.execution.usecases.blotter import LiveOrder

@@ -6,17 +6,12 @@ from typing import Any
 
 from fleet.metrics import Metrics
 from services.execution.domain.limits import RiskLimits, SignalTrading
-from services.execution.ports import (
-    Broker,
-    Catalogue,
-    ChargeStore,
-    ControlStore,
-    EventPublisher,
-    Lease,
-    OrderStore,
-    OutboxBell,
-    Quotes,
-)
+from services.execution.ports.charges import ChargeStore
+from services.execution.ports.controls import ControlStore
+from services.execution.ports.log import Lease, OrderStore
+from services.execution.ports.market import Catalogue, Quotes
+from services.execution.ports.publishing import EventPublisher, OutboxBell
+from services.execution.ports.venue import Broker
 from services.execution.usecases.accounts import Accounts
 from services.execution.usecases.background import Background
 from services.execution.usecases.blotter import Blotter

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from services.execution.domain.venue import StreamOpened, VenueUpdate
-from services.execution.ports import Broker
+from services.execution.ports.venue import Broker
 from services.execution.usecases.accounts import Accounts
 from services.execution.usecases.collect_charges import CollectCharges
 from services.execution.usecases.gate import Gate

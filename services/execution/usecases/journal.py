@@ -9,7 +9,7 @@ from functools import partial
 from services.execution.domain.chain import seal
 from services.execution.domain.order import INITIALIZED, Fact, Order, OrderEvent, apply
 from services.execution.domain.submission import Timings
-from services.execution.ports import Append, Entry, OrderStore, OutboxRow
+from services.execution.ports.log import Append, Entry, OrderStore, OutboxRow
 from services.execution.usecases.blotter import Blotter, LiveOrder
 from trading.clock import Clock
 from trading.errors import ResourceExhausted, Unavailable

@@ -2,7 +2,7 @@
 
 from services.execution.domain.order import Denial, Order, OrderTerms
 from services.execution.domain.risk import Intent, Situation, judge
-from services.execution.ports import SeenQuote
+from services.execution.ports.market import SeenQuote
 from services.execution.usecases.accounts import Account
 from services.execution.usecases.blotter import Blotter
 from services.execution.usecases.market import Market

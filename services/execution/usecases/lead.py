@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from services.execution.ports import AnotherWriter, Lease
+from services.execution.ports.log import AnotherWriter, Lease
 from services.execution.usecases.gate import Gate
 from trading.clock import SECOND_NS, Clock
 from trading.errors import Unavailable

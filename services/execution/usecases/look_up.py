@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from services.execution.domain.charge import LoggedCharge
 from services.execution.domain.fill import LoggedFill
 from services.execution.domain.order import Order, apply
-from services.execution.ports import Catalogue, ChargeStore, LoggedEvent, OrderQuery, StoredOrder
+from services.execution.ports.charges import ChargeStore
+from services.execution.ports.log import LoggedEvent, OrderQuery, StoredOrder
+from services.execution.ports.market import Catalogue
 from services.execution.usecases.accounts import Accounts
 from services.execution.usecases.background import Background
 from services.execution.usecases.blotter import LiveOrder

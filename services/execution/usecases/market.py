@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from services.execution.ports import Catalogue, Quotes
+from services.execution.ports.market import Catalogue, Quotes
 from trading.errors import TradingError
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from services.execution.domain.order import Order
-from services.execution.ports import OrderQuery, OrderStore, StoredOrder
+from services.execution.ports.log import OrderQuery, OrderStore, StoredOrder
 from services.execution.usecases.blotter import Blotter, LiveOrder
 from services.execution.usecases.journal import Journal
 from trading.errors import Unavailable, UnknownOrder

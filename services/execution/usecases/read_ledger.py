@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 
 from services.execution.domain.charge import LoggedCharge
 from services.execution.domain.fill import LoggedFill
-from services.execution.ports import ChargeStore, OrderStore
+from services.execution.ports.charges import ChargeStore
+from services.execution.ports.log import OrderStore
 
 _PAGE = 10_000
 Entry = LoggedFill | LoggedCharge

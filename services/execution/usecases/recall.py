@@ -3,7 +3,8 @@
 from services.execution.domain.chain import verify
 from services.execution.domain.fill import LoggedFill
 from services.execution.domain.order import fold
-from services.execution.ports import ChargeStore, OrderStore, StoredOrder
+from services.execution.ports.charges import ChargeStore
+from services.execution.ports.log import OrderStore, StoredOrder
 from services.execution.usecases.blotter import Blotter
 from services.execution.usecases.journal import Journal
 from services.execution.usecases.read_ledger import read_ledger

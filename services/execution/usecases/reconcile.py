@@ -11,7 +11,7 @@ from services.execution.domain.lifecycle import HELD
 from services.execution.domain.news import differences, not_at_venue, unheeded
 from services.execution.domain.order import Fact
 from services.execution.domain.venue import VenueOrder
-from services.execution.ports import Broker
+from services.execution.ports.venue import Broker
 from services.execution.usecases.blotter import LiveOrder
 from services.execution.usecases.market import Market
 from services.execution.usecases.observe import Observer

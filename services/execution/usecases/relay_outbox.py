@@ -5,7 +5,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from services.execution.ports import Entry, EventPublisher, OrderStore, OutboxBell, OutboxRow
+from services.execution.ports.log import Entry, OrderStore, OutboxRow
+from services.execution.ports.publishing import EventPublisher, OutboxBell
 from services.execution.usecases.journal import Journal
 from trading.errors import Unavailable
 

@@ -7,7 +7,7 @@ from services.execution.domain.news import news_of
 from services.execution.domain.order import Fact
 from services.execution.domain.trigger import sent_terms
 from services.execution.domain.venue import VenueOrder, VenueUpdate
-from services.execution.ports import Broker, VenueRefused
+from services.execution.ports.venue import Broker, VenueRefused
 from services.execution.usecases.background import Background
 from services.execution.usecases.blotter import LiveOrder
 from services.execution.usecases.journal import Journal

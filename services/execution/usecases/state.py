@@ -9,7 +9,8 @@ from services.execution.domain.lifecycle import HELD
 from services.execution.domain.order import Order
 from services.execution.domain.statement import DayFold, Statement, parse_day
 from services.execution.domain.venue import VenueOrder, VenuePosition
-from services.execution.ports import Broker, ChargeStore
+from services.execution.ports.charges import ChargeStore
+from services.execution.ports.venue import Broker
 from services.execution.usecases.accounts import Account, Accounts
 from services.execution.usecases.collect_charges import CollectCharges
 from services.execution.usecases.market import Market

@@ -6,7 +6,8 @@ from dataclasses import replace
 from services.execution.domain.order import INITIALIZED, Denial, Fact, Order, OrderTerms
 from services.execution.domain.request import OrderRequest, fingerprint, normalise
 from services.execution.domain.submission import Origin, Patience, Submitted, Wait
-from services.execution.ports import Broker, SeenQuote
+from services.execution.ports.market import SeenQuote
+from services.execution.ports.venue import Broker
 from services.execution.usecases.accounts import Account, Accounts
 from services.execution.usecases.blotter import LiveOrder
 from services.execution.usecases.gate import Gate

@@ -3,7 +3,8 @@
 import asyncio
 from typing import Any
 
-from services.execution.ports import ChargeStore, EventPublisher
+from services.execution.ports.charges import ChargeStore
+from services.execution.ports.publishing import EventPublisher
 from trading.errors import Unavailable
 
 

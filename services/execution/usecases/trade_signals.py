@@ -5,7 +5,7 @@ from typing import Any
 from services.execution.domain.limits import SignalTrading, check_signal_trading
 from services.execution.domain.signals import Signal, is_wanted, order_for
 from services.execution.domain.submission import Origin, Patience, Wait
-from services.execution.ports import Audit, ControlStore
+from services.execution.ports.controls import Audit, ControlStore
 from services.execution.usecases.accounts import Accounts
 from services.execution.usecases.background import Background
 from services.execution.usecases.blotter import Blotter

@@ -21,7 +21,8 @@ from services.execution.adapters.sql_orders import open_order_log
 from services.execution.domain.limits import RiskLimits
 from services.execution.domain.order import INITIALIZED, Order, OrderEvent, apply
 from services.execution.domain.submission import Timings
-from services.execution.ports import AccountRecord, Append, Audit, Entry, OutboxRow
+from services.execution.ports.controls import AccountRecord, Audit
+from services.execution.ports.log import Append, Entry, OutboxRow
 from trading.clock import SystemClock
 from trading.ids import OrderId, new_id
 from trading.money import ONE

@@ -13,7 +13,7 @@ from builders.orders import terms
 from services.execution.adapters.alpaca_broker import AlpacaBroker
 from services.execution.adapters.venue_http import VenueHttp
 from services.execution.domain.order import Order
-from services.execution.ports import VenueRefused
+from services.execution.ports.venue import VenueRefused
 from trading.errors import Unavailable
 from trading.ids import OrderId, VenueOrderId
 from trading.order import OrderStatus

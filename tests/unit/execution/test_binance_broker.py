@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from services.execution.adapters.binance_key import BinanceKey
 from services.execution.domain.order import Order, OrderTerms
-from services.execution.ports import VenueRefused
+from services.execution.ports.venue import VenueRefused
 from trading.clock import SECOND_NS, ManualClock
 from trading.errors import InvalidArgument, Unavailable
 from trading.ids import OrderId, VenueOrderId

@@ -9,7 +9,8 @@ from builders.execution import RHYTHM, Desk, a_desk, after_crash, assemble, at_w
 from builders.orders import LIMIT, MAIN, an_order, life
 
 from services.execution.domain.bracket import MOST_ATTEMPTS, leg_terms
-from services.execution.ports import Append, Entry, VenueRefused
+from services.execution.ports.log import Append, Entry
+from services.execution.ports.venue import VenueRefused
 from services.execution.usecases.blotter import LiveOrder
 from trading.errors import Unavailable
 from trading.ids import OrderId

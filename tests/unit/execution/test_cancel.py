@@ -7,7 +7,7 @@ import pytest
 from builders.execution import RHYTHM, a_desk, until
 
 from services.execution.domain.order import Order
-from services.execution.ports import VenueRefused
+from services.execution.ports.venue import VenueRefused
 from trading.errors import FailedPrecondition, Unavailable, UnknownOrder
 from trading.ids import OrderId
 from trading.order import OrderStatus, TradingState

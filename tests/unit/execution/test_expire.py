@@ -8,7 +8,7 @@ from builders.execution import RHYTHM, Desk, a_desk, after_crash, at_work, until
 from builders.orders import LIMIT
 from fakes.orders import FakeBroker
 
-from services.execution.ports import VenueRefused
+from services.execution.ports.venue import VenueRefused
 from trading.clock import DAY_NS, SECOND_NS
 from trading.errors import InvalidArgument, Unavailable
 from trading.money import ONE

@@ -16,7 +16,7 @@ from services.execution.domain.news import differences
 from services.execution.domain.order import fold
 from services.execution.domain.submission import Wait
 from services.execution.domain.venue import VenueTerms
-from services.execution.ports import Entry, OutboxRow
+from services.execution.ports.log import Entry, OutboxRow
 from trading.errors import Unavailable
 from trading.ids import EventId
 from trading.money import ONE

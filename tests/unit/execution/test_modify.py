@@ -13,7 +13,8 @@ from services.execution.domain.change import Change
 from services.execution.domain.limits import RiskLimits
 from services.execution.domain.order import Order, OrderTerms, fold
 from services.execution.domain.venue import VenueOrder, VenueUpdate
-from services.execution.ports import SeenQuote, VenueRefused
+from services.execution.ports.market import SeenQuote
+from services.execution.ports.venue import VenueRefused
 from services.execution.usecases.blotter import LiveOrder
 from trading.errors import FailedPrecondition, InvalidArgument, Unavailable, UnknownOrder
 from trading.ids import OrderId

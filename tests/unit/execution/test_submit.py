@@ -10,7 +10,8 @@ from builders.orders import MAIN, a_quote
 from fakes.orders import FakeOrderStore
 
 from services.execution.domain.submission import Wait
-from services.execution.ports import SeenQuote, VenueRefused
+from services.execution.ports.market import SeenQuote
+from services.execution.ports.venue import VenueRefused
 from trading.errors import (
     IdempotencyConflict,
     InvalidArgument,

@@ -19,7 +19,8 @@ from services.execution.domain.position import Position
 from services.execution.domain.request import OrderRequest
 from services.execution.domain.signals import SignalSide
 from services.execution.domain.statement import Statement
-from services.execution.ports import AuditEntry, AuditQuery, Timings
+from services.execution.domain.submission import Timings
+from services.execution.ports.controls import AuditEntry, AuditQuery
 from services.execution.translate import controls, events, orders, reports, requests, signals
 from services.execution.usecases.submit import Patience, Wait
 from trading.errors import InvalidArgument, UnknownSymbol

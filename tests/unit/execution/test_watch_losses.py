@@ -10,7 +10,7 @@ from builders.orders import LIMIT, MAIN, a_quote
 from fakes.orders import FakeBroker
 
 from services.execution.domain.limits import RiskLimits
-from services.execution.ports import SeenQuote
+from services.execution.ports.market import SeenQuote
 from trading.money import ONE
 from trading.order import OrderStatus, OrderType, TradingState
 

@@ -1,0 +1,1 @@
+"""What execution needs of the world outside."""
