@@ -73,7 +73,7 @@ async def test_binary_in_binary_out(gateway: Gateway) -> None:
     assert [out["parameters"]["binary_data_size"] for out in outputs] == [8, 16, 16]
     assert np.frombuffer(answer.content[length : length + 8], np.float32).tolist() == [0.5, 0.5]
     (asked,) = gateway.fleet.open_inference.model.asked
-    assert asked.tobytes() == rows.tobytes()
+    assert asked.tolist() == rows.tolist()
 
 
 async def test_binary_in_and_json_out_and_the_reverse(gateway: Gateway) -> None:
