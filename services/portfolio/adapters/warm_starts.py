@@ -27,6 +27,9 @@ class WarmStarts:
         self._most = most
         self._starts: OrderedDict[bytes, _Start] = OrderedDict()
 
+    def __len__(self) -> int:
+        return len(self._starts)
+
     def begin(self, problem: Problem, columns: ColumnGeneration) -> None:
         """Start where the last answer to a problem like this ended."""
         key = _key(problem)

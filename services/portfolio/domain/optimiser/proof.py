@@ -26,6 +26,7 @@ TOLERANCE = 1e-8
 BINDING = 1e-7
 """A constraint this close to equality is binding."""
 _FLAT = 1e-4
+_BOUNDED_BY_ZERO = frozenset({Objective.MIN_VARIANCE, Objective.TARGET_RETURN})
 """A gradient smaller than this, beside the mean variance, is that of a portfolio without risk: rounding."""
 
 
@@ -84,7 +85,11 @@ def optimality_residual(
     for sector, price in zip(caps, multipliers.sectors, strict=True):
         slope[list(sector.members)] += price
     moved = _prox(problem, weights, weights - slope, price_of_turnover(problem, scaled, weights, multipliers, along))
-    return max(float(np.abs(weights - moved).max()), *_unpaid(problem, weights, multipliers, caps, along))
+    residual = max(float(np.abs(weights - moved).max()), *_unpaid(problem, weights, multipliers, caps, along))
+    if problem.objective in _BOUNDED_BY_ZERO:
+        # no variance is below 0: where almost none is left, that bound proves more than any multiplier
+        residual = min(residual, max(float(weights @ along), 0.0) / scaled.variance)
+    return residual
 
 
 def risk_shares(weights: Floats, along: Floats) -> Floats:

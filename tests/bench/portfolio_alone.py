@@ -1,0 +1,46 @@
+"""One problem solved in this process: prints its peak memory, and times cold and warm.
+
+python portfolio_alone.py MAX_SHARPE 1000
+"""
+
+import json
+import os
+import resource
+import statistics
+import sys
+import time
+from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the service's workers have it
+sys.path[:0] = [str(Path(__file__).parents[2])]
+
+from services.portfolio.adapters import solver_routes  # noqa: E402  after the path and the threads are set
+from services.portfolio.adapters.warm_starts import WarmStarts  # noqa: E402  after the path and the threads are set
+from services.portfolio.domain.optimiser.answer import answer_of  # noqa: E402  after the path and the threads are set
+from services.portfolio.domain.optimiser.feasibility import refuse_infeasible  # noqa: E402  after the path and the threads are set
+from services.portfolio.domain.optimiser.problem import Objective  # noqa: E402  after the path and the threads are set
+from tests.bench.portfolio_cases import a_market, a_problem  # noqa: E402  after the path and the threads are set
+
+_RUNS = 9
+
+
+def main() -> None:
+    """Judge, solve and prove, again and again."""
+    problem = a_problem(a_market(int(sys.argv[2]), 100), Objective(sys.argv[1]))
+
+    def once(warm: WarmStarts) -> float:
+        started = time.perf_counter()
+        refuse_infeasible(problem)
+        answer_of(problem, solver_routes.solve(problem, 30.0, warm))
+        return (time.perf_counter() - started) * 1e3
+
+    cold = [once(WarmStarts()) for _ in range(_RUNS)]
+    kept = WarmStarts()
+    warm = [once(kept) for _ in range(_RUNS + 1)][1:]
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    found = {"cold_ms": statistics.median(cold), "warm_ms": statistics.median(warm), "peak_mb": peak_mb}
+    print(json.dumps({name: round(value, 2) for name, value in found.items()}))
+
+
+if __name__ == "__main__":
+    main()
