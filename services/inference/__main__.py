@@ -1,6 +1,10 @@
 """Runs the inference service."""
 
-from fleet.service import main
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy: for small tables two threads take longer than one
+
+from fleet.service import main  # the line above must come first
 from services.inference.settings import Settings
 from services.inference.wiring import wire
 

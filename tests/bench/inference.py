@@ -1,5 +1,12 @@
-"""inference: models asked by foreign clients."""
+"""inference: the 100,000-point task, one tick, a block on NATS to its prediction, models asked by foreign clients."""
 
 from tests.bench.inference_oip import oip_infer
+from tests.bench.inference_signals import signals_100k
+from tests.bench.inference_ticks import block_to_prediction, tick_path
 
-PARTS = {"inference.oip_infer": oip_infer}
+PARTS = {
+    "inference.signals_100k": signals_100k,
+    "inference.tick_path": tick_path,
+    "inference.block_to_prediction": block_to_prediction,
+    "inference.oip_infer": oip_infer,
+}

@@ -58,3 +58,4 @@ def _run(command: Sequence[str], timeout_s: float) -> str:
 
 PANDAS = Peer("pandas", ("pandas==3.1.1", "pyarrow==26.0.1", "numpy==2.4.6"))
 NAUTILUS = Peer("nautilus_trader", ("nautilus_trader==1.221.0", "pandas==2.3.3", "pyarrow==26.0.1", "numpy==2.4.6"))
+PANDAS_ONNX = Peer("pandas_onnx", ("pandas==3.1.1", "numpy==2.4.6", "onnxruntime==1.32.0"))

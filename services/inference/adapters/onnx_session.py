@@ -5,7 +5,6 @@ execution provider really runs.
 """
 
 import asyncio
-import statistics
 import struct
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -222,7 +221,7 @@ def _measured_ns(run: Callable[[], object]) -> int:
     times = [_timed(run)]
     while len(times) < _MEASURED_RUNS and time.perf_counter() < until:
         times.append(_timed(run))
-    return round(statistics.median(times))
+    return sorted(times)[len(times) // 2]
 
 
 def _timed(run: Callable[[], object]) -> int:

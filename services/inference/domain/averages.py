@@ -15,8 +15,6 @@ Floats = npt.NDArray[np.float64]
 CHUNK = 32
 _FEW = 64
 """Up to this many steps a plain loop is faster than another level."""
-_LEVELS = 5
-"""Enough for 32⁵ values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +42,6 @@ class Averages:
     def __init__(self, alphas: Sequence[float]) -> None:
         rest = 1 - np.array(alphas)
         self._levels = [_Level.of(1 - rest, rest)]
-        for _ in range(_LEVELS):
-            rest = rest**CHUNK
-            self._levels.append(_Level.of(np.ones_like(rest), rest))
 
     def __call__(self, values: Floats, start: Floats, averages: Floats) -> None:
         """Put the averages after each of N values (R, N) into `averages`, from those before them (R,).
@@ -56,6 +51,9 @@ class Averages:
         self._fold(values, start, averages, 0)
 
     def _fold(self, values: Floats, start: Floats, averages: Floats, depth: int) -> None:
+        if depth == len(self._levels):
+            rest = self._levels[-1].decay
+            self._levels.append(_Level.of(np.ones_like(rest), rest))
         level, shape = self._levels[depth], (len(values), -1, CHUNK)
         chunks = values.reshape(shape)
         values[:, ::CHUNK] += level.entry * self._carries(chunks, start, depth)

@@ -22,7 +22,7 @@ from trading.market import QuoteBlock
 Floats = npt.NDArray[np.float64]
 Reals = npt.NDArray[np.floating]
 
-PIECE = 5120
+PIECE = 2560
 """Ticks that are computed at once: their columns stay in the processor's cache."""
 FEW = 64
 """Up to this many ticks stepping one by one is faster than columns."""

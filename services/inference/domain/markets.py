@@ -1,5 +1,7 @@
 """The live features of every symbol at every venue, fed block by block."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from services.inference.domain.feature_series import FEW, Folding, quote_ticks, two_sided
@@ -76,9 +78,14 @@ class Markets:
 def _step(state: FeatureState, block: QuoteBlock, kept: LiveWindows | None) -> int:
     newest = -1
     columns = (block.bid_nanos, block.bid_size_nanos, block.ask_nanos, block.ask_size_nanos)
-    for position, (bid, bid_size, ask, ask_size) in enumerate(zip(*(each.tolist() for each in columns), strict=True)):
-        if 0 < bid <= ask:
-            state.quote(bid, bid_size, ask, ask_size)
+    if len(block) == 1:  # as most are in a live market; a seventh of the time of the general way
+        bid, bid_size, ask, ask_size = columns
+        quotes: Iterable[tuple[int, ...]] = ((bid.item(), bid_size.item(), ask.item(), ask_size.item()),)
+    else:
+        quotes = zip(*(column.tolist() for column in columns), strict=True)
+    for position, (bid_nanos, bid_size_nanos, ask_nanos, ask_size_nanos) in enumerate(quotes):
+        if 0 < bid_nanos <= ask_nanos:
+            state.quote(bid_nanos, bid_size_nanos, ask_nanos, ask_size_nanos)
             newest = position
             if kept is not None and state.warm:
                 kept.push((block.venue, block.symbol), (state.features(),))

@@ -52,8 +52,9 @@ def check(rows: Rows) -> None:
     _refuse(rows, "volume", ~(np.isfinite(rows.volume) & (rows.volume >= 0)), "a finite number, at least 0")
     _refuse(rows, "timestamp_ns", rows.timestamp_ns < 0, "a time since 1970")
     _refuse(rows, "ask", rows.ask < rows.bid, "an ask that is not below the bid")
-    right = np.abs(rows.spread - (rows.ask - rows.bid)) <= _SPREAD_TOLERANCE * rows.ask
-    _refuse(rows, "spread", rows.spread_given & ~right, "ask − bid")
+    if rows.spread_given.any():
+        right = np.abs(rows.spread - (rows.ask - rows.bid)) <= _SPREAD_TOLERANCE * rows.ask
+        _refuse(rows, "spread", rows.spread_given & ~right, "ask − bid")
 
 
 def _refuse(rows: Rows, name: str, bad: Bools, expected: str) -> None:
@@ -77,8 +78,9 @@ def by_symbol(rows: Rows, canonical: Sequence[str | None]) -> Iterator[tuple[str
     """
     names = sorted({name for name in canonical if name is not None})
     number_of: dict[str | None, int] = {name: number for number, name in enumerate(names)}
-    numbers = np.array([number_of.get(name, 0) for name in canonical], np.intp)[rows.symbol]
-    order = np.argsort(numbers.astype(np.uint16) if len(names) <= _FEW_SYMBOLS else numbers, kind="stable")
+    small = np.uint16 if len(names) <= _FEW_SYMBOLS else np.intp
+    numbers = np.array([number_of.get(name, 0) for name in canonical], small)[rows.symbol]
+    order = np.argsort(numbers, kind="stable")
     edges = np.searchsorted(numbers[order], np.arange(len(names) + 1)).tolist()
     for name, start, end in zip(names, edges, edges[1:], strict=False):
         positions = order[start:end]
