@@ -13,6 +13,8 @@ PROTOS := $(sort $(shell find protos -name '*.proto'))
 SOURCES := libs/trading libs/fleet libs/sdk-python services tests
 COMPILE := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 SERVICE_LOCKS := market_data execution portfolio gateway paper_venue
+STARTER := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m services.inference.starter \
+	--market build/model/bursts.parquet --market build/model/calm.parquet
 unexport SECONDS
 
 .DEFAULT_GOAL := help
@@ -112,12 +114,12 @@ bench: setup  ## Measure (ONLY=area): build/bench/<name>.json each, and a table
 profile: setup  ## Sample where the time of a service goes: make profile SERVICE=execution (needs a running fleet)
 	$(BIN)/python -m tests.bench.profile $(or $(SERVICE),execution)
 
-model: setup  ## Make the starter model again, byte for byte, from two simulated markets (2 minutes)
+model: setup  ## Make the starter models again, byte for byte, from two simulated markets (5 minutes)
 	mkdir -p build/model
 	$(BIN)/python -m services.paper_venue export --seed 1 --seconds 7200 --out build/model/bursts.parquet
 	$(BIN)/python -m services.paper_venue export --seed 2 --seconds 7200 --no-edge --out build/model/calm.parquet
-	$(BIN)/python -m services.inference.starter --market build/model/bursts.parquet --market build/model/calm.parquet \
-		--out services/inference/models/momentum-v1/1
+	$(STARTER) --out services/inference/models/momentum-v1/1
+	$(STARTER) --architecture tcn --out services/inference/models/neural-momentum-v1/1
 
 compose-smoke:  ## Prove docker compose where ../shared/tools has compose-smoke (needs root)
 	../shared/tools/compose-smoke/compose-smoke -f docker-compose.yml -u http://127.0.0.1:8080/readyz -x tests/e2e/compose_order.sh

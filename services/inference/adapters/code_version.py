@@ -4,7 +4,7 @@ import hashlib
 from functools import cache
 from importlib import metadata, resources
 
-_FEATURE_CODE = ("features.py", "feature_series.py", "trade_flow.py")
+_FEATURE_CODE = ("averages.py", "features.py", "feature_series.py", "trade_flow.py")
 
 
 @cache

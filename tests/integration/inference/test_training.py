@@ -1,6 +1,7 @@
 """Training by gRPC: a process of its own that can be watched, ended, killed, and that goes on."""
 
 import asyncio
+import importlib.util
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -288,6 +289,14 @@ async def test_a_job_that_wants_too_much_memory_fails_by_name(nats_url: str, tmp
             assert job.error.startswith("TRAINING_OUT_OF_MEMORY: ")
             small = await the_end(stub, (await stub.TrainModel(a_request(epochs=1))).job_id)
             assert small.state == pb.TRAINING_STATE_SUCCEEDED, "the next job does not pay for it"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torch") is not None, reason="PyTorch is installed here")
+async def test_a_network_that_pytorch_trains_says_what_to_install(stub: TrainingServiceStub) -> None:
+    job = await the_end(stub, (await stub.TrainModel(a_request(architecture="gru"))).job_id)
+    assert job.state == pb.TRAINING_STATE_FAILED
+    assert job.error.startswith("TRAINER_NOT_INSTALLED: ")
+    assert "`train`" in job.error
 
 
 async def test_serving_does_not_stop_while_a_job_runs(stub: TrainingServiceStub, service: Inference) -> None:
