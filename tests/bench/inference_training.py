@@ -16,7 +16,7 @@ from tests.bench.result import REPOSITORY, Result, beside
 SCRIPT = Path(__file__).with_name("inference_training_libraries.py")
 PEERS = (
     (Peer("torch", ("torch==2.15.0", "numpy==2.4.6", "msgspec==0.21.1")), "torch", "2.15.0"),
-    (Peer("scikit-learn", ("scikit-learn==1.8.0", "numpy==2.4.6")), "sklearn", "1.8.0"),
+    (Peer("scikit-learn", ("scikit-learn==1.9.1", "numpy==2.4.6")), "sklearn", "1.9.1"),
 )
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 

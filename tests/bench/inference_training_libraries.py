@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 ROWS, FEATURES, EPOCHS, BATCH, RATE = 100_000, 64, 10, 512, 1e-3
-sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[2] / "libs")]
+sys.path.remove(str(Path(__file__).parent))  # this folder has a profile.py, and so has the standard library
 
 
 def ours(x: np.ndarray, y: np.ndarray) -> np.ndarray:
