@@ -16,7 +16,7 @@ from trading.errors import Kind, PermissionDenied, TradingError, Unauthenticated
 from trading.ids import parse_client_order_id
 
 LARGEST_KEPT_REPLY_BYTES = 256 * 1024
-_KEPT_HEADERS = ("content-type", "location")
+_KEPT_HEADERS = ("content-type", "location", "content-encoding", "inference-header-content-length")
 Answer = Callable[[], Awaitable[Response]]
 
 

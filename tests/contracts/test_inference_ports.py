@@ -10,18 +10,24 @@ import pytest
 import structlog
 from builders.inference import SECOND_NS, a_card, a_network, a_prediction
 from fakes.inference import FakeInstruments, FakeModel, FakeOpinions
+from fakes.open_inference import FakeOpenInference
 
 from fleet import channels, subjects
 from fleet.bus import Bus, Message
+from fleet.metrics import Metrics
+from inference.grpc_service_pb2_grpc import GRPCInferenceServiceStub
 from neuraltrader.inference.v1 import inference_pb2
 from neuraltrader.market_data.v1 import market_data_pb2, market_data_service_pb2, market_data_service_pb2_grpc
 from services.inference.adapters.grpc_instruments import GrpcInstruments
 from services.inference.adapters.nats_opinions import NatsOpinions
+from services.inference.adapters.oip_model import DelegationRules, OipModel
 from services.inference.adapters.onnx_session import OnnxModel, SessionRules
+from services.inference.domain.delegation import Delegation
 from services.inference.domain.features import FEATURES
 from services.inference.domain.prediction import Prediction, Signal, SignalSide
 from services.inference.ports import Instruments, Model, Opinions
 from services.inference.starter.graph import onnx_bytes
+from trading.clock import SystemClock
 from trading.errors import Unavailable, UnknownSymbol
 
 SYMBOL = "CONTRACT.A"
@@ -48,7 +54,17 @@ class ModelContract:
 
     async def test_it_says_what_it_is(self, model: Model) -> None:
         assert model.card.name == "test-model"
-        assert model.running.device in ("cpu", "cuda")
+        assert model.running.device in ("cpu", "cuda", "remote")
+
+    async def test_its_tensors_say_the_same_by_name(self, model: Model) -> None:
+        (entry,), (exit_,) = model.inputs, model.outputs
+        assert (entry.dtype, tuple(entry.shape)) == ("float32", (-1, len(FEATURES)))
+        assert (exit_.dtype, tuple(exit_.shape)) == ("float32", (-1, 1))
+        rows = np.random.default_rng(2).standard_normal((5, len(FEATURES))).astype(np.float32)
+        found = await model.infer({entry.name: rows}, [exit_.name])
+        assert list(found) == [exit_.name]
+        assert found[exit_.name].shape == (5, 1)
+        assert found[exit_.name].ravel() == pytest.approx(await model.logits(rows), abs=1e-5)
 
 
 class TestFakeModel(ModelContract):
@@ -63,6 +79,25 @@ class TestOnnxModel(ModelContract):
         loaded = OnnxModel(a_card(), onnx_bytes(a_network(), "test-model"), SessionRules())
         yield loaded
         loaded.close()
+
+
+class TestOipModel(ModelContract):
+    @pytest.fixture
+    async def model(self) -> AsyncIterator[Model]:
+        """A version that runs behind the real servicer, on a network of its own."""
+        local = OnnxModel(a_card(), onnx_bytes(a_network(), "test-model"), SessionRules())
+        served = FakeOpenInference(local)
+        await served.start()
+        server = grpc.aio.server()
+        served.servicer().register(server)
+        address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+        await server.start()
+        told, rules = Delegation(address, deadline_ms=10_000), DelegationRules(8, 1.0)
+        async with channels.connect(address, token=None, client="test") as channel:
+            stub = GRPCInferenceServiceStub(channel)
+            yield OipModel(a_card(), told, stub, None, rules, Metrics(), SystemClock(), structlog.get_logger())
+        await server.stop(None)
+        local.close()
 
 
 class TestFakeOpinions:

@@ -10,6 +10,7 @@ from fakes.inference import FakeModel
 from services.inference.domain.infer_counts import InferCounts
 from services.inference.domain.model import ModelCard
 from services.inference.domain.registry import Deployment, LoadOptions
+from services.inference.ports import LoadedModel
 from services.inference.rpc.open_inference import OpenInferenceRpc
 from services.inference.usecases.infer import Infer
 from services.inference.usecases.repository import Repository
@@ -24,14 +25,14 @@ VERSION = "3"
 class FakeVersions:
     """The `VersionStore` and the `ModelLoader` of some models, each in one version."""
 
-    def __init__(self, *models: FakeModel) -> None:
+    def __init__(self, *models: LoadedModel) -> None:
         self._models = {model.card.name: model for model in models}
 
     def names(self) -> Sequence[str]:
         return sorted(self._models)
 
     def versions(self, name: str) -> Sequence[str]:
-        return [VERSION] if name in self._models else []
+        return [self._models[name].card.version] if name in self._models else []
 
     def directory(self, name: str, version: str) -> Path:
         if version not in self.versions(name):
@@ -50,7 +51,7 @@ class FakeVersions:
     def write_state(self, models: Mapping[str, Deployment]) -> None:
         """There is nowhere to write to."""
 
-    async def load(self, name: str, version: str, options: LoadOptions) -> FakeModel:
+    async def load(self, name: str, version: str, options: LoadOptions) -> LoadedModel:
         return self._models[name]
 
     async def describe(self, name: str, version: str) -> ModelCard:
@@ -61,14 +62,17 @@ class FakeVersions:
 
 
 class FakeOpenInference:
-    """Serves momentum-v1, which follows the market and says 0.5 of all, and a model that may be unloaded."""
+    """Serves a model that follows the market, and one that may be unloaded.
 
-    def __init__(self) -> None:
+    The first is momentum-v1, which says 0.5 of all, unless a test brings its own.
+    """
+
+    def __init__(self, own: LoadedModel | None = None) -> None:
         self.model = FakeModel(a_card(name="momentum-v1", version=VERSION), 0.5)
-        self._versions = FakeVersions(self.model, FakeModel(a_card(name="spare", version=VERSION)))
-        self._models = ServeModels(
-            self._versions, self._versions, "momentum-v1", most_loaded=4, log=structlog.get_logger()
-        )
+        served = own or self.model
+        versions = FakeVersions(served, FakeModel(a_card(name="spare", version=VERSION)))
+        log = structlog.get_logger()
+        self._models = ServeModels(versions, versions, served.card.name, most_loaded=4, log=log)
 
     async def start(self) -> None:
         """Bring the models into memory."""

@@ -99,6 +99,16 @@ async def test_compressed_bodies_go_both_ways(gateway: Gateway, encoding: str, c
     assert len(answer.content) == length + rows * 20, "httpx has decompressed it"
 
 
+async def test_a_repeated_question_gets_the_same_answer_in_the_same_form(gateway: Gateway) -> None:
+    body, headers = a_binary_question(some_features(1000), parameters={"binary_data_output": True})
+    headers |= {"idempotency-key": "asked-twice", "accept-encoding": "gzip"}
+    first, second = [await gateway.http.post(INFER, content=body, headers=headers) for _ in range(2)]
+    assert second.headers["idempotency-replayed"] == "true"
+    assert second.content == first.content
+    name = "inference-header-content-length"
+    assert second.headers[name] == first.headers[name]
+
+
 async def test_a_body_that_grows_beyond_the_limit_is_refused(gateway: Gateway, nats_url: str) -> None:
     async with running(gateway.fleet, nats_url, bulk_body_bytes_max=10_000) as small:
         large = gzip.compress(bytes(10_001))
