@@ -25,7 +25,7 @@ class Model(TypedDict):
     features: list[str]
     horizon_ns: Nanoseconds
     calibrated: bool
-    device: Annotated[str, Field(description="cpu or cuda: the provider that really runs it.")]
+    device: Annotated[str, Field(description="cpu or cuda: the provider that really runs it; remote: another server.")]
     sha256: str
     training_data: str
     metrics: dict[str, float]

@@ -1,16 +1,20 @@
 """The Open Inference Protocol over real gRPC, on a real model in ONNX Runtime."""
 
+import tarfile
 from collections.abc import AsyncIterator, Iterable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import grpc
 import numpy as np
+import onnxruntime as ort
 import pytest
 import pytest_asyncio
 import structlog
 from builders.inference import a_model_directory, a_network
 from builders.model_files import a_model_file
+from google.protobuf import text_format
 from onnx import TensorProto, helper
 from servers import free_port
 
@@ -21,6 +25,7 @@ from inference import grpc_service_pb2 as pb
 from inference.grpc_service_pb2_grpc import GRPCInferenceServiceStub
 from services.inference.adapters.onnx_session import SessionRules
 from services.inference.adapters.probe import TrialRules
+from services.inference.adapters.registry_export import RegistryExport
 from services.inference.adapters.registry_files import RegistryFiles
 from services.inference.adapters.registry_loader import RegistryLoader
 from services.inference.adapters.safetensors_file import FileLimits
@@ -42,8 +47,8 @@ Stub = GRPCInferenceServiceStub
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def address(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    """A server with two versions of the model that follows the market, a sequence model, and a model of tensors."""
+async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[str, ServeModels, RegistryFiles]]:
+    """A server and its registry: two versions of a model that follows the market, a sequence model, one of tensors."""
     root: Path = tmp_path_factory.mktemp("models")
     for version in ("1", "2"):
         a_model_directory(root / "shipped", "test-model", version)
@@ -61,10 +66,16 @@ async def address(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str
     at = f"127.0.0.1:{free_port()}"
     server = GrpcServer(at, [rpc.register], [SERVICE_NAME], Boundary([TOKEN], Metrics()))
     await server.start()
-    yield at
+    yield at, models, files
     await server.stop(0)
     models.close()
     loader.close()
+
+
+@pytest.fixture
+def address(served: tuple[str, ServeModels, RegistryFiles]) -> str:
+    """Where the server listens."""
+    return served[0]
 
 
 def two_in_two_out() -> bytes:
@@ -85,9 +96,9 @@ def two_in_two_out() -> bytes:
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def stub(address: str) -> AsyncIterator[Stub]:
+async def stub(served: tuple[str, ServeModels, RegistryFiles]) -> AsyncIterator[Stub]:
     """A caller with the token, whose errors have names."""
-    async with channels.connect(address, token=TOKEN, client="test") as channel:
+    async with channels.connect(served[0], token=TOKEN, client="test") as channel:
         yield Stub(channel)
 
 
@@ -415,3 +426,32 @@ async def test_a_model_of_tensors_takes_and_gives_what_its_graph_does(stub: Stub
     request.inputs[1].datatype, request.inputs[1].shape[:] = "FP64", [1, 1]
     with pytest.raises(InvalidArgument, match="'b' as float32"):
         await stub.ModelInfer(request)
+
+
+async def test_an_export_is_a_directory_that_tritons_backend_reads(
+    stub: Stub, served: tuple[str, ServeModels, RegistryFiles], tmp_path: Path
+) -> None:
+    """The configuration parses as the protocol's message, where an unknown field or datatype would not, and says what
+    the server says; the graph, weights beside it, runs in a plain ONNX Runtime and gives the same."""
+    _, models, files = served
+    for name in ("test-model", "sequence", "tensors"):
+        async with models.hold(name) as model:
+            tar = b"".join([piece async for piece in RegistryExport(files, FileLimits()).pieces(model)])
+        with tarfile.open(fileobj=BytesIO(tar)) as packed:
+            packed.extractall(tmp_path, filter="data")
+        exported = text_format.Parse((tmp_path / name / "config.pbtxt").read_text(), pb.ModelConfig())
+        metadata = await stub.ModelMetadata(pb.ModelMetadataRequest(name=name))
+        told = {
+            each.name: (f"TYPE_{each.datatype}", list(each.shape)) for each in (*metadata.inputs, *metadata.outputs)
+        }
+        assert (exported.name, exported.backend, exported.max_batch_size) == (name, "onnxruntime", 0)
+        assert [each.name for each in exported.input] == [spec.name for spec in metadata.inputs]
+        for each in (*exported.input, *exported.output):
+            assert told[each.name] == (pb.DataType.Name(each.data_type), list(each.dims))
+        session = ort.InferenceSession(str(next((tmp_path / name).glob("*/model.onnx"))))
+        assert [each.name for each in session.get_inputs()] == [each.name for each in exported.input]
+        if name == "sequence":
+            windows = np.random.default_rng(5).standard_normal((3, 12, WIDTH)).astype(np.float32)
+            (plain,) = session.run(["logit"], {exported.input[0].name: windows})
+            found = outputs(await stub.ModelInfer(a_raw_request(windows, model_name=name)))
+            assert plain.ravel() == pytest.approx(found["logit"].ravel(), abs=1e-5)

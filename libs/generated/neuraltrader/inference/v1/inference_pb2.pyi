@@ -321,7 +321,7 @@ class Model(_message.Message):
     calibrated: _builtins.bool
     """The model carries a stored calibration."""
     device: _builtins.str
-    """Execution provider that really runs it: cpu or cuda."""
+    """Execution provider that really runs it: cpu or cuda; remote when another server does."""
     sha256: _builtins.str
     """SHA-256 of the model file, hex."""
     training_data: _builtins.str

@@ -85,7 +85,7 @@ class PredictResponse(_message.Message):
     version: _builtins.str
     """Its version."""
     device: _builtins.str
-    """Execution provider that really ran: cpu or cuda."""
+    """Execution provider that really ran: cpu or cuda; remote when another server did."""
     latency_ms: _builtins.float
     """Time in the service, in milliseconds."""
     @_builtins.property
