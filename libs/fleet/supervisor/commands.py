@@ -56,6 +56,7 @@ GATEWAY_COMMANDS = {
     "audit": "tell who changed limits and switches, newest first",
     "risk": "measure the risk of an account's positions, or of given ones",
     "simulate": "simulate the losses of positions from their own history",
+    "optimize": "choose weights for symbols, or for a file of returns",
     "stress": "tell what shocks would do to positions",
     "models": "show the registry of models, and change what answers",
     "predict": "ask a model about the newest quotes, or about the rows of a file",

@@ -9,6 +9,7 @@ from neural_trader import place
 from neural_trader.commands.book import add_book
 from neural_trader.commands.control import add_control
 from neural_trader.commands.models import add_models
+from neural_trader.commands.optimize import add_optimize
 from neural_trader.commands.orders import add_orders
 from neural_trader.commands.predictions import add_predictions
 from neural_trader.commands.rebalance import add_rebalance
@@ -60,6 +61,7 @@ def _parser() -> "tuple[argparse.ArgumentParser, argparse._SubParsersAction[argp
         add_models,
         add_predictions,
         add_rebalance,
+        add_optimize,
     )
     for add_some in adders:
         add_some(listed)

@@ -238,6 +238,8 @@ async def test_a_desk_values_the_book_chooses_weights_and_measures_risk(tmp_path
     async with a_desk(tmp_path, own_nats_url) as (execution, calls, bus):
         await _assert_values_the_book(execution, calls, bus)
         await _assert_chooses_weights(calls)
+        await _assert_takes_every_route(calls)
+        await _assert_judges_large_covariances_meanwhile(calls)
         await _assert_measures_risk(calls)
 
 
@@ -279,6 +281,51 @@ async def _assert_chooses_weights(calls: PortfolioServiceStub) -> None:
     request.constraints.sectors.update({"TSLA": "Consumer", "NVDA": "Technology"})
     capped = await calls.Optimize(request)
     assert capped.allocations["AAPL"] + capped.allocations["NVDA"] <= 0.2 + 1e-8
+
+
+async def _assert_takes_every_route(calls: PortfolioServiceStub) -> None:
+    random = np.random.default_rng(4)
+    returns = random.normal(0.0005, 0.01, (120, 1)) + random.normal(0.0005, 0.01, (120, 6))
+    request = pb.OptimizeRequest(symbols=[f"S{index}" for index in range(6)], returns_f64le=returns.tobytes())
+    request.risk_free_rate = 0.0
+    routes = {
+        pb.OBJECTIVE_MIN_VARIANCE: "column-generation/piqp",
+        pb.OBJECTIVE_MAX_SHARPE: "column-generation/piqp",
+        pb.OBJECTIVE_MAX_UTILITY: "column-generation/piqp",
+        pb.OBJECTIVE_MIN_CVAR: "column-generation/highs",
+        pb.OBJECTIVE_TARGET_RISK: "column-generation/cvxpy/clarabel",
+        pb.OBJECTIVE_RISK_PARITY: "newton",
+        pb.OBJECTIVE_HRP: "hierarchy",
+    }
+    request.target_risk = 0.25
+    for objective, route in routes.items():
+        request.objective = objective
+        answer = await calls.Optimize(request, timeout=30)
+        assert (answer.solver.route, answer.psd) == (route, "verified")
+        assert answer.HasField("cvar") == (objective == pb.OBJECTIVE_MIN_CVAR)
+        assert bool(answer.risk_contributions) == (route in {"newton", "hierarchy"})
+    request.objective, request.constraints.min_position_size = pb.OBJECTIVE_MIN_VARIANCE, 0.2
+    held = [weight for weight in (await calls.Optimize(request)).allocations.values() if weight]
+    assert min(held) >= 0.2 - 1e-8
+    request.constraints.ClearField("min_position_size")
+    points = [answer async for answer in calls.ComputeFrontier(pb.ComputeFrontierRequest(problem=request, points=7))]
+    assert [answer.index for answer in points] == list(range(7))
+    assert points[0].point.risk < points[-1].point.risk
+
+
+async def _assert_judges_large_covariances_meanwhile(calls: PortfolioServiceStub) -> None:
+    """The first answer comes before the verdict, the next ones after it."""
+    random = np.random.default_rng(6)
+    loadings = random.normal(0.1, 0.05, (300, 3))
+    request = pb.OptimizeRequest(
+        symbols=[f"S{index}" for index in range(300)],
+        expected_returns=random.uniform(0.05, 0.15, 300),
+        covariance_f64le=(loadings @ loadings.T + np.eye(300) * 0.04).tobytes(),
+    )
+    assert (await calls.Optimize(request)).psd == "pending"
+    async with asyncio.timeout(SETTLED_S):
+        while (await calls.Optimize(request)).psd != "verified":
+            await asyncio.sleep(0.02)
 
 
 async def _assert_measures_risk(calls: PortfolioServiceStub) -> None:
