@@ -324,7 +324,9 @@ async def _assert_judges_large_covariances_meanwhile(calls: PortfolioServiceStub
     )
     assert (await calls.Optimize(request)).psd == "pending"
     async with asyncio.timeout(SETTLED_S):
-        while (await calls.Optimize(request)).psd != "verified":
+        while True:
+            if (await calls.Optimize(request)).psd == "verified":
+                return
             await asyncio.sleep(0.02)
 
 
