@@ -1,6 +1,7 @@
 """What every adapter of inference's ports promises, the fakes included."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import structlog
 from builders.inference import SECOND_NS, a_card, a_network, a_prediction
-from fakes.inference import FakeInstruments, FakeModel, FakeOpinions
+from fakes.inference import FakeInstruments, FakeModel, FakeOpinions, FakeWorkshop
 from fakes.open_inference import FakeOpenInference
 
 from fleet import channels, subjects
@@ -22,10 +23,11 @@ from services.inference.adapters.grpc_instruments import GrpcInstruments
 from services.inference.adapters.nats_opinions import NatsOpinions
 from services.inference.adapters.oip_model import DelegationRules, OipModel
 from services.inference.adapters.onnx_session import OnnxModel, SessionRules
+from services.inference.adapters.thread_workshop import ThreadWorkshop
 from services.inference.domain.delegation import Delegation
 from services.inference.domain.features import FEATURES
 from services.inference.domain.prediction import Prediction, Signal, SignalSide
-from services.inference.ports import Instruments, Model, Opinions
+from services.inference.ports import Instruments, Model, Opinions, Workshop
 from services.inference.starter.graph import onnx_bytes
 from trading.clock import SystemClock
 from trading.errors import Unavailable, UnknownSymbol
@@ -213,3 +215,44 @@ class TestGrpcInstruments(InstrumentsContract):
         await asyncio.wait_for(market_data.asked_again.wait(), 10)
         refreshing.cancel()
         assert instruments.canonical("AAPL") == "AAPL", "the answer before this one has been taken in"
+
+
+class WorkshopContract:
+    """Work is done once, in its order, and what it gives or raises comes back."""
+
+    @pytest.fixture
+    def workshop(self) -> Workshop:
+        raise NotImplementedError
+
+    async def test_work_is_done_in_its_order_and_gives_what_it_gives(self, workshop: Workshop) -> None:
+        done: list[int] = []
+        answers = await asyncio.gather(
+            *(workshop.do(lambda number=number: done.append(number) or number) for number in range(5))
+        )
+        assert answers == done == [0, 1, 2, 3, 4]
+
+    async def test_what_work_raises_is_raised_and_the_next_is_done(self, workshop: Workshop) -> None:
+        with pytest.raises(Unavailable):
+            await workshop.do(_refuse)
+        assert await workshop.do(lambda: 7) == 7
+
+
+def _refuse() -> None:
+    raise Unavailable("Not now.")
+
+
+class TestFakeWorkshop(WorkshopContract):
+    @pytest.fixture
+    def workshop(self) -> Workshop:
+        return FakeWorkshop()
+
+
+class TestThreadWorkshop(WorkshopContract):
+    @pytest.fixture
+    def workshop(self) -> Iterator[Workshop]:
+        workshop = ThreadWorkshop()
+        yield workshop
+        workshop.close()
+
+    async def test_work_is_done_beside_the_event_loop(self, workshop: Workshop) -> None:
+        assert await workshop.do(threading.get_ident) != threading.get_ident()

@@ -73,8 +73,6 @@ def _rows(stream: Any) -> Rows:
 
 def _places(schema: Any) -> dict[str, int]:
     """Where each column is that is read here; others are left."""
-    if schema.format != "+s":
-        raise InvalidArgument("Expected a table of columns.", field="arrow")
     names = [schema.child(place).name for place in range(schema.n_children)]
     twice = sorted({name for name in names if names.count(name) > 1})
     missing = [name for name in _REQUIRED if name not in names]

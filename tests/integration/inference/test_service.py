@@ -29,7 +29,7 @@ from neuraltrader.inference.v1 import inference_pb2
 from neuraltrader.inference.v1 import inference_service_pb2 as pb
 from neuraltrader.inference.v1.inference_service_pb2_grpc import InferenceServiceStub
 from neuraltrader.market_data.v1 import market_data_pb2, market_data_service_pb2, market_data_service_pb2_grpc
-from services.inference.domain.features import WARM_UP_TICKS
+from services.inference.domain.features import FEATURES, WARM_UP_TICKS
 from trading.errors import InvalidArgument, TradingError, Unauthenticated, UnknownModel, UnknownSymbol
 
 TOKEN = "a-token-of-the-tests"
@@ -364,5 +364,6 @@ async def test_drift_is_told_by_call_and_in_the_metrics(market: Bus, stub: Infer
     assert drift.outcomes >= 2
     assert 0 <= drift.rolling_brier <= 1
     assert 0 <= drift.hit_rate <= 1
+    assert [each.feature for each in drift.features] == list(FEATURES), "the shipped model says where its data lay"
     with pytest.raises(UnknownModel):
         await stub.GetDrift(pb.GetDriftRequest(model="nobody"))

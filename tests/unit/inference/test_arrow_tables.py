@@ -111,6 +111,7 @@ def test_no_rows_are_read_as_none() -> None:
         ({"symbol": pa.array([1] * 6).dictionary_encode()}, "Expected symbol as utf8"),
         ({"price": pa.array([1.0, None] * 3)}, "Expected no nulls in price"),
         ({"symbol": pa.array(["A", None] * 3)}, "Expected no nulls in symbol"),
+        ({"symbol": pa.DictionaryArray.from_arrays([0] * 6, ["A", None])}, "Expected no nulls in symbol"),
         ({"symbol": pa.array(["A", None] * 3).dictionary_encode()}, "Expected no nulls in symbol"),
         ({"symbol": pa.array(["A"] * 6, pa.string_view())}, "Utf8View not yet supported"),
     ],

@@ -1,8 +1,11 @@
 """What is kept of the models that follow: bounded, per version, and told only of those that follow."""
 
+import asyncio
+
 import numpy as np
 import pytest
 from builders.inference import a_card
+from waiting import until
 
 from fleet.metrics import Metrics
 from services.inference.adapters.drift_gauges import DriftGauges
@@ -76,3 +79,13 @@ def test_gauges_say_what_is_known() -> None:
     assert sample("nt_hit_rate", {"model": "test-model"}) == 0.6
     assert sample("nt_outcomes", {"model": "test-model"}) == 3
     assert sample("nt_feature_psi", {"model": "test-model", "feature": "rsi_14"}) > 1
+
+
+async def test_gauges_are_written_again_and_again() -> None:
+    metrics, watches = Metrics(), Watches(RULES)
+    keeping = asyncio.create_task(DriftGauges(watches, metrics, every_s=0.001).keep())
+    watch = watches.of(a_card(distributions=distributions(FEATURES, TRAINED)))
+    watch.rows.see([9.0] * len(FEATURES))
+    labels = {"model": "test-model", "feature": "return_1"}
+    await until(lambda: metrics.registry.get_sample_value("nt_feature_psi", labels) is not None, "a gauge")
+    keeping.cancel()
