@@ -41,7 +41,7 @@ from services.inference.domain.features import FEATURES, FeatureState  # noqa: E
 from services.inference.domain.markets import Markets  # noqa: E402
 from services.inference.domain.model import opinions  # noqa: E402
 from services.inference.domain.prediction import Prediction  # noqa: E402
-from services.inference.domain.rows import Rows, by_symbol, check, following_ticks  # noqa: E402
+from services.inference.domain.rows import Rows, by_symbol, check, following_ticks, no_spread  # noqa: E402
 from services.inference.domain.signals import SignalBook, SignalRules, Target  # noqa: E402
 from services.inference.usecases.predict import Asked, Predict, PredictRules, Scores  # noqa: E402
 from tests.bench.inference_points import FIRST_NS, SYMBOLS, spellings  # noqa: E402
@@ -79,10 +79,8 @@ class _EverySymbol:
 def rows_of_points(folder: Path) -> Rows:
     """The points as a request's rows."""
     columns = {path.stem: np.load(path) for path in folder.glob("*.npy")}
-    nothing = np.full(len(columns["price"]), np.nan)
-    return Rows(
-        symbols=spellings(), spread=nothing, spread_given=np.zeros(len(nothing), np.bool_), columnar=True, **columns
-    )
+    spread, given = no_spread(len(columns["price"]))
+    return Rows(symbols=spellings(), spread=spread, spread_given=given, columnar=True, **columns)
 
 
 def warm_markets() -> Markets:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from nanoarrow.ipc import InputStream
 
 from services.inference.adapters.arrow_framing import BadFrames, check_frames
-from services.inference.domain.rows import MOST_ROWS, Rows
+from services.inference.domain.rows import MOST_ROWS, Rows, no_spread
 from trading.errors import InvalidArgument
 
 _NUMBERS = ("price", "volume", "bid", "ask")
@@ -58,13 +58,14 @@ def _rows(stream: Any) -> Rows:
     }
     joined = {name: np.concatenate(parts) if parts else np.empty(0) for name, parts in columns.items()}
     symbols = [_symbols(formats["symbol"], batch.child(place_of["symbol"])) for batch in batches]
-    spread = joined.get("spread", np.full(len(joined["price"]), np.nan))
+    spread = joined.get("spread")
+    absent, nowhere = no_spread(len(joined["price"]))
     names, numbers = _merged(symbols)
     return Rows(
         symbols=names,
         symbol=numbers,
-        spread=spread,
-        spread_given=~np.isnan(spread),
+        spread=absent if spread is None else spread,
+        spread_given=nowhere if spread is None else ~np.isnan(spread),
         timestamp_ns=joined["timestamp_ns"].astype(np.int64, copy=False),
         columnar=True,
         **{name: joined[name] for name in _NUMBERS},

@@ -22,8 +22,8 @@ from trading.market import QuoteBlock
 Floats = npt.NDArray[np.float64]
 Reals = npt.NDArray[np.floating]
 
-PIECE = 2560
-"""Ticks that are computed at once: their columns stay in the processor's cache."""
+PIECE = 2048
+"""Ticks that are computed at once: their columns stay in the processor's cache, and a model takes them in one run."""
 FEW = 64
 """Up to this many ticks stepping one by one is faster than columns."""
 _NANO = 1_000_000_000.0
@@ -118,10 +118,10 @@ class Folding:
     """Memory for folding, used again and again, for one thread at a time: fresh pages cost as much as the sums."""
 
     def __init__(self) -> None:
-        self._inputs = np.zeros((_DEVIATION_ROW, PIECE))
+        self._columns = np.zeros((len(FEATURES), PIECE))
+        self._inputs = self._columns[:_DEVIATION_ROW]  # they are used up before a column is written
         self._averages = np.zeros((len(AVERAGES), PIECE))
         self._deviation = np.zeros((1, PIECE))
-        self._columns = np.zeros((len(FEATURES), PIECE))
 
     def fold(self, state: FeatureState, ticks: Ticks, features: Reals) -> None:
         """Advance `state` by every tick and put the features after each into (N, F) rows, of any float type."""

@@ -12,7 +12,7 @@ from trading.errors import InvalidArgument
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
-Positions = npt.NDArray[np.intp]
+Positions = npt.NDArray[np.int32]
 
 MOST_ROWS = 100_000
 _SPREAD_TOLERANCE = 1e-6
@@ -40,6 +40,11 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.price)
+
+
+def no_spread(count: int) -> tuple[Floats, Bools]:
+    """`spread` and `spread_given` of rows that have none, in no memory."""
+    return np.broadcast_to(np.float64(np.nan), count), np.broadcast_to(np.False_, count)
 
 
 def check(rows: Rows) -> None:
@@ -80,7 +85,7 @@ def by_symbol(rows: Rows, canonical: Sequence[str | None]) -> Iterator[tuple[str
     number_of: dict[str | None, int] = {name: number for number, name in enumerate(names)}
     small = np.uint16 if len(names) <= _FEW_SYMBOLS else np.intp
     numbers = np.array([number_of.get(name, 0) for name in canonical], small)[rows.symbol]
-    order = np.argsort(numbers, kind="stable")
+    order = np.argsort(numbers, kind="stable").astype(np.int32)
     edges = np.searchsorted(numbers[order], np.arange(len(names) + 1)).tolist()
     for name, start, end in zip(names, edges, edges[1:], strict=False):
         positions = order[start:end]

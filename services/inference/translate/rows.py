@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from neuraltrader.inference.v1 import inference_pb2 as pb
 from neuraltrader.inference.v1 import inference_service_pb2 as rpc
-from services.inference.domain.rows import MOST_ROWS, Rows
+from services.inference.domain.rows import MOST_ROWS, Rows, no_spread
 from services.inference.ports import Tables
 from trading.errors import InvalidArgument
 
@@ -57,12 +57,16 @@ def _of_columns(columns: pb.MarketDataColumns) -> Rows:
         lengths["spread"] = len(columns.spread)
     if len(set(lengths.values())) > 1:
         raise InvalidArgument(f"Expected columns of one length, was {lengths}.", field="columns")
-    spread = np.array(columns.spread, np.float64) if columns.spread else np.full(len(time_ns), np.nan)
+    if columns.spread:
+        spread = np.array(columns.spread, np.float64)
+        given = ~np.isnan(spread)
+    else:
+        spread, given = no_spread(len(time_ns))
     return Rows(
         symbols=symbols,
         symbol=symbol,
         spread=spread,
-        spread_given=~np.isnan(spread),
+        spread_given=given,
         timestamp_ns=time_ns,
         columnar=True,
         **numbers,
