@@ -11,7 +11,7 @@ from services.inference.domain.feature_series import Floats
 from services.inference.domain.model import ModelCard, Running, TensorSpec
 from services.inference.domain.prediction import Prediction, Signal
 from services.inference.domain.registry_status import ShadowCount
-from trading.errors import UnknownModel, UnknownSymbol
+from trading.errors import TradingError, UnknownModel, UnknownSymbol
 
 T = TypeVar("T")
 
@@ -27,8 +27,11 @@ class FakeModel:
         self.says = says
         self.asked: list[Floats] = []
         self.closed = False
+        self.refuses: TradingError | None = None
 
     async def logit(self, features: Sequence[float]) -> float:
+        if self.refuses is not None:
+            raise self.refuses
         self.asked.append(np.array([features]))
         return self.says
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.inference.domain.errors import ModelFault
 from services.inference.domain.features import FeatureState
 from services.inference.domain.feeds import Feeds
 from services.inference.domain.markets import Markets
@@ -18,6 +17,7 @@ from services.inference.ports import LiveModels, Model, Opinions
 from services.inference.usecases.compare_shadows import CompareShadows
 from services.inference.usecases.statistics import Statistics
 from trading.clock import Clock
+from trading.errors import TradingError
 from trading.market import QuoteBlock, TradeBlock
 from trading.money import from_float
 
@@ -100,8 +100,8 @@ class Follow:
             try:
                 logit = await self._logit(model, tick)
                 prediction = self._opine(card, tick, logit)
-            except ModelFault as fault:
-                self._statistics.faulted(fault)
+            except TradingError as error:  # a model, or a server that runs it, fails: ticks go on
+                self._statistics.faulted(error)
                 return
         await self._opinions.predicted(prediction)
         self._statistics.predicted(follower.name, self._clock.now_ns() - prediction.tick_receive_time_ns)

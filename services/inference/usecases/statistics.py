@@ -5,7 +5,7 @@ from typing import Any
 
 from fleet.latency import LatencyWindow
 from fleet.metrics import Metrics
-from services.inference.domain.errors import ModelFault
+from trading.errors import TradingError
 
 _SECOND_NS = 1e9
 
@@ -51,7 +51,7 @@ class Statistics:
         self.tick_to_signal.record(latency_ns)
         self._tick_to_signal_seconds.observe(max(latency_ns, 0) / _SECOND_NS)
 
-    def faulted(self, fault: ModelFault) -> None:
+    def faulted(self, fault: TradingError) -> None:
         """The model gave no number; said once, counted always."""
         if not self.faults:
             self._log.error("model.fault", error=fault.message)

@@ -20,6 +20,7 @@ from services.inference.usecases.compare_shadows import CompareShadows
 from services.inference.usecases.follow import Follow, FollowRules, followers
 from services.inference.usecases.statistics import Statistics
 from trading.clock import ManualClock
+from trading.errors import Unavailable
 
 RULES = FollowRules(signal_ttl_ns=5 * SECOND_NS, stale_after_ns=SECOND_NS, signal_clock="auto")
 
@@ -179,6 +180,17 @@ async def test_a_model_that_gives_no_number_is_counted_and_silenced() -> None:
     assert path.opinions.predictions == []
     assert path.statistics.faults == 2
     assert [entry["event"] for entry in logs] == ["model.fault"], "said once"
+
+
+async def test_a_model_that_cannot_be_reached_silences_its_ticks_and_nothing_else() -> None:
+    path = Path()
+    path.model.refuses = Unavailable("The server that runs it is silent.")
+    await path.warmed()
+    assert path.statistics.faults > 0
+    assert path.opinions.predictions == []
+    path.model.refuses = None
+    await path.quotes(1)
+    assert len(path.opinions.predictions) == 1
 
 
 async def test_signals_of_a_replay_cool_down_by_event_time() -> None:
