@@ -24,6 +24,7 @@ _DATATYPES: dict[str, tuple[type, str]] = {
 }
 """What JSON may hold of each datatype, and its little-endian form."""
 _MOST_DIMENSIONS = 8
+_PIECE_BYTES = 256 * 1024
 _WBITS = {"gzip": 31, "deflate": 15}
 _SPACE = b" \t\r\n"
 
@@ -115,6 +116,14 @@ def _length(text: str, most: int) -> int:
     return int(text)
 
 
+def question_in(
+    whole: bytes, json_length: str | None, name: str, version: str
+) -> tuple[InferBody, pb.ModelInferRequest]:
+    """The JSON of a body, and the fleet's form of it; raises Malformed or InvalidArgument."""
+    body, behind = parsed(whole, json_length)
+    return body, infer_request(name, version, body, behind)
+
+
 def infer_request(name: str, version: str, body: InferBody, behind: memoryview) -> pb.ModelInferRequest:
     """The fleet's form of a request; raises InvalidArgument for a tensor whose bytes are not there."""
     return pb.ModelInferRequest(
@@ -190,7 +199,7 @@ def _encoded(tensor: InputTensor) -> bytes:
         )
     try:
         array = _array(tensor.data, *_DATATYPES[tensor.datatype])
-    except (msgspec.ValidationError, ValueError, OverflowError) as error:
+    except (msgspec.DecodeError, ValueError, OverflowError) as error:
         raise InvalidArgument(
             f"The data of {tensor.name!r} is no {tensor.datatype}: {error}", reason="TENSOR_VALUE", field=field
         ) from error
@@ -204,11 +213,22 @@ def _encoded(tensor: InputTensor) -> bytes:
 
 
 def _array(data: msgspec.Raw, element: type, dtype: str) -> npt.NDArray[Any]:
+    depth = _depth(bytes(memoryview(data)[: 8 * _MOST_DIMENSIONS]))
     kind: Any = element
-    for _ in range(_depth(bytes(memoryview(data)[: 8 * _MOST_DIMENSIONS]))):
+    for _ in range(depth):
         kind = list[kind]
+    pieces = _pieces(bytes(data)) if depth == 1 else [data]
     with np.errstate(over="ignore"):  # a number beyond its datatype becomes infinite, and is refused where it matters
-        return np.array(msgspec.json.decode(data, type=kind), dtype)
+        return np.concatenate([np.array(msgspec.json.decode(piece, type=kind), dtype) for piece in pieces])
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    """A flat list of numbers as shorter ones: decoding a long one at once would hold up the whole process."""
+    start, end = 0, data.find(b",", _PIECE_BYTES)
+    while end >= 0:
+        yield (b"[" if start else b"") + data[start:end] + b"]"
+        start, end = end + 1, data.find(b",", end + _PIECE_BYTES)
+    yield (b"[" if start else b"") + data[start:]
 
 
 def _depth(start: bytes) -> int:

@@ -1,6 +1,7 @@
 """The Open Inference Protocol over REST: the fleet's gRPC form of it, in JSON and binary tensors."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -18,13 +19,14 @@ from trading.errors import InvalidArgument
 routes = router("open-inference")
 OCTETS = "application/octet-stream"
 BodyT = TypeVar("BodyT")
+ResultT = TypeVar("ResultT")
 ModelName = Annotated[str, Path(min_length=1, max_length=64, description="Name in the registry.")]
 ModelVersion = Annotated[str, Path(min_length=1, max_length=64, description="Version.")]
 _OCTETS: dict[str, Any] = {OCTETS: {"schema": {"type": "string", "contentMediaType": OCTETS}}}
 _TENSORS: Responses = {200: {"description": "Tensors.", "content": _OCTETS}}
 _ENCODED_FROM_BYTES = 1024
 _THREAD_FROM_BYTES = 64 * 1024
-"""Compression below this size is quicker than a hand-over to a thread."""
+"""JSON and compression below this size are quicker than a hand-over to a thread."""
 _TEXTS = {
     400: "The body cannot be parsed.",
     401: "No key, or a wrong one.",
@@ -277,11 +279,13 @@ async def _config(fleet: Fleet, name: str, version: str) -> dict[str, Any]:
 
 async def _infer(fleet: Fleet, name: str, version: str, request: Request) -> Response:
     try:
-        body, behind = tensor_body.parsed(await _whole(request), request.headers.get(tensor_body.HEADER))
+        whole, told = await _whole(request), request.headers.get(tensor_body.HEADER)
+        is_long = told is None and len(whole) >= _THREAD_FROM_BYTES
+        body, question = await _done(is_long, tensor_body.question_in, whole, told, name, version)
     except Malformed as error:
         raise HTTPException(400, str(error)) from error
-    answer = await fleet.open_inference.ModelInfer(tensor_body.infer_request(name, version, body, behind))
-    content, json_length = tensor_body.infer_reply(body, answer)
+    answer = await fleet.open_inference.ModelInfer(question)
+    content, json_length = await _done(is_long, tensor_body.infer_reply, body, answer)
     return await _compressed(request, content, json_length)
 
 
@@ -293,7 +297,8 @@ async def _whole(request: Request) -> bytes:
         return body
     bytes_max = request.body_bytes_max if isinstance(request, StrictRequest) else 0
     try:
-        return await _in_thread(body, tensor_body.inflated, body, encoding, bytes_max)
+        is_long = len(body) >= _THREAD_FROM_BYTES
+        return await _done(is_long, tensor_body.inflated, body, encoding, bytes_max)
     except OverflowError as error:
         raise HTTPException(413, f"Expected a body of at most {bytes_max} bytes, decompressed.") from error
 
@@ -303,12 +308,11 @@ async def _compressed(request: Request, content: bytes, json_length: int | None)
     accepted = {part.partition(";")[0].strip() for part in request.headers.get("accept-encoding", "").split(",")}
     encoding = next((name for name in ("gzip", "deflate") if name in accepted), None)
     if encoding is not None and len(content) >= _ENCODED_FROM_BYTES:
-        content = await _in_thread(content, tensor_body.deflated, content, encoding)
+        content = await _done(len(content) >= _THREAD_FROM_BYTES, tensor_body.deflated, content, encoding)
         headers["content-encoding"] = encoding
     return Response(content, 200, headers, JSON if json_length is None else OCTETS)
 
 
-async def _in_thread(body: bytes, work: Any, *arguments: Any) -> bytes:
-    if len(body) < _THREAD_FROM_BYTES:
-        return bytes(work(*arguments))
-    return bytes(await asyncio.to_thread(work, *arguments))
+async def _done(is_long: bool, work: Callable[..., ResultT], *arguments: Any) -> ResultT:
+    """Work that may take long, in a thread if it does."""
+    return await asyncio.to_thread(work, *arguments) if is_long else work(*arguments)

@@ -57,6 +57,24 @@ def test_single_precision_survives_json(numbers: list[float]) -> None:
     assert array_of(request_of(a_body(a_tensor(shape=[len(numbers)], data=numbers)))) == numbers
 
 
+@pytest.mark.parametrize("spaces", [(",", ":"), (", ", ": ")])
+def test_a_long_list_is_the_same_in_pieces(spaces: tuple[str, str]) -> None:
+    numbers = np.random.default_rng(1).standard_normal(100_000).astype(np.float32)
+    tensor = a_tensor(shape=[100_000], data=numbers.tolist())
+    body = json.dumps({"inputs": [tensor]}, separators=spaces).encode()
+    assert len(body) > 4 * 256 * 1024
+    assert request_of(body).raw_input_contents[0] == numbers.tobytes()
+    spoilt = body.replace(str(numbers.tolist()[70_000]).encode(), b'"x"')
+    with pytest.raises(InvalidArgument, match="no FP32"):
+        request_of(spoilt)
+
+
+@pytest.mark.parametrize("odd", [[1, 2, 3], "a,b,c", {"a": 1, "b": 2}], ids=["list", "text", "object"])
+def test_what_is_no_number_in_a_long_list_is_refused_wherever_it_is_cut(odd: Any) -> None:
+    with pytest.raises(InvalidArgument, match="no FP32"):
+        request_of(a_body(a_tensor(shape=[80_000], data=[0.125, *[odd] * 80_000])))
+
+
 def test_binary_and_json_tensors_mix_in_any_order() -> None:
     first, last = np.arange(4, dtype=np.float32).tobytes(), np.arange(3, dtype=np.int64).tobytes()
     body = a_body(
