@@ -1,5 +1,6 @@
-"""inference: the 100,000-point task, one tick, a block on NATS to its prediction, models asked by foreign clients."""
+"""inference: the 100,000-point task, one tick, a block on NATS to its prediction, models loaded, shared and asked."""
 
+from tests.bench.inference_models import coalescing, loading
 from tests.bench.inference_oip import oip_infer
 from tests.bench.inference_signals import signals_100k
 from tests.bench.inference_ticks import block_to_prediction, tick_path
@@ -8,5 +9,7 @@ PARTS = {
     "inference.signals_100k": signals_100k,
     "inference.tick_path": tick_path,
     "inference.block_to_prediction": block_to_prediction,
+    "inference.model": loading,
+    "inference.coalescing": coalescing,
     "inference.oip_infer": oip_infer,
 }

@@ -1,7 +1,8 @@
 """Requests that wait for one model, run together: nobody waits for company, but who waits anyway shares a run.
 
-Whatever has come in by the time the model is free goes into the next run, at most `chunk_rows` of it. Short runs
-stay on the event loop; longer ones have a thread, and a timer that ends them. A big request takes turns with others.
+Whoever finds a model free runs it at once. Whatever comes in by the time it is free again, at the earliest in the
+event loop's next round, goes into the next run together, at most `chunk_rows` of it. Short runs stay on the event
+loop; longer ones have a thread, and a timer that ends them. A big request takes turns with others.
 """
 
 import asyncio
@@ -69,6 +70,10 @@ class RunQueue:
         if self._rows + len(samples) > max(self._rules.waiting_rows, len(samples)):
             raise ResourceExhausted(f"{self._rows} rows wait for the model already.", retry_after_s=1)
         loop = asyncio.get_running_loop()
+        if not self._busy and len(samples) <= self._rules.inline_rows:
+            self._busy = True  # up to the loop's next round: whoever comes in this one shares a run
+            loop.call_soon(self._turn, loop)
+            return self._checked(samples)
         request = _Request(samples, loop.create_future(), loop.time() + self._rules.deadline_s)
         self._waiting.append(request)
         self._rows += len(samples)
@@ -112,7 +117,9 @@ class RunQueue:
 
     def _run_together(self, parts: list[_Part]) -> Logits:
         pieces = [request.samples[start:stop] for request, start, stop in parts]
-        samples = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+        return self._checked(pieces[0] if len(pieces) == 1 else np.concatenate(pieces))
+
+    def _checked(self, samples: Samples) -> Logits:
         logits = self._run(samples)
         if logits.shape != samples.shape[:1]:
             raise ValueError(f"Expected {len(samples)} logits, was {logits.shape}.")
