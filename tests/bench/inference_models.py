@@ -108,5 +108,3 @@ async def _client(until: float, ask: Callable[[], Awaitable[None]]) -> int:
         await ask()
         count += 1
     return count
-
-
