@@ -330,6 +330,10 @@ class Orders(Protocol):
         """An order as it is now."""
         ...
 
+    async def find(self, account: str, order: Order) -> OrderReport | None:
+        """An order by its client order id; None when it was never placed."""
+        ...
+
     async def cancel(self, order_id: str) -> OrderReport:
         """Ask for the cancel of an order, and give it as it is then."""
         ...

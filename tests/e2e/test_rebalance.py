@@ -116,6 +116,7 @@ def test_an_execution_that_is_killed_half_way_is_asked_again(fleet: Fleet) -> No
 
 def test_a_denied_order_fails_it_with_the_reason_and_leaves_the_rest_stated(fleet: Fleet) -> None:
     limits = fleet.client.get("/v1/risk-limits").raise_for_status().json()
+    del limits["updated_time_ns"]  # whatever they are by then, these are to stand again
     rebalance = proposed(fleet, targets={"AAPL": 0.6, "TSLA": 0.2, "SPY": 0.2})
     answer = fleet.client.put("/v1/risk-limits", json={**limits, "max_order_notional": "1000"})
     assert answer.status_code == 200, answer.text
@@ -125,13 +126,18 @@ def test_a_denied_order_fails_it_with_the_reason_and_leaves_the_rest_stated(flee
     finally:
         fleet.client.put("/v1/risk-limits", json=limits).raise_for_status()
     assert failed["state"] == "failed"
-    (denied,) = [order for order in failed["orders"] if order["status"] == "DENIED"]
-    assert denied["symbol"] == "AAPL"
-    assert denied["problem"] in failed["error"]
-    assert all(order["status"] for order in failed["orders"] if order["side"] == "SELL")
+    denied = [order for order in failed["orders"] if order["status"] == "DENIED"]
+    assert denied
+    assert denied[0]["problem"].startswith("ORDER_NOTIONAL")
+    assert denied[0]["problem"] in failed["error"]
+    stated = {order["client_order_id"]: order["status"] for order in failed["orders"] if order["status"]}
+    assert stated == {order["client_order_id"]: order["status"] for order in orders_of(fleet, failed)}
 
 
 def test_risk_losses_and_shocks_of_the_book(fleet: Fleet) -> None:
+    rebalance = proposed(fleet, targets={"AAPL": 0.3, "TSLA": 0.2, "SPY": 0.3})
+    started(fleet, rebalance)
+    assert ended(fleet, rebalance)["state"] == "done"
     risk = fleet.client.post("/v1/portfolio/risk", json={"account": "main"}).raise_for_status().json()
     held = fleet.client.get("/v1/positions").raise_for_status().json()["positions"]
     gross = sum(abs(Decimal(position["market_value"])) for position in held)

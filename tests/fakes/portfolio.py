@@ -250,6 +250,10 @@ class FakeOrders:
         self._answer()
         return self.reports[order_id]
 
+    async def find(self, account: str, order: Order) -> OrderReport | None:
+        self._answer()
+        return self.reports[self.names[order.client_order_id]] if order.client_order_id in self.names else None
+
     async def cancel(self, order_id: str) -> OrderReport:
         self._answer()
         self.cancels.append(order_id)

@@ -5,6 +5,7 @@ from neuraltrader.execution.v1 import execution_service_pb2 as pb
 from neuraltrader.execution.v1.execution_service_pb2_grpc import ExecutionServiceStub
 from services.portfolio.domain.rebalance import Order, OrderReport
 from services.portfolio.translate.rebalance import report_of
+from trading.errors import NotFound
 
 _SPARE_S = 3.0
 """What a submit may take beside its wait before it counts as unanswered."""
@@ -39,6 +40,14 @@ class GrpcOrders:
     async def look_up(self, order_id: str) -> OrderReport:
         """An order as it is now."""
         return report_of((await self._stub.GetOrder(pb.GetOrderRequest(order_id=order_id))).order)
+
+    async def find(self, account: str, order: Order) -> OrderReport | None:
+        """An order by its client order id; None when it was never placed."""
+        request = pb.GetOrderRequest(account=account, client_order_id=order.client_order_id)
+        try:
+            return report_of((await self._stub.GetOrder(request)).order)
+        except NotFound:
+            return None
 
     async def cancel(self, order_id: str) -> OrderReport:
         """Ask for the cancel of an order."""

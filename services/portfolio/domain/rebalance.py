@@ -4,8 +4,9 @@
               │              ├─> FAILED     one was denied, rejected or left unfilled
               └──────────────┴─> CANCELED   somebody ended it
 
-Sells go first; buys follow when every sell has filled. Once an end was chosen (`ending`), nothing more is sent, and
-the end is reached when nothing works any longer.
+Sells go first; buys follow when every sell has filled. Once an end was chosen (`ending`), nothing more is sent. It is
+reached when nothing works any longer, and that is only sure after execution was asked about every order whose submit
+was never answered (`doubtful`): it may have been placed all the same.
 """
 
 from collections.abc import Mapping
@@ -133,6 +134,11 @@ class Rebalance:
         return tuple(order for order in self.orders if order.is_sent and not order.is_closed)
 
     @property
+    def doubtful(self) -> tuple[Order, ...]:
+        """Orders that nobody has told of: not sent, or sent and not answered."""
+        return tuple(order for order in self.orders if not order.is_sent)
+
+    @property
     def sendable(self) -> tuple[Order, ...]:
         """Orders that go next: the sells, and after the last of them has ended the buys."""
         if self.state is not State.EXECUTING or self.ending:
@@ -147,17 +153,17 @@ class Rebalance:
         """Under way; raises FailedPrecondition REBALANCE_CLOSED for one that was canceled."""
         if self.state is State.CANCELED or self.ending is State.CANCELED:
             raise FailedPrecondition(f"Rebalance {self.id} was canceled.", reason="REBALANCE_CLOSED", id=self.id)
-        return self._changed(now_ns, state=State.EXECUTING).settled(now_ns)
+        return self._changed(now_ns, state=State.EXECUTING)._done(now_ns)
 
     def canceled(self, now_ns: int) -> "Rebalance":
-        """About to end, or ended when nothing was sent; raises FailedPrecondition REBALANCE_CLOSED after its end."""
+        """About to end, or ended when it never began; raises FailedPrecondition REBALANCE_CLOSED after its end."""
         if self.is_ended:
             raise FailedPrecondition(
                 f"Rebalance {self.id} is {self.state} already.", reason="REBALANCE_CLOSED", id=self.id, state=self.state
             )
         if self.state is State.PROPOSED:
             return self._changed(now_ns, state=State.CANCELED)
-        return self._changed(now_ns, ending=State.CANCELED).settled(now_ns)
+        return self if self.ending else self._changed(now_ns, ending=State.CANCELED)
 
     def reported(self, reports: Mapping[str, OrderReport], now_ns: int) -> "Rebalance":
         """After execution's word on some orders, by client order id; the first failure chooses the end."""
@@ -171,13 +177,18 @@ class Rebalance:
         told = self._changed(now_ns, orders=orders, error=self.error or ("" if self.ending else failure))
         if failure and not self.ending:
             told = replace(told, ending=State.FAILED)
-        return told.settled(now_ns)
+        return told._done(now_ns)
 
-    def settled(self, now_ns: int) -> "Rebalance":
-        """At its end, if nothing works and nothing is to be sent."""
-        if self.state is not State.EXECUTING or self.working or self.sendable:
+    def closed(self, now_ns: int) -> "Rebalance":
+        """At the end that was chosen, unless something works; to be called when no order is in doubt any longer."""
+        if not self.ending or self.working or self.is_ended:
             return self
-        return replace(self, state=self.ending or State.DONE, updated_time_ns=now_ns)
+        return self._changed(now_ns, state=self.ending)
+
+    def _done(self, now_ns: int) -> "Rebalance":
+        if self.state is not State.EXECUTING or self.ending or self.working or self.sendable:
+            return self
+        return replace(self, state=State.DONE, updated_time_ns=now_ns)
 
     def _changed(self, now_ns: int, **words: object) -> "Rebalance":
         return replace(self, version=self.version + 1, updated_time_ns=now_ns, **words)  # type: ignore[arg-type]

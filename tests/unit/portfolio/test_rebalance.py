@@ -55,6 +55,8 @@ def test_buys_follow_when_every_sell_has_filled() -> None:
 )
 def test_the_first_failure_ends_it_and_no_buy_is_sent(report: OrderReport, error: str) -> None:
     failed = told(a_rebalance().started(2), AAPL=report, TSLA=FILLED["TSLA"])
+    assert (failed.state, failed.ending, sendable(failed)) == (State.EXECUTING, State.FAILED, [])
+    failed = failed.closed(10)
     assert (failed.state, failed.error, sendable(failed)) == (State.FAILED, error, [])
     assert [order.status for order in failed.orders] == [report.status, "FILLED", ""]
 
@@ -62,7 +64,8 @@ def test_the_first_failure_ends_it_and_no_buy_is_sent(report: OrderReport, error
 def test_a_failure_waits_for_what_still_works() -> None:
     ending = told(a_rebalance().started(2), AAPL=a_report("DENIED", problem="no"), TSLA=a_report("ACCEPTED"))
     assert (ending.state, ending.ending, sendable(ending)) == (State.EXECUTING, State.FAILED, [])
-    ended = told(ending, TSLA=a_report("CANCELED"))
+    assert ending.closed(9) is ending
+    ended = told(ending, TSLA=a_report("CANCELED")).closed(9)
     assert (ended.state, ended.error) == (State.FAILED, "AAPL was denied: no")
 
 
@@ -82,11 +85,20 @@ def test_a_cancel_under_way_sends_nothing_more_and_waits_for_what_works() -> Non
     under_way = told(a_rebalance().started(2), AAPL=a_report("ACCEPTED"))
     ending = under_way.canceled(5)
     assert (ending.state, sendable(ending)) == (State.EXECUTING, [])
-    ended = told(ending, AAPL=a_report("CANCELED", filled="3"))
+    assert ending.canceled(6) is ending
+    ended = told(ending, AAPL=a_report("CANCELED", filled="3")).closed(6)
     assert (ended.state, ended.error) == (State.CANCELED, "")
     with pytest.raises(FailedPrecondition):
         ended.canceled(6)
-    assert told(a_rebalance().started(2)).canceled(3).state is State.CANCELED
+
+
+def test_a_cancel_is_not_the_end_while_a_submit_may_be_under_way() -> None:
+    ending = a_rebalance().started(2).canceled(3)
+    assert (ending.state, [order.symbol for order in ending.doubtful]) == (State.EXECUTING, ["AAPL", "TSLA", "MSFT"])
+    late = told(ending, AAPL=a_report("ACCEPTED"))
+    assert late.closed(4) is late
+    assert [order.symbol for order in late.working] == ["AAPL"]
+    assert a_rebalance().closed(4).state is State.PROPOSED
 
 
 def test_what_has_ended_is_not_canceled() -> None:

@@ -15,7 +15,7 @@ from waiting import until
 
 from services.portfolio.adapters.sql_rebalances import SqlRebalances
 from services.portfolio.adapters.sql_schedules import SqlSchedules
-from services.portfolio.domain.rebalance import Rebalance, Rules, State
+from services.portfolio.domain.rebalance import Order, OrderReport, Rebalance, Rules, State
 from services.portfolio.domain.rebalance_schedule import Schedule
 from services.portfolio.listeners import Errand
 from services.portfolio.usecases.changes import Changes
@@ -255,6 +255,37 @@ async def test_a_cancel_sends_nothing_more_and_cancels_what_works(desk: Desk) ->
     with pytest.raises(FailedPrecondition):
         await desk.cancel(working.id)
     assert (await desk.cancel((await desk.propose(RULES)).id)).state is State.CANCELED
+
+
+async def test_an_order_that_was_placed_without_an_answer_is_found_before_the_end(desk: Desk) -> None:
+    made = await desk.execute((await desk.propose(RULES)).id)
+    desk.orders.answers["AAPL"] = a_report("ACCEPTED", order_id="slow")
+    await desk.orders.submit("main", made.orders[0])  # the answer never reached the table
+    await desk.cancel(made.id)
+    desk.orders.is_away = True
+    assert await desk.run()
+    assert (await desk.find(made.id)).state is State.EXECUTING  # nobody knows yet what became of the orders
+    desk.orders.is_away = False
+    assert not await desk.run()
+    ended = await desk.find(made.id)
+    assert (ended.state, states(ended)) == (State.CANCELED, [("AAPL", "CANCELED"), ("TSLA", ""), ("MSFT", "")])
+    assert desk.orders.cancels == ["slow"]
+
+
+async def test_a_cancel_in_the_middle_of_a_submit_loses_no_answer(desk: Desk) -> None:
+    made = await desk.execute((await desk.propose(RULES)).id)
+    submit = desk.orders.submit
+
+    async def canceled_meanwhile(account: str, order: Order) -> OrderReport:
+        if order.symbol == "AAPL":
+            await desk.cancel(made.id)
+        return await submit(account, order)
+
+    desk.orders.submit = canceled_meanwhile  # type: ignore[method-assign]
+    while await desk.run():
+        pass
+    ended = await desk.find(made.id)
+    assert (ended.state, states(ended)) == (State.CANCELED, [("AAPL", "FILLED"), ("TSLA", "FILLED"), ("MSFT", "")])
 
 
 async def test_a_canceled_proposal_is_not_executed(desk: Desk) -> None:
