@@ -1,6 +1,8 @@
 """Turns versions on disk into models that run, one at a time, off the event loop."""
 
 import asyncio
+import contextlib
+import ctypes
 import gc
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -62,8 +64,10 @@ class RegistryLoader:
         self._thread.shutdown()
 
     def forget(self) -> None:
-        """Give memory that a closed model has left back to the machine."""
+        """Give memory that closed models have left back to the machine; glibc keeps it for itself otherwise."""
         gc.collect()
+        with contextlib.suppress(AttributeError, OSError):  # no glibc: nothing to ask
+            ctypes.CDLL(None).malloc_trim(0)
 
     async def _off_loop(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, work)
