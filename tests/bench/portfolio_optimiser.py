@@ -92,14 +92,14 @@ def _cold(count: int, samples: int, objective: Objective = Objective.MAX_SHARPE)
 def max_sharpe_1000() -> Iterator[Result]:
     """N=1000 with eleven sector caps, cold, from the parsed matrix; growth with N and peak memory beside it."""
     growth = {str(count): round(float(np.median(_cold(count, 5))), 1) for count in (100, 250, 500, 2000)}
-    extra = {"p50_ms_by_assets": growth, "peak_mb_in_one_process": _alone("MAX_SHARPE", 1000)["peak_mb"]}
+    extra = {"p50_ms_by_assets": growth, "in_one_process": _alone("MAX_SHARPE", 1000)}
     result = of_samples("portfolio.max_sharpe_1000", "ms", _cold(1000, 25), extra=extra)
     yield _with_peers(result, a_market(1000, 100), "MAX_SHARPE")
 
 
 def max_sharpe_3000() -> Iterator[Result]:
     """N=3000, cold."""
-    extra = {"peak_mb_in_one_process": _alone("MAX_SHARPE", 3000)["peak_mb"]}
+    extra = {"in_one_process": _alone("MAX_SHARPE", 3000)}
     yield of_samples("portfolio.max_sharpe_3000", "ms", _cold(3000, 8), extra=extra)
 
 
@@ -115,8 +115,7 @@ def warm_1000() -> Iterator[Result]:
             moved = problem.moments._replace(expected_returns=market.mu * random.uniform(0.99, 1.01, 1000))
             yield await _ms(desk.optimize(replace(problem, moments=moved), _LONG_S))
 
-    solving = _alone("MAX_SHARPE", 1000)
-    extra = {"solver_alone_cold_ms": solving["cold_ms"], "solver_alone_warm_ms": solving["warm_ms"]}
+    extra = {"in_one_process": _alone("MAX_SHARPE", 1000)}
     yield of_samples("portfolio.warm_1000", "ms", _timed(ask), extra=extra)
 
 
