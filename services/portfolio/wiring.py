@@ -219,7 +219,7 @@ def _build(outside: _Outside) -> tuple[ReadBook, BookRpc, dict[str, Loop]]:
     rounds = Rounds(steps, log, period_s=settings.catch_up_s)
     curve = Rounds({"curve": record}, log, period_s=settings.curve_period_s)
     thinning = Rounds({"thin": thin}, log, period_s=settings.curve_thin_s)
-    tell = TellChanges(book, accounts, NatsPositions(outside.nats), marks, batch=settings.outbox_batch)
+    tell = TellChanges(book, know, NatsPositions(outside.nats), marks, batch=settings.outbox_batch)
     fills = FillListener(outside.nats, apply, runtime.metrics, batch=settings.fill_batch)
     charges = ChargeListener(outside.nats, apply, runtime.metrics, batch=settings.fill_batch)
     quotes = QuoteListener(outside.nats, marks, log)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the service has it; only before NumPy is imported
 
-from tests.bench import portfolio_optimiser, portfolio_service
+from tests.bench import portfolio_ledger, portfolio_optimiser, portfolio_service
 from tests.bench.result import Result
 
 PARTS: Mapping[str, Callable[[], Iterable[Result]]] = {
@@ -17,4 +17,5 @@ PARTS: Mapping[str, Callable[[], Iterable[Result]]] = {
     "portfolio.frontier_50x500": portfolio_optimiser.frontier,
     "portfolio.refusals_1000": portfolio_optimiser.refusals,
     "portfolio.max_sharpe_1000_grpc": portfolio_service.max_sharpe_1000_grpc,
+    "portfolio.ledger": portfolio_ledger.run,
 }

@@ -23,7 +23,7 @@ from services.portfolio.adapters.sql_stories import (
     pending_rows,
 )
 from services.portfolio.domain.account import AccountBook, BookTotals
-from services.portfolio.domain.entries import Charge, Fill, Transfer, in_order
+from services.portfolio.domain.entries import Charge, Fill, Transfer, fills_in_order, in_order
 from services.portfolio.domain.ledger import Cash, Position
 from services.portfolio.ports import Import, PendingChange, Posting
 
@@ -56,8 +56,7 @@ class SqlBook:
     async def apply(self, fills: Sequence[Fill], *, scanned_to: int | None = None) -> Posting:
         """Fold in the fills that are new, in the order of the log, whatever order they came in."""
         scan = None if scanned_to is None else Scan(_FILLS, scanned_to)
-        ordered: list[Fill] = in_order(fills)
-        return await self._book(ordered, len(fills), rows.FILLS, scan)
+        return await self._book(fills_in_order(fills), len(fills), rows.FILLS, scan)
 
     async def apply_charges(self, charges: Sequence[Charge], *, scanned_to: int | None = None) -> Posting:
         """Fold in the charges that are new, each where it counts among the fills."""

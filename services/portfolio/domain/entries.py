@@ -6,6 +6,7 @@ nanos, times in ns UTC.
 """
 
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
 from trading.order import Side
@@ -135,6 +136,14 @@ def place_of(entry: Moving) -> Place:
     if isinstance(entry, Charge):
         return entry.log_sequence, entry.sequence
     return entry.log_sequence, BEHIND_CHARGES + entry.sequence
+
+
+def fills_in_order(fills: Iterable[Fill]) -> list[Fill]:
+    """The same for fills alone, several times as fast."""
+    return sorted({fill.event_id: fill for fill in fills}.values(), key=_FILL_ORDER)
+
+
+_FILL_ORDER = itemgetter(Fill._fields.index("log_sequence"), Fill._fields.index("event_id"))
 
 
 def _order(entry: Moving) -> tuple[Place, str]:

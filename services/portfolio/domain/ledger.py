@@ -12,7 +12,7 @@ What is charged to the account, and what is paid in or out, moves the cash alone
 position alone.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -195,13 +195,10 @@ class Ledger:
         key = CashKey(entry.account, entry.currency)
         self.cash[key] = pay(self.cash.get(key) or Cash(), entry)
 
-    def post_fills(self, fills: Iterable[Fill]) -> None:
-        """Fold in many fills at once: what `post` of each would give, several times as fast."""
-        runs: dict[tuple[object, ...], list[Fill]] = {}
-        for fill in fills:
-            runs.setdefault(fill[1:4], []).append(fill)
-        for run in runs.values():
-            key = run[0].key
+    def post_fills(self, fills: Iterable[Fill]) -> Mapping[PositionKey, Sequence[Fill]]:
+        """Fold in many fills at once: what `post` of each would give, several times as fast; gives them by position."""
+        runs = runs_of(fills)
+        for key, run in runs.items():
             position, flow, traded = _fold_run(self.positions.get(key) or flat(key), run)
             self.positions[key] = position
             cash_key = CashKey(key.account, key.currency)
@@ -209,6 +206,15 @@ class Ledger:
             self.cash[cash_key] = cash._replace(
                 flow_nanos=cash.flow_nanos + flow, traded_nanos=cash.traded_nanos + traded
             )
+        return runs
+
+
+def runs_of(fills: Iterable[Fill]) -> dict[PositionKey, list[Fill]]:
+    """Fills by position, each run in the order given."""
+    runs: dict[tuple[object, ...], list[Fill]] = {}
+    for fill in fills:
+        runs.setdefault(fill[1:4], []).append(fill)  # a slice is a tenth of the cost of the key it equals
+    return {run[0].key: run for run in runs.values()}
 
 
 _HALF = ONE // 2
@@ -249,10 +255,13 @@ def refold(key: PositionKey, entries: Iterable[Moving], so_far: Position | None 
     return position
 
 
-def late_keys(positions: dict[PositionKey, Position], entries: Sequence[Entry]) -> set[PositionKey]:
+def late_keys(positions: Mapping[PositionKey, Position], entries: Sequence[Entry]) -> set[PositionKey]:
     """Positions that already hold an entry that counts after one of `entries`, which come in their order."""
-    first: dict[PositionKey, Moving] = {}
+    first: dict[tuple[object, ...], Moving] = {}
     for entry in reversed(entries):
-        if not isinstance(entry, Transfer) and entry.key is not None:
+        if isinstance(entry, Fill):
+            first[entry[1:4]] = entry
+        elif not isinstance(entry, Transfer) and entry.key is not None:
             first[entry.key] = entry
-    return {key for key, entry in first.items() if key in positions and place_of(entry) <= positions[key].place}
+    held = [(entry, positions.get(entry.key)) for entry in first.values() if entry.key is not None]
+    return {position.key for entry, position in held if position is not None and place_of(entry) <= position.place}

@@ -32,7 +32,7 @@ class KnowAccounts:
             newest = await self._execution.accounts(self._timeout_s)
         except TradingError as error:
             self._log.debug("accounts.remembered", reason=error.reason)
-            return await self._remembered()
+            return await self.remembered()
         self._newest = {terms.id: terms for terms in newest}
         return tuple(sorted(newest))
 
@@ -43,7 +43,8 @@ class KnowAccounts:
                 return terms
         raise self._absent(account)
 
-    async def _remembered(self) -> tuple[AccountTerms, ...]:
+    async def remembered(self) -> tuple[AccountTerms, ...]:
+        """The accounts by execution's last word, without asking it again."""
         if not self._newest:
             self._newest = {terms.id: terms for terms in await self._accounts.recall()}
         return tuple(sorted(self._newest.values()))

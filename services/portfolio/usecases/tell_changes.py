@@ -3,17 +3,18 @@
 from collections.abc import Mapping
 
 from services.portfolio.domain.account import PositionChange, value_position
-from services.portfolio.ports import Accounts, Outbox, PositionEvents, ValuedChange
+from services.portfolio.ports import Outbox, PositionEvents, ValuedChange
+from services.portfolio.usecases.know_accounts import KnowAccounts
 
 
 class TellChanges:
     """The relay between the book's outbox and the stream; a change that was told twice is one event."""
 
     def __init__(
-        self, outbox: Outbox, accounts: Accounts, events: PositionEvents, marks: Mapping[str, int], *, batch: int
+        self, outbox: Outbox, know: KnowAccounts, events: PositionEvents, marks: Mapping[str, int], *, batch: int
     ) -> None:
         self._outbox = outbox
-        self._accounts = accounts
+        self._know = know
         self._events = events
         self._marks = marks
         self._batch = batch
@@ -22,7 +23,7 @@ class TellChanges:
         """Publish everything that waits and give back how many; raises Unavailable when the stream is away."""
         told = 0
         while pending := await self._outbox.pending(self._batch):
-            opening = {(terms.id, terms.currency): terms.opening_cash_nanos for terms in await self._accounts.recall()}
+            opening = {(terms.id, terms.currency): terms.opening_cash_nanos for terms in await self._know.remembered()}
             await self._events.tell([self._valued(waiting.change, opening) for waiting in pending])
             await self._outbox.forget([waiting.place for waiting in pending])
             told += len(pending)

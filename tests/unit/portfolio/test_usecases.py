@@ -55,7 +55,7 @@ class Desk:
         self.read = ReadBook(book, freshen, self.know, accounts, rates, self.clock)
         self.catch_up = CatchUp(self.execution, book, self.apply, page=2, overlap=6, timeout_s=1)
         self.catch_up_charges = CatchUpCharges(self.execution, book, self.apply, page=2, timeout_s=1)
-        self.tell = TellChanges(book, accounts, self.events, self.marks, batch=2)
+        self.tell = TellChanges(book, self.know, self.events, self.marks, batch=2)
         self.price = PricePositions(book, accounts, self.market_data, self.marks, rates, LOG)
         self.record = RecordCurve(book, self.curves, self.know, self.marks, rates, self.clock)
         self.thin = ThinCurve(self.curves, Horizons(7, 90, 3660), self.clock)
