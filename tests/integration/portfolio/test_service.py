@@ -18,10 +18,13 @@ from servers import free_port, process
 from fleet import channels, subjects
 from fleet.bus import Bus, Message, connect
 from fleet.metrics import Metrics
+from neuraltrader.common.v1 import common_pb2 as common
 from neuraltrader.execution.v1 import execution_pb2, execution_service_pb2
 from neuraltrader.market_data.v1 import market_data_pb2 as market
+from neuraltrader.portfolio.v1 import book_service_pb2 as book_pb
 from neuraltrader.portfolio.v1 import portfolio_pb2
 from neuraltrader.portfolio.v1 import portfolio_service_pb2 as pb
+from neuraltrader.portfolio.v1.book_service_pb2_grpc import BookServiceStub
 from neuraltrader.portfolio.v1.portfolio_service_pb2_grpc import PortfolioServiceStub
 from services.portfolio.domain.entries import Fill
 from services.portfolio.domain.ledger import Ledger
@@ -337,3 +340,61 @@ async def _assert_measures_risk(calls: PortfolioServiceStub) -> None:
     assert report.var_95 == pytest.approx(np.sort(-returns[:, 0])[-13])
     assert report.beta == pytest.approx(np.cov(returns.T)[0, 1] / returns[:, 1].var(ddof=1))
     assert report.observations == 252
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_what_is_booked_by_hand_and_its_performance_survive_a_kill(tmp_path: Path, own_nats_url: str) -> None:
+    execution = ExecutionServer(accounts=[an_account(1000)])
+    quotes = [
+        market.Quote(symbol=symbol, bid_nanos=price * ONE, ask_nanos=price * ONE, receive_time_ns=1)
+        for symbol, price in (("AAPL", 111), ("BTC-USDT", 60_000))
+    ]
+    known = [
+        market.Instrument(symbol="AAPL", asset_class="EQUITY", currency="USD"),
+        market.Instrument(symbol="BTC-USDT", asset_class="CRYPTO", currency="USD", venue_symbols={"alpaca": "BTC/USD"}),
+    ]
+    async with serving(execution, MarketDataServer(quotes, known)) as others:
+        life = Life(tmp_path, own_nats_url, "", others)
+        for is_first in (True, False):
+            with life.started():
+                await life.ready()
+                address = f"127.0.0.1:{life.grpc_port}"
+                async with channels.connect(address, token=None, client="test", default_timeout_s=60) as channel:
+                    await _book_by_hand(BookServiceStub(channel), is_first)
+                    await _assert_worth(PortfolioServiceStub(channel), BookServiceStub(channel))
+                life.kill()
+
+
+async def _book_by_hand(book: BookServiceStub, is_first: bool) -> None:
+    """The first life books; the second is told the same again."""
+    half_a_coin = common.Money(currency="BTC", nanos=500_000_000)
+    transfer = book_pb.RecordTransferRequest(transfer_id="t-1", amount=half_a_coin, note="cold store")
+    transferred = await book.RecordTransfer(transfer)
+    assert (transferred.repeated_transfer, nanos(transferred.cash)) == (not is_first, ONE // 2)
+    line = book_pb.ImportedPosition(symbol="aapl", quantity_nanos=10 * ONE, avg_price_nanos=100 * ONE)
+    brought = await book.ImportPositions(book_pb.ImportPositionsRequest(import_id="i-1", positions=[line]))
+    assert brought.repeated_import is not is_first
+    assert [(each.symbol, each.quantity_nanos) for each in brought.positions] == [("AAPL", 10 * ONE)]
+    line.quantity_nanos += 1
+    with pytest.raises(TradingError) as refused:
+        await book.ImportPositions(book_pb.ImportPositionsRequest(import_id="i-1", positions=[line]))
+    assert refused.value.kind is Kind.ALREADY_EXISTS
+    with pytest.raises(TradingError) as mixed:
+        await book.RecordTransfer(
+            book_pb.RecordTransferRequest(transfer_id="t-2", amount=common.Money(currency="USD", units=1, nanos=-1))
+        )
+    assert mixed.value.kind is Kind.INVALID_ARGUMENT
+
+
+async def _assert_worth(calls: PortfolioServiceStub, book: BookServiceStub) -> None:
+    account = await until_valued(calls, (1000 + 30_000 + 1110) * ONE)
+    assert [(each.currency, nanos(each)) for each in account.balances] == [("BTC", ONE // 2), ("USD", 1000 * ONE)]
+    assert not account.unpriced_currencies
+    assert nanos(account.gross_exposure) == nanos(account.net_exposure) == 1110 * ONE
+    found = await book.GetPerformance(book_pb.GetPerformanceRequest())
+    assert (found.account, found.currency, found.total_return) == ("main", "USD", 0.0)
+    assert nanos(found.curve[-1].equity) == nanos(found.curve[-1].paid_in) == 32_110 * ONE
+    with pytest.raises(TradingError) as absent:
+        await book.GetPerformance(book_pb.GetPerformanceRequest(account="nobody"))
+    assert absent.value.kind is Kind.NOT_FOUND
