@@ -1,19 +1,32 @@
 """Blocks of ticks on the wire: protobuf with little-endian int64 columns, read without a copy."""
 
+import struct
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from google.protobuf.message import DecodeError
 
+from fleet.slices import read_varint, varint
 from neuraltrader.market_data.v1 import market_data_pb2 as pb
 from trading.errors import InvalidArgument
 from trading.market import Int64Column, Quote, QuoteBlock, TradeBlock
 
 _LITTLE_ENDIAN = np.dtype("<i8")
 _ITEM_BYTES = 8
+_INT64_MOST = 2**63 - 1
 _BLOCK_COLUMNS = ("event_time_ns", "receive_time_ns")
 _QUOTE_COLUMNS = (*_BLOCK_COLUMNS, "bid_nanos", "bid_size_nanos", "ask_nanos", "ask_size_nanos")
 _TRADE_COLUMNS = (*_BLOCK_COLUMNS, "price_nanos", "size_nanos", "side_sign")
+
+
+_NAMES_KEPT = 65_536
+_TAGS = tuple(pb.QuoteBlock.DESCRIPTOR.fields_by_name[name].number << 3 | 2 for name in _QUOTE_COLUMNS)
+_LENGTHS = (_ITEM_BYTES,) * len(_TAGS)
+_HEADS = tuple(zip(_TAGS, _LENGTHS, strict=True))
+_ONE_QUOTE = struct.Struct("<" + "BBq" * len(_TAGS))
+"""Six columns of one value: tag, length, value."""
+_SEQUENCE = bytes((pb.QuoteBlock.DESCRIPTOR.fields_by_name["first_sequence"].number << 3,))
 
 
 class SequencedQuotes(NamedTuple):
@@ -64,11 +77,15 @@ def quotes_message(block: QuoteBlock, first_sequence: int, feed_id: str) -> pb.Q
 
 def encode_quotes(block: QuoteBlock, first_sequence: int, feed_id: str) -> bytes:
     """Serialise a block of quotes."""
+    if len(block) == 1 and first_sequence >= 0:
+        return _encode_one(block, first_sequence, feed_id)
     return quotes_message(block, first_sequence, feed_id).SerializeToString()
 
 
 def decode_quotes(payload: bytes) -> SequencedQuotes:
     """Read a block of quotes; raises InvalidArgument when it is none or its columns differ in length."""
+    if (one := _decode_one(payload)) is not None:
+        return one
     message = pb.QuoteBlock()
     _parse(message, payload)
     columns = _columns(message, _QUOTE_COLUMNS)
@@ -100,6 +117,51 @@ def decode_trades(payload: bytes) -> SequencedTrades:
         raise InvalidArgument("A block of trades has an id for each, or none.", symbol=message.symbol)
     block = TradeBlock(message.venue, message.symbol, **columns, trade_ids=tuple(message.trade_ids))
     return SequencedTrades(block, message.first_sequence, message.feed_id)
+
+
+def _encode_one(block: QuoteBlock, first_sequence: int, feed_id: str) -> bytes:
+    """A quote alone: six columns of one value, its number, and names that are the same each time."""
+    values = _ONE_QUOTE.pack(
+        *_HEADS[0], block.event_time_ns.item(), *_HEADS[1], block.receive_time_ns.item(),
+        *_HEADS[2], block.bid_nanos.item(), *_HEADS[3], block.bid_size_nanos.item(),
+        *_HEADS[4], block.ask_nanos.item(), *_HEADS[5], block.ask_size_nanos.item(),
+    )  # fmt: skip
+    return b"".join((values, _SEQUENCE, varint(first_sequence), _names(block.venue, block.symbol, feed_id)))
+
+
+def _decode_one(payload: bytes) -> SequencedQuotes | None:
+    """A quote as `_encode_one` writes it; None for every other block, which protobuf reads."""
+    if len(payload) < _ONE_QUOTE.size or payload[_ONE_QUOTE.size : _ONE_QUOTE.size + 1] != _SEQUENCE:
+        return None
+    fields = _ONE_QUOTE.unpack_from(payload)
+    if fields[0::3] != _TAGS or fields[1::3] != _LENGTHS:
+        return None
+    try:
+        first_sequence, at = read_varint(payload, _ONE_QUOTE.size + 1)
+    except DecodeError as error:
+        raise InvalidArgument("Not a block of ticks.", bytes=len(payload)) from error
+    names = _read_names(payload[at:])
+    if names is None or first_sequence > _INT64_MOST:
+        return None
+    values = np.array(fields[2::3], _LITTLE_ENDIAN)
+    values.setflags(write=False)
+    venue, symbol, feed_id = names
+    block = QuoteBlock(venue, symbol, values[0:1], values[1:2], values[2:3], values[3:4], values[4:5], values[5:6])
+    return SequencedQuotes(block, first_sequence, feed_id)
+
+
+@lru_cache(maxsize=_NAMES_KEPT)
+def _names(venue: str, symbol: str, feed_id: str) -> bytes:
+    return pb.QuoteBlock(venue=venue, symbol=symbol, feed_id=feed_id).SerializeToString()
+
+
+@lru_cache(maxsize=_NAMES_KEPT)
+def _read_names(payload: bytes) -> tuple[str, str, str] | None:
+    """Venue, symbol and feed when these are all that is said."""
+    message = pb.QuoteBlock()
+    _parse(message, payload)
+    is_all = pb.QuoteBlock(venue=message.venue, symbol=message.symbol, feed_id=message.feed_id) == message
+    return (message.venue, message.symbol, message.feed_id) if is_all else None
 
 
 def _to_bytes(column: Int64Column) -> bytes:

@@ -29,11 +29,11 @@ class Slice(NamedTuple):
 
 def sliced(parts: Sequence[memoryview], rows: int, *, truncated: bool) -> Iterator[bytes]:
     """The messages of a table whose bytes lie in several pieces (one-dimensional, of octets); at least one."""
-    head = b"".join((_tag(_ROWS, _VARINT), _varint(rows))) if rows else b""
+    head = b"".join((_tag(_ROWS, _VARINT), varint(rows))) if rows else b""
     if truncated:
         head += _tag(_TRUNCATED, _VARINT) + b"\x01"
     for pieces in _gathered(parts):
-        yield b"".join((head, _tag(_DATA, _LENGTH_DELIMITED), _varint(sum(map(len, pieces))), *pieces))
+        yield b"".join((head, _tag(_DATA, _LENGTH_DELIMITED), varint(sum(map(len, pieces))), *pieces))
         head = b""
 
 
@@ -41,7 +41,7 @@ def read_slice(wire: bytes) -> Slice:
     """A message; its data is a view of `wire`. Unknown fields are passed over. Raises DecodeError."""
     data, rows, truncated, at = memoryview(b""), 0, 0, 0
     while at < len(wire):
-        tag, at = _read_varint(wire, at)
+        tag, at = read_varint(wire, at)
         field, form = tag >> 3, tag & 7
         value, at = _skipped(wire, at, form)
         if at > len(wire):
@@ -85,9 +85,9 @@ def _gathered(parts: Sequence[memoryview]) -> Iterator[list[memoryview]]:
 def _skipped(wire: bytes, at: int, form: int) -> tuple[int, int]:
     """The value of a varint or the length of bytes, and where the field ends."""
     if form == _VARINT:
-        return _read_varint(wire, at)
+        return read_varint(wire, at)
     if form == _LENGTH_DELIMITED:
-        length, at = _read_varint(wire, at)
+        length, at = read_varint(wire, at)
         return length, at + length
     if form in _FIXED:
         return 0, at + _FIXED[form]
@@ -98,7 +98,7 @@ def _tag(field: int, form: int) -> bytes:
     return bytes((field << 3 | form,))
 
 
-def _varint(number: int) -> bytes:
+def varint(number: int) -> bytes:
     """A whole number in seven bits a byte, the lowest first."""
     text = bytearray()
     while number > 0x7F:
@@ -108,7 +108,8 @@ def _varint(number: int) -> bytes:
     return bytes(text)
 
 
-def _read_varint(wire: bytes, at: int) -> tuple[int, int]:
+def read_varint(wire: bytes, at: int) -> tuple[int, int]:
+    """A whole number, and where what follows it begins. Raises DecodeError."""
     number = 0
     for place, octet in enumerate(wire[at : at + _VARINT_LONGEST]):
         number |= (octet & 0x7F) << 7 * place

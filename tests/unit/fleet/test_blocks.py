@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from fleet.blocks import decode_quotes, decode_trades, encode_quotes, encode_trades
+from fleet.blocks import decode_quotes, decode_trades, encode_quotes, encode_trades, quotes_message
 from neuraltrader.market_data.v1 import market_data_pb2 as pb
 from trading.errors import InvalidArgument
 from trading.market import QuoteBlock, TradeBlock
@@ -55,8 +55,9 @@ def test_a_column_that_is_a_view_with_strides_is_sent_in_its_order() -> None:
     assert back.block.bid_nanos.tolist() == [*range(19, 0, -2)]
 
 
-def test_a_read_block_is_not_copied_and_cannot_be_written() -> None:
-    columns = {name: np.arange(3, dtype=np.int64) for name in QUOTE_COLUMNS}
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_read_block_is_not_copied_and_cannot_be_written(rows: int) -> None:
+    columns = {name: np.arange(rows, dtype=np.int64) for name in QUOTE_COLUMNS}
     back = decode_quotes(encode_quotes(QuoteBlock("paper", "AAPL", **columns), 0, "feed"))
     assert not back.block.bid_nanos.flags.owndata
     with pytest.raises(ValueError, match="read-only"):
@@ -107,3 +108,52 @@ def test_trades_have_an_id_each_or_none(count: int) -> None:
     payload = pb.TradeBlock(trade_ids=["id"] * count, **columns).SerializeToString()
     with pytest.raises(InvalidArgument, match="an id for each, or none"):
         decode_trades(payload)
+
+
+def alone(venue: str, symbol: str, values: tuple[int, ...]) -> QuoteBlock:
+    return QuoteBlock(venue, symbol, *(np.array([value], np.int64) for value in values))
+
+
+@given(
+    venue=st.text(max_size=9),
+    symbol=st.text(max_size=9),
+    feed=st.text(max_size=40),
+    sequence=st.integers(0, 2**63 - 1),
+    values=st.tuples(*[INT64] * 6),
+)
+def test_a_quote_alone_is_what_protobuf_reads_and_writes(
+    venue: str, symbol: str, feed: str, sequence: int, values: tuple[int, ...]
+) -> None:
+    block = alone(venue, symbol, values)
+    message = quotes_message(block, sequence, feed)
+
+    written = encode_quotes(block, sequence, feed)
+
+    assert pb.QuoteBlock.FromString(written) == message
+    for payload in (written, message.SerializeToString()):
+        found = decode_quotes(payload)
+        assert (found.block.venue, found.block.symbol, found.first_sequence, found.feed_id) == (
+            venue,
+            symbol,
+            sequence,
+            feed,
+        )
+        columns = [getattr(found.block, name) for name in QUOTE_COLUMNS]
+        assert [(column.dtype, column.tolist()) for column in columns] == [(np.int64, [value]) for value in values]
+
+
+def test_what_is_said_again_behind_a_quote_counts_as_protobuf_says() -> None:
+    block = alone("paper", "AAPL", (1, 2, 3, 4, 5, 6))
+    more = pb.QuoteBlock(bid_nanos=(9).to_bytes(8, "little"), first_sequence=8).SerializeToString()
+
+    found = decode_quotes(encode_quotes(block, 7, "feed") + more)
+
+    assert (found.block.bid_nanos.tolist(), found.first_sequence, found.block.symbol) == ([9], 8, "AAPL")
+
+
+@pytest.mark.parametrize("length", [60, 61, 62, 63, 70])
+def test_half_a_quote_is_refused(length: int) -> None:
+    payload = encode_quotes(alone("paper", "AAPL", (1, 2, 3, 4, 5, 6)), 2**40, "feed")
+
+    with pytest.raises(InvalidArgument):
+        decode_quotes(payload[:length] if length > 60 else payload[:59])
