@@ -310,6 +310,10 @@ class Schedules(Protocol):
         """Create or replace the schedule of its account; what is known of its last run stays."""
         ...
 
+    async def claim(self, schedule: Schedule, next_run_ns: int) -> bool:
+        """Move a schedule's next run; False when another hand has moved, changed or removed it: its run is not ours."""
+        ...
+
     async def note_run(self, schedule: Schedule) -> None:
         """Keep what a schedule says of its runs, unless it is gone by now."""
         ...

@@ -105,7 +105,7 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
             workers=settings.solver_workers,
             timeout_s=settings.solver_timeout_s,
         )
-        exposures, returns = ReadExposures(read), ReadReturns(outside.market_data, runtime.clock)
+        exposures, returns = ReadExposures(read, _rates(outside)), ReadReturns(outside.market_data, runtime.clock)
         market = ReadMarket(returns)
         rpc = PortfolioRpc(
             read, Choosing(optimize, frontier, returns), CalculateRisk(exposures, market, offload), offload
@@ -163,6 +163,10 @@ async def _open(stack: AsyncExitStack, settings: Settings, runtime: Runtime) -> 
     )
 
 
+def _rates(outside: _Outside) -> Rates:
+    return Rates(outside.marks, frozenset(outside.settings.usd_stablecoins))
+
+
 async def _remembered(database: Database) -> Marks:
     """The prices at which the book was valued last, until newer ones come."""
     marks = Marks()
@@ -176,7 +180,7 @@ def _build(outside: _Outside) -> tuple[ReadBook, BookRpc, dict[str, Loop]]:
     settings, runtime, execution = outside.settings, outside.runtime, outside.execution
     book, marks, log = outside.book, outside.marks, runtime.log
     accounts, curves = SqlAccounts(outside.database), SqlCurves(outside.database)
-    rates = Rates(marks, frozenset(settings.usd_stablecoins))
+    rates = _rates(outside)
     changed = asyncio.Event()
     apply = ApplyFills(book, changed)
     page, patience = settings.catch_up_page, settings.read_timeout_s

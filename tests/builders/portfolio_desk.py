@@ -40,8 +40,8 @@ class BookDesk:
         apply = ApplyFills(self.book, asyncio.Event())
         know = KnowAccounts(self.execution, self.accounts, ("main",), LOG, timeout_s=1)
         freshen = Freshen(self.execution, self.book, apply, LOG, page=100, timeout_s=1)
-        rates = Rates(self.marks, {"USDT", "USDC"})
-        self.read = ReadBook(self.book, freshen, know, self.accounts, rates, self.clock)
+        self.rates = Rates(self.marks, {"USDT", "USDC"})
+        self.read = ReadBook(self.book, freshen, know, self.accounts, self.rates, self.clock)
 
     def trade(self, symbol: str, quantity: str, price: str, currency: str = "USD") -> None:
         """Let execution tell of a fill: a negative quantity sells."""

@@ -115,15 +115,24 @@ async def test_a_schedule_comes_back_as_it_was_kept(schedules: SqlSchedules) -> 
 
 async def test_a_new_wish_leaves_the_last_run_and_a_run_leaves_the_wish(schedules: SqlSchedules) -> None:
     await schedules.put(A_SCHEDULE)
-    ran = replace(A_SCHEDULE, next_run_ns=9, last_run_ns=8, last_rebalance_id="r", last_error="e")
-    await schedules.note_run(ran)
+    await schedules.note_run(replace(A_SCHEDULE, next_run_ns=99, last_run_ns=8, last_rebalance_id="r", last_error="e"))
+    ran = replace(A_SCHEDULE, last_run_ns=8, last_rebalance_id="r", last_error="e")
     assert await schedules.all() == (ran,)
     wish = replace(A_SCHEDULE, every_ns=1, enabled=False, next_run_ns=20)
     kept = await schedules.put(wish)
     assert kept == replace(ran, every_ns=1, enabled=False, next_run_ns=20)
     await schedules.note_run(replace(A_SCHEDULE, last_error="late"))
     (found,) = await schedules.all()
-    assert (found.enabled, found.every_ns, found.last_error) == (False, 1, "late")
+    assert (found.enabled, found.every_ns, found.next_run_ns, found.last_error) == (False, 1, 20, "late")
+
+
+async def test_a_run_is_claimed_by_one_hand(schedules: SqlSchedules) -> None:
+    await schedules.put(A_SCHEDULE)
+    assert sorted(await asyncio.gather(*(schedules.claim(A_SCHEDULE, 17) for _ in range(3)))) == [False, False, True]
+    (found,) = await schedules.all()
+    assert found == replace(A_SCHEDULE, next_run_ns=17)
+    await schedules.put(replace(A_SCHEDULE, next_run_ns=30))
+    assert not await schedules.claim(found, 27)
 
 
 async def test_a_schedule_is_removed_once_and_no_run_brings_it_back(schedules: SqlSchedules) -> None:

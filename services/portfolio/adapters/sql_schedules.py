@@ -41,9 +41,16 @@ class SqlSchedules:
             kept = (await connection.execute(select(table).where(table.c.account == schedule.account))).one()
         return _schedule(kept)
 
+    async def claim(self, schedule: Schedule, next_run_ns: int) -> bool:
+        """Move a schedule's next run, if it is still the one that was read."""
+        is_same = (table.c.account == schedule.account, table.c.next_run_ns == schedule.next_run_ns)
+        async with self._database.begin() as connection:
+            moved = await connection.execute(update(table).where(*is_same).values(next_run_ns=next_run_ns))
+            return bool(moved.rowcount)
+
     async def note_run(self, schedule: Schedule) -> None:
         """Keep what a schedule says of its runs, unless it is gone by now."""
-        said = {name: getattr(schedule, name) for name in ("next_run_ns", *_RUNS)}
+        said = {name: getattr(schedule, name) for name in _RUNS}
         async with self._database.begin() as connection:
             await connection.execute(update(table).where(table.c.account == schedule.account).values(said))
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from services.portfolio.domain.account import PositionValue
 from services.portfolio.domain.matrices import Floats, require_finite, require_length, require_unique
+from services.portfolio.domain.rates import Rates
 from services.portfolio.domain.risk import PositionKind
 from trading.errors import FailedPrecondition, InvalidArgument
 from trading.money import to_float
@@ -74,22 +75,34 @@ class RiskRequest:
     periods_per_year: float
 
 
-def exposures_of(positions: Sequence[PositionValue], account: str) -> Exposures:
-    """Market values of what is held, by symbol.
+def exposures_of(positions: Sequence[PositionValue], account: str, currency: str, rates: Rates) -> Exposures:
+    """Market values of what is held in one currency, by symbol; the same symbol in two currencies adds up.
 
-    Raises FailedPrecondition NOTHING_HELD for an empty book, MIXED_CURRENCIES when the values are of several
-    currencies: their sum would mean nothing.
+    Raises FailedPrecondition NOTHING_HELD for an empty book, NO_RATE when nothing quoted converts a position's
+    currency: the sum would mean nothing.
     """
     held = sorted(value for value in positions if value.position.quantity_nanos)
     if not held:
         raise FailedPrecondition(f"Account {account!r} holds nothing.", reason="NOTHING_HELD", account=account)
-    currencies = sorted({value.position.currency for value in held})
-    if len(currencies) > 1:
+    worth: dict[str, int] = {}
+    for value in held:
+        symbol = value.position.symbol
+        worth[symbol] = worth.get(symbol, 0) + _converted(value, currency, rates)
+    return Exposures(tuple(worth), np.array([to_float(nanos) for nanos in worth.values()], dtype=np.float64))
+
+
+def _converted(value: PositionValue, currency: str, rates: Rates) -> int:
+    source = value.position.currency
+    nanos = rates.convert(value.market_value_nanos, source, currency)
+    if nanos is None:
+        message = f"Nothing quoted says what {source} is worth in {currency}."
         raise FailedPrecondition(
-            "The positions are of several currencies, whose values do not add up.",
-            reason="MIXED_CURRENCIES",
-            account=account,
-            currencies=", ".join(currencies),
+            message, reason="NO_RATE", symbol=value.position.symbol, source=source, target=currency
         )
-    values = np.array([to_float(value.market_value_nanos) for value in held], dtype=np.float64)
-    return Exposures(tuple(value.position.symbol for value in held), values)
+    return nanos
+
+
+def only_currency(positions: Sequence[PositionValue]) -> str | None:
+    """The currency of everything that is held; None for several or for nothing."""
+    currencies = {value.position.currency for value in positions if value.position.quantity_nanos}
+    return currencies.pop() if len(currencies) == 1 else None

@@ -73,10 +73,10 @@ class RunSchedules:
             due = schedule.due(now_ns)
             if due is Due.NOT_YET:
                 continue
-            moved = replace(schedule, next_run_ns=schedule.next_after(now_ns))
-            await self._schedules.note_run(moved)  # first: what dies in a run does not run again at once
-            if due is Due.NOW:
-                await self._schedules.note_run(await self._run(moved, now_ns))
+            # Claimed first: what dies in a run does not run again at once, and two replicas do not run it both.
+            is_ours = await self._schedules.claim(schedule, schedule.next_after(now_ns))
+            if is_ours and due is Due.NOW:
+                await self._schedules.note_run(await self._run(schedule, now_ns))
 
     async def _run(self, schedule: Schedule, now_ns: int) -> Schedule:
         run = replace(schedule, last_run_ns=now_ns, last_rebalance_id="", last_error="")

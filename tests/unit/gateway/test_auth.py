@@ -5,6 +5,7 @@ import pytest
 from services.gateway.app import served_contract
 from services.gateway.auth import ALL_SCOPES, ROUTE_SCOPES, Keys, Scope, scope_of
 from services.gateway.routes import (
+    book,
     execution,
     market_data,
     models,
@@ -31,6 +32,7 @@ ROUTERS = (
     execution,
     reports,
     portfolio,
+    book,
     risk,
     rebalances,
     stream,

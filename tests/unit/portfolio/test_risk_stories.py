@@ -38,7 +38,7 @@ class Risk:
 
     def __init__(self, desk: BookDesk) -> None:
         self.desk = desk
-        exposures, returns = ReadExposures(desk.read), ReadReturns(desk.market_data, desk.clock)
+        exposures, returns = ReadExposures(desk.read, desk.rates), ReadReturns(desk.market_data, desk.clock)
         market = ReadMarket(returns)
         self.calculate = CalculateRisk(exposures, market, run_here)
         self.simulate = SimulateLosses(exposures, returns, run_here, cells_max=10_000_000)
@@ -179,11 +179,14 @@ async def test_an_empty_book_and_an_unknown_account_are_refused_by_name(risk: Ri
         await risk.calculate(of_account(account="other"))
 
 
-async def test_values_of_two_currencies_are_not_added(held: Risk) -> None:
-    held.desk.trade("BTC-USDT", "1", "100", currency="EUR")
+async def test_values_of_two_currencies_are_added_at_the_rate_that_is_quoted(held: Risk) -> None:
+    held.desk.trade("AAPL", "1", "100", currency="EUR")
     with pytest.raises(FailedPrecondition) as refused:
         await held.calculate(of_account())
-    assert (refused.value.reason, refused.value.metadata["currencies"]) == ("MIXED_CURRENCIES", "EUR, USD")
+    assert (refused.value.reason, refused.value.metadata["source"]) == ("NO_RATE", "EUR")
+    held.desk.mark("EUR-USD", "1.5")
+    report = await held.calculate(of_account())
+    assert (report.gross_exposure, report.net_exposure) == (1100 + 1.5 * 110 + 1000, 100 + 1.5 * 110)
 
 
 async def test_losses_of_the_book_are_simulated_from_its_own_history(held: Risk) -> None:

@@ -246,7 +246,7 @@ class Rebalance(_message.Message):
 
     @_builtins.property
     def left_alone(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Symbols that were left alone, with the reason: drift_band, min_trade_value, lot, no_price."""
+        """Symbols that were left alone, with the reason: drift_band, min_trade_value, lot, no_price, not_tradable, currency."""
 
     def __init__(
         self,
