@@ -47,9 +47,9 @@ class Bulk:
             self._waiting -= 1
 
     def close(self) -> None:
-        """End the process."""
+        """Wait for the work in progress and end the process."""
         if self._process is not None:
-            self._process.shutdown(wait=False, cancel_futures=True)
+            self._process.shutdown(cancel_futures=True)
 
     def _started(self) -> ProcessPoolExecutor:
         if self._process is None:
