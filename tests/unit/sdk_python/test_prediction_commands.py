@@ -1,7 +1,7 @@
 """`ntrader predict | drift`: what is asked of the gateway, and what a reader sees."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,11 @@ from neural_trader.cli import _parser
 from neural_trader.place import Place
 from neural_trader.rest import Rest
 
-QUOTE = {"symbol": "AAPL", "bid": 99.0, "ask": 101.0, "event_time_ns": "7"}
+from neuraltrader.market_data.v1 import market_data_pb2
+from services.gateway.schemas.market_data import quote_view
+
+QUOTE = quote_view(market_data_pb2.Quote(symbol="AAPL", bid_nanos=99 * 10**9, ask_nanos=101 * 10**9, event_time_ns=7))
+"""As the gateway itself writes it."""
 PREDICTIONS = {
     "predictions": [0.25],
     "confidence": [0.625],
@@ -42,7 +46,7 @@ Asked = Callable[..., list[httpx.Request]]
 def asked() -> Asked:
     """The requests that a command makes, of a gateway that answers with the documents above."""
 
-    def ask(*arguments: str, drift: dict[str, Any] = DRIFT, quote: dict[str, Any] = QUOTE) -> list[httpx.Request]:
+    def ask(*arguments: str, drift: dict[str, Any] = DRIFT, quote: Mapping[str, Any] = QUOTE) -> list[httpx.Request]:
         heard: list[httpx.Request] = []
 
         def answer(request: httpx.Request) -> httpx.Response:

@@ -55,7 +55,7 @@ def _row(rest: Rest, symbol: str) -> dict[str, Any]:
         "symbol": newest["symbol"],
         "price": (bid + ask) / 2,
         "volume": 0,
-        "timestamp_ns": newest["event_time_ns"],
+        "timestamp_ns": newest["timestamp_ns"],
         "bid": bid,
         "ask": ask,
     }
