@@ -28,7 +28,7 @@ WIDTH = len(FEATURES)
 REQUESTS: Mapping[int, Mapping[str, int]] = {
     1: {"grpc": 300, "rest_binary": 300, "rest_json": 300},
     1_024: {"grpc": 100, "rest_binary": 100, "rest_json": 30},
-    100_000: {"grpc": 15, "rest_binary": 15, "rest_json": 3},
+    100_000: {"grpc": 15, "rest_binary": 15, "rest_json": 2},
 }
 _NAMES = {1: "inference.oip_infer_1", 1_024: "inference.oip_infer", 100_000: "inference.oip_infer_100k"}
 
