@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from services.inference.domain.model import UNDECIDED, ModelCard, opinion
 from services.inference.domain.model_inputs import Table, picked, picker
 from services.inference.domain.prediction import Prediction, Signal
 from services.inference.domain.signals import SignalBook, SignalClock, SignalRules, Target, decision_time_ns
-from services.inference.domain.watches import Watches
+from services.inference.domain.watches import Watch, Watches
 from services.inference.ports import LiveModels, Model, Opinions
 from services.inference.usecases.compare_shadows import CompareShadows
 from services.inference.usecases.statistics import Statistics
@@ -102,6 +103,7 @@ class Follow:
                 prediction = self._opine(card, tick, logit)
             except TradingError as error:  # a model, or a server that runs it, fails: ticks go on
                 self._statistics.faulted(error)
+                self._settle(card, tick)
                 return
         await self._opinions.predicted(prediction)
         self._statistics.predicted(follower.name, self._clock.now_ns() - prediction.tick_receive_time_ns)
@@ -168,17 +170,21 @@ class Follow:
 
     def _watch(self, card: ModelCard, tick: "_Tick", prediction: Prediction) -> None:
         """Last of all, because nobody waits for it."""
-        watch, block = self._watches.of(card), tick.block
-        watch.outcomes.settle(block, tick.position, tick.price_before)
+        watch, block = self._settle(card, tick), tick.block
         if tick.row is not None:
             watch.rows.see(picker(card.features)(tick.row))
         if prediction.warm:
             up = (1 + prediction.prediction) / 2
             watch.outcomes.add((block.venue, block.symbol), prediction.event_time_ns, tick.state.price, up)
 
+    def _settle(self, card: ModelCard, tick: "_Tick") -> Watch:
+        """Judge what was predicted before by what this block decides."""
+        watch = self._watches.of(card)
+        watch.outcomes.settle(tick.block, tick.position, tick.price_before)
+        return watch
 
-@dataclass(frozen=True, slots=True)
-class _Tick:
+
+class _Tick(NamedTuple):
     """The newest tick of a block, the state that has folded it, its features when warm, and the mid before."""
 
     block: QuoteBlock

@@ -263,3 +263,11 @@ async def test_a_shadow_is_offered_what_it_would_have_seen(shadow: dict[str, obj
     card = path.models.shadow.card
     assert {seen.shape for seen in path.models.shadow.asked} == {(1, *card.sample_shape)}
     assert {prediction.version for prediction in path.opinions.predictions} == {"1"}, "the shadow is not heard"
+
+
+async def test_what_happened_is_judged_even_while_the_model_fails() -> None:
+    path = await Path(says=5.0).warmed()
+    path.model.says = math.nan
+    await path.follow.quotes(a_quote_block([100.0], start_ns=NOON_NS + 60 * SECOND_NS), path.sent, "feed")
+    found = path.watches.drift("test-model", "1")
+    assert (found.judged.outcomes, path.statistics.faults) == (1, 1)
