@@ -1,9 +1,10 @@
-"""inference: the 100,000-point task, one tick, a block on NATS to its prediction, models loaded, shared and asked."""
+"""inference: the 100,000-point task, one tick, a block on NATS to its prediction, models loaded, asked and trained."""
 
 from tests.bench.inference_models import coalescing, loading
 from tests.bench.inference_oip import oip_infer
 from tests.bench.inference_signals import signals_100k
 from tests.bench.inference_ticks import block_to_prediction, tick_path
+from tests.bench.inference_training import training
 
 PARTS = {
     "inference.signals_100k": signals_100k,
@@ -12,4 +13,5 @@ PARTS = {
     "inference.model": loading,
     "inference.coalescing": coalescing,
     "inference.oip_infer": oip_infer,
+    "inference.training": training,
 }

@@ -21,7 +21,7 @@ PEERS = (
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 
-def run() -> Iterator[Result]:
+def training() -> Iterator[Result]:
     """Seconds for the ten epochs, imports left out."""
     os.environ |= _ONE_THREAD
     command = [sys.executable, str(SCRIPT), "ours"]
