@@ -40,6 +40,9 @@ class Settings(FleetSettings):
     windows_mb_max: int = Field(
         256, ge=1, description="Memory for the newest feature rows of all symbols, in MB; sequence models need them."
     )
+    model_run_memory_mb_max: int = Field(
+        512, ge=16, description="Memory that all models of tensors may take together while they run, in MB."
+    )
     model_trial_s: float = Field(10.0, gt=0, description="Longest trial of a model in its own process, in s.")
     model_trial_memory_mb: int = Field(
         1024, ge=64, description="Memory that a model may add to the process of its trial, in MB."

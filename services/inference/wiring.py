@@ -17,7 +17,7 @@ from services.inference.adapters.grpc_instruments import GrpcInstruments
 from services.inference.adapters.nats_opinions import NatsOpinions
 from services.inference.adapters.nats_training import NatsTraining
 from services.inference.adapters.oip_model import DelegationRules
-from services.inference.adapters.onnx_runtime import check_installation
+from services.inference.adapters.onnx_runtime import bound_memory, check_installation
 from services.inference.adapters.onnx_session import SessionRules
 from services.inference.adapters.probe import TrialRules
 from services.inference.adapters.registry_export import RegistryExport
@@ -159,6 +159,7 @@ class _Registry(NamedTuple):
 
 def _registry(settings: Settings, runtime: Runtime, stack: AsyncExitStack) -> _Registry:
     check_installation()
+    bound_memory(settings.model_run_memory_mb_max * _MB)
     files = RegistryFiles(SHIPPED, settings.data_dir / "models")
     session = SessionRules(
         gpu=settings.use_gpu,

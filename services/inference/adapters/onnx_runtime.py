@@ -4,6 +4,7 @@ Its own lists claim GPUs that are not there, and a session asked for CUDA falls 
 asked first, and the session afterwards what it really got.
 """
 
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -32,10 +33,20 @@ FAILURES = (
     ValueError,
 )
 """What ONNX Runtime raises: a class for each of its codes, with no common base."""
+NO_MEMORY = (
+    "bad_alloc",
+    "Failed to allocate memory",
+    "Available memory",
+    "would require more than",
+    "std::length_error",
+    "vector::reserve",
+)
+"""What the runtime says when it is refused memory, or refuses itself."""
 _CUDA, _COREML, _CPU = "CUDAExecutionProvider", "CoreMLExecutionProvider", "CPUExecutionProvider"
 _DEVICES = {_CUDA: "cuda", _COREML: "coreml", _CPU: "cpu"}
 _WHEELS = ("onnxruntime", "onnxruntime-gpu")
 _ERRORS_ONLY = 3
+_AS_REQUESTED = 1
 _FOLDER = "session.model_external_initializers_file_folder_path"
 
 
@@ -58,6 +69,17 @@ def check_installation() -> None:
         )
 
 
+@cache
+def bound_memory(most_bytes: int) -> None:
+    """Let all sessions that are opened `bounded` share one arena of at most so many bytes; once in a process.
+
+    Whoever asks such a model can choose sizes, and the runtime itself would go on until the machine has no memory.
+    """
+    kind = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    arena = ort.OrtArenaCfg({"max_mem": most_bytes, "arena_extend_strategy": _AS_REQUESTED})
+    ort.create_and_register_allocator(kind, arena)
+
+
 def _version(name: str) -> str | None:
     try:
         return metadata.version(name)
@@ -66,14 +88,23 @@ def _version(name: str) -> str | None:
 
 
 def open_session(
-    payload: bytes, policy: GpuPolicy, *, folder: Path | None = None, prepacked: bool = True, model: str = ""
+    payload: bytes,
+    policy: GpuPolicy,
+    *,
+    folder: Path | None = None,
+    prepacked: bool = True,
+    bounded: bool = False,
+    model: str = "",
 ) -> Opened:
     """Open a session on a model's bytes; tensors in other files lie in `folder`. Raises ModelRefused.
 
     Without `prepacked` the weights of products are used where they lie instead of being copied into another order.
+    With `bounded` its memory comes out of the arena of `bound_memory`.
     """
     providers, note = _providers(policy)
     options = _options(policy, folder, prepacked)
+    if bounded:
+        options.add_session_config_entry("session.use_env_allocators", "1")
     try:
         session = ort.InferenceSession(payload, options, providers=providers)
     except FAILURES as error:

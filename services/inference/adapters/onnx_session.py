@@ -19,11 +19,11 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from services.inference.adapters.onnx_queue import QueueRules, RunQueue
-from services.inference.adapters.onnx_runtime import FAILURES, GpuPolicy, Opened, open_session
+from services.inference.adapters.onnx_runtime import FAILURES, NO_MEMORY, GpuPolicy, Opened, open_session
 from services.inference.domain.errors import ModelRefused, Refusal
 from services.inference.domain.feature_series import Floats
 from services.inference.domain.model import ModelCard, Running, TensorSpec, expect_features
-from trading.errors import DeadlineExceeded, InvalidArgument
+from trading.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted
 
 Samples = npt.NDArray[np.float32]
 Tensors = Mapping[str, npt.NDArray[Any]]
@@ -78,7 +78,7 @@ class OnnxModel:
     ) -> None:
         started = time.perf_counter()
         self.card = card
-        opened = open_with(payload, rules.gpu, model=card.name)
+        opened = open_with(payload, rules.gpu, bounded=not card.features, model=card.name)
         self._session = opened.session
         self.inputs, self.outputs = _ends(self._session, card)
         self._stopping = ort.RunOptions()
@@ -116,6 +116,7 @@ class OnnxModel:
         asked = list(outputs) or [output.name for output in self.outputs]
         _check_names(self.card, inputs, self.inputs, asked, self.outputs)
         options, loop = ort.RunOptions(), asyncio.get_running_loop()
+        options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         timer = loop.call_later(self._deadline_s, setattr, options, "terminate", True)
         try:
             found = await loop.run_in_executor(self._thread, _run, self._session, asked, dict(inputs), options)
@@ -171,6 +172,8 @@ class OnnxModel:
             raise ModelRefused(
                 Refusal.TIME, f"Its trial took more than {self._deadline_s} s.", model=self.card.name
             ) from error
+        except ResourceExhausted as error:
+            raise ModelRefused(Refusal.MEMORY, error.message, model=self.card.name) from error
         except InvalidArgument as error:
             raise ModelRefused(Refusal.RUNTIME, error.message, model=self.card.name) from error
         finally:
@@ -207,6 +210,10 @@ def _run(session: Any, outputs: list[str], inputs: dict[str, Any], options: Any)
     except FAILURES as error:
         if _TERMINATED in str(error):
             raise DeadlineExceeded("The model was still running at its deadline and was stopped.") from error
+        if any(sign in str(error) for sign in NO_MEMORY):
+            raise ResourceExhausted(
+                f"The model needs more memory than it may take: {str(error)[:300]}", reason="MODEL_MEMORY"
+            ) from error
         raise InvalidArgument(f"ONNX Runtime refuses the input: {str(error)[:500]}", reason="MODEL_INPUT") from error
     return found
 

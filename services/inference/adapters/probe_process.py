@@ -10,20 +10,12 @@ from typing import Any
 import numpy as np
 
 from services.inference.adapters.model_files import load_model
+from services.inference.adapters.onnx_runtime import NO_MEMORY
 from services.inference.adapters.onnx_session import OnnxModel, SessionRules
 from services.inference.domain.errors import ModelRefused, Refusal
 from services.inference.domain.model import TensorSpec
 from trading.errors import InvalidArgument, TradingError
 
-_NO_MEMORY = (
-    "bad_alloc",
-    "Failed to allocate memory",
-    "Available memory",
-    "would require more than",
-    "std::length_error",
-    "vector::reserve",
-)
-"""What the runtime says when it is refused memory, or refuses itself."""
 _OPEN_FILES = 256
 _MOST_ELEMENTS = 1 << 24
 
@@ -94,7 +86,7 @@ def _zeros(spec: TensorSpec) -> np.ndarray[Any, np.dtype[Any]]:
 
 
 def _is_memory(message: str) -> bool:
-    return any(sign in message for sign in _NO_MEMORY)
+    return any(sign in message for sign in NO_MEMORY)
 
 
 def _say(why: Refusal | None, message: str) -> int:
