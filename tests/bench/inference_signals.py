@@ -55,6 +55,7 @@ def _extra(worker: dict[str, Any]) -> dict[str, Any]:
         "rss_mb": worker["peak_mb"],
         "rss_mb_goal": MOST_RSS_MB,
         "ops_per_s": round(1e3 / statistics.median(worker["samples"]), 1),
+        "processor_ms": worker["processor_ms"],
         "signals": worker["signals"],
         "stages_ms": worker["stages_ms"],
         "memory_mb": worker["memory_mb"],
