@@ -298,6 +298,10 @@ class Rebalances(Protocol):
         """Note that this version was published."""
         ...
 
+    async def forget(self, before_ns: int) -> int:
+        """Drop those made before a time, ns UTC, but for what is under way or untold; give back how many."""
+        ...
+
 
 class Schedules(Protocol):
     """When accounts are rebalanced by themselves, durable."""

@@ -67,4 +67,8 @@ class Settings(DatabaseSettings, FleetSettings):
     rebalance_watch_s: float = Field(
         1.0, gt=0, description="Longest wait of a watcher before it looks again by itself, in seconds."
     )
+    rebalance_keep_days: int = Field(
+        365, ge=1, description="Days for which a rebalance that has ended can be asked for."
+    )
+    rebalance_forget_s: float = Field(3600.0, gt=0, description="Seconds between two looks for rebalances to drop.")
     schedule_look_s: float = Field(1.0, gt=0, description="Seconds between two looks at the schedules.")

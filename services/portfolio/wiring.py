@@ -40,6 +40,7 @@ from services.portfolio.usecases.calculate_risk import CalculateRisk
 from services.portfolio.usecases.catch_up import CatchUp, CatchUpCharges, Freshen
 from services.portfolio.usecases.changes import Changes
 from services.portfolio.usecases.execute_rebalance import CancelRebalance, ExecuteRebalance, FindRebalance
+from services.portfolio.usecases.forget_rebalances import ForgetRebalances
 from services.portfolio.usecases.frontier import ComputeFrontier
 from services.portfolio.usecases.import_positions import ImportPositions
 from services.portfolio.usecases.judge_covariances import JudgeCovariances
@@ -261,10 +262,12 @@ def _rebalancing(outside: _Outside, read: ReadBook, targets: Targets) -> tuple[R
     )
     run = RunRebalances(rebalances, outside.orders, changes, clock, log, concurrent=settings.rebalance_concurrent)
     tell = TellRebalances(rebalances, NatsRebalances(outside.nats), batch=settings.outbox_batch)
+    forget = ForgetRebalances(rebalances, clock, keep_days=settings.rebalance_keep_days)
     timetable = RunSchedules(schedules, rebalances, propose, execute, clock, log)
     loops: dict[str, Loop] = {
         "rebalances": Errand("rebalances", run, called, log, again_s=settings.rebalance_poll_s).run,
         "rebalance events": Relay(tell, untold, log, retry_s=settings.outbox_retry_s).run,
+        "old rebalances": Rounds({"forget": forget}, log, period_s=settings.rebalance_forget_s).run,
         "schedules": Rounds({"schedules": timetable}, log, period_s=settings.schedule_look_s).run,
     }
     return RebalanceRpc(stories, rebalances), loops

@@ -103,6 +103,19 @@ async def test_a_version_is_told_once_and_a_newer_one_again(rebalances: SqlRebal
     assert await rebalances.untold(10) == (started, other)
 
 
+async def test_old_ones_are_forgotten_unless_they_are_under_way_or_untold(rebalances: SqlRebalances) -> None:
+    old, working, untold, young = (f"{number:08x}-0000-7000-8000-000000000000" for number in range(1, 5))
+    for name in (old, working, untold, young):
+        await rebalances.add(a_rebalance(id=name, account=name))
+    await rebalances.told(a_rebalance(id=old))
+    await rebalances.put(a_rebalance(id=working, account=working).started(2), was=1)
+    await rebalances.told(a_rebalance(id=working, version=2))
+    await rebalances.told(a_rebalance(id=young))
+    assert await rebalances.forget(0x00000004_0000 * 1_000_000) == 1
+    assert [found.id for found in await rebalances.page("", 10, "")] == [young, untold, working]
+    assert await rebalances.forget(0x00000004_0000 * 1_000_000 + 1_000_000) == 1
+
+
 A_SCHEDULE = Schedule(Rules("main", {"AAPL": 0.5}), 60 * 10**9, b"\x00\xff", execute=True, enabled=True, next_run_ns=7)
 
 

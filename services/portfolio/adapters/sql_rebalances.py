@@ -4,13 +4,15 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, Select, insert, select, update
+from sqlalchemy import Row, Select, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from fleet.database import Database
 from services.portfolio.adapters.rebalance_tables import rebalances as table
 from services.portfolio.domain.rebalance import Rebalance, State
 from trading.errors import FailedPrecondition
+
+_NS_PER_MS = 1_000_000
 
 
 class SqlRebalances:
@@ -69,9 +71,22 @@ class SqlRebalances:
         async with self._database.begin() as connection:
             await connection.execute(statement.values(told_version=rebalance.version))
 
+    async def forget(self, before_ns: int) -> int:
+        """Drop those made before a time; their ids, UUIDv7, begin with it."""
+        is_old = (table.c.id < oldest_id(before_ns), table.c.state != State.EXECUTING.value)
+        async with self._database.begin() as connection:
+            dropped = await connection.execute(delete(table).where(*is_old, table.c.told_version == table.c.version))
+            return int(dropped.rowcount)
+
     async def _read(self, query: Select[Any]) -> tuple[Rebalance, ...]:
         async with self._database.read() as connection:
             return tuple(_rebalances((await connection.execute(query)).all()))
+
+
+def oldest_id(time_ns: int) -> str:
+    """What every id made at this time or later is larger than: the first 48 bits of a UUIDv7 count milliseconds."""
+    digits = f"{time_ns // _NS_PER_MS:012x}"
+    return f"{digits[:8]}-{digits[8:]}"
 
 
 def _changing(rebalance: Rebalance) -> dict[str, object]:

@@ -20,13 +20,14 @@ from services.portfolio.domain.rebalance_schedule import Schedule
 from services.portfolio.listeners import Errand
 from services.portfolio.usecases.changes import Changes
 from services.portfolio.usecases.execute_rebalance import CancelRebalance, ExecuteRebalance, FindRebalance
+from services.portfolio.usecases.forget_rebalances import ForgetRebalances
 from services.portfolio.usecases.propose_rebalance import ProposeRebalance
 from services.portfolio.usecases.run_rebalances import RunRebalances
 from services.portfolio.usecases.run_schedules import KeepSchedules, RunSchedules
 from services.portfolio.usecases.survey import Survey
 from services.portfolio.usecases.tell_rebalances import TellRebalances
 from services.portfolio.usecases.watch_rebalance import WatchRebalance
-from trading.clock import SECOND_NS
+from trading.clock import DAY_NS, SECOND_NS
 from trading.errors import (
     FailedPrecondition,
     InvalidArgument,
@@ -380,6 +381,17 @@ async def test_an_errand_goes_on_while_the_work_is_not_done_or_a_part_is_away() 
     await until(lambda: not answers, "the end of the work")
     running.cancel()
     assert answers == []
+
+
+async def test_what_ended_long_ago_is_forgotten(desk: Desk) -> None:
+    done = await desk.executed()
+    await TellRebalances(desk.rebalances, desk.events, batch=10)()
+    forget = ForgetRebalances(desk.rebalances, desk.clock, keep_days=30)
+    assert await forget() == 0
+    desk.clock.advance(40_000 * DAY_NS)  # its id says 2025
+    assert await forget() == 1
+    with pytest.raises(NotFound):
+        await desk.find(done.id)
 
 
 def a_schedule(**words: Any) -> Schedule:
