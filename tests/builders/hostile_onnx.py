@@ -17,6 +17,7 @@ WIDTH = len(FEATURES)
 FEATURE_SPEC: dict[str, Any] = {"features": FEATURES, "horizon_ns": 500_000_000}
 """Metadata that makes a file one of features: it is run on rows of them."""
 node = helper.make_node
+tensor_info = helper.make_tensor_value_info
 
 
 def a_model(
