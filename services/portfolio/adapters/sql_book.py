@@ -12,12 +12,11 @@ from fleet.database import Database
 from services.portfolio.adapters import book_rows as rows
 from services.portfolio.adapters import tables
 from services.portfolio.adapters.book_rows import Shape
-from services.portfolio.adapters.sql_pens import Pen, Writer, writer_of
+from services.portfolio.adapters.sql_pens import Pen, SomeKnown, Writer, writer_of
 from services.portfolio.adapters.sql_stories import (
     Memory,
     Request,
     Scan,
-    SomeKnown,
     Stories,
     not_recorded,
     pending_rows,

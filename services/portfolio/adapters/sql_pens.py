@@ -26,8 +26,14 @@ _CHUNK = 500
 """Values in one IN list of SQLite."""
 _COPIED = 2_000
 """From so many rows on, Postgres takes them by COPY."""
+_BULK_TIMEOUT_S = 60.0
+"""Patience with statements about thousands of rows, where the engine's own is meant for one order."""
 _CACHE_KIB = 32 * 1024
 """Pages that SQLite keeps of the book: the keys of fills are hashes, and lie anywhere."""
+
+
+class SomeKnown(Exception):
+    """Some entries of a batch were entered before: the transaction is undone and comes again without them."""
 
 
 class Pen(Protocol):
@@ -38,7 +44,11 @@ class Pen(Protocol):
         ...
 
     async def enter(self, shape: Shape, rows: Sequence[Row]) -> int:
-        """Insert rows whose key is new; how many those were."""
+        """Insert rows whose key is new; how many those were. May raise SomeKnown instead when not all of them are."""
+        ...
+
+    async def known(self, shape: Shape, keys: Sequence[str]) -> set[str]:
+        """Which of these are first keys of rows that are there."""
         ...
 
     async def save(self, shape: Shape, rows: Sequence[Row]) -> None:
@@ -174,6 +184,10 @@ class SqlitePen:
     async def enter(self, shape: Shape, rows: Sequence[Row]) -> int:
         return self._connection.executemany(_sqlite_insert(shape), rows).rowcount
 
+    async def known(self, shape: Shape, keys: Sequence[str]) -> set[str]:
+        one = f"SELECT 1 FROM {shape.name} WHERE {shape.key[0]} = ?"
+        return {key for key in keys if self._connection.execute(one, (key,)).fetchone()}
+
     async def save(self, shape: Shape, rows: Sequence[Row]) -> None:
         self._connection.executemany(_upsert(f"INSERT {_sqlite_values(shape)}", shape), rows)
 
@@ -246,15 +260,21 @@ class PostgresPen:
         return int(status.rpartition(" ")[2])
 
     async def _copy(self, shape: Shape, rows: Sequence[Row]) -> int:
-        """By way of a table of this transaction: COPY itself cannot leave out what is there already."""
-        staged = f"staged_{shape.name}"
-        await self._driver.execute(f"CREATE TEMP TABLE {staged} (LIKE {shape.name}) ON COMMIT DROP")
-        await self._driver.copy_records_to_table(staged, records=rows, columns=shape.columns)
-        names = ", ".join(shape.columns)
-        status: str = await self._driver.execute(
-            f"INSERT INTO {shape.name} ({names}) SELECT {names} FROM {staged} ON CONFLICT DO NOTHING"
+        """COPY cannot leave out what is there already: it says so, and the transaction comes again without it."""
+        try:
+            await self._driver.copy_records_to_table(
+                shape.name, records=rows, columns=shape.columns, timeout=_BULK_TIMEOUT_S
+            )
+        except asyncpg.UniqueViolationError as error:
+            raise SomeKnown from error
+        return len(rows)
+
+    async def known(self, shape: Shape, keys: Sequence[str]) -> set[str]:
+        name = shape.key[0]
+        rows = await self._driver.fetch(
+            f"SELECT {name} FROM {shape.name} WHERE {name} = ANY($1::text[])", keys, timeout=_BULK_TIMEOUT_S
         )
-        return int(status.rpartition(" ")[2])
+        return {row[0] for row in rows}
 
     async def save(self, shape: Shape, rows: Sequence[Row]) -> None:
         await self._driver.execute(_upsert(_postgres_insert(shape), shape), *_columns(rows))

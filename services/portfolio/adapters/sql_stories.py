@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from services.portfolio.adapters import book_rows as rows
 from services.portfolio.adapters.book_rows import Shape
-from services.portfolio.adapters.sql_pens import Pen
+from services.portfolio.adapters.sql_pens import Pen, SomeKnown
 from services.portfolio.domain.account import BookTotals
 from services.portfolio.domain.entries import (
     TRANSFER,
@@ -30,10 +30,6 @@ _KEPT = 200_000
 """Positions remembered between transactions."""
 _PAGE = 5_000
 """Fills fetched at a time when a position is folded again."""
-
-
-class SomeKnown(Exception):
-    """Some entries of a batch were entered before: the transaction is undone and comes again without them."""
 
 
 class Scan(NamedTuple):
@@ -99,7 +95,7 @@ class Stories:
         """
         totals = await self._hold(pen, entries)
         if careful:
-            known = {row[0] for row in await pen.find(inbox, "event_id", [entry.event_id for entry in entries])}
+            known = await pen.known(inbox, [entry.event_id for entry in entries])
             entries = [entry for entry in entries if entry.event_id not in known]
         entered = await pen.enter(inbox, [rows.entry_row(entry) for entry in entries]) if entries else 0
         if entered not in (0, len(entries)):

@@ -47,7 +47,7 @@ def test_every_statistic_is_numpys(returns: list[float]) -> None:
     points = a_curve(growths)
     found = performance_of(points, points[-1].time_ns)
     days = [point.time_ns // DAY_NS for point in points[1:]]
-    exact = np.array([after.growth / before.growth - 1 for before, after in pairwise(points)])
+    exact = np.array([(after.growth - before.growth) / before.growth for before, after in pairwise(points)])
     has_moved = any(value for day, value in zip(days, exact, strict=True) if is_weekend(day))
     kept = np.array([value for day, value in zip(days, exact, strict=True) if has_moved or not is_weekend(day)])
     year = 365 if has_moved else 252
