@@ -182,7 +182,7 @@ def _with_peers(
     **words: object,
 ) -> Result:
     """The result beside each peer on the same problem; the ratio is of the fastest."""
-    peers, memory = [], {}
+    peers, memory, processor = [], {}, {}
     with tempfile.TemporaryDirectory() as folder:
         path = written(market, Path(folder) / "case.npz", objective, **words)
         for peer in PEERS:
@@ -196,6 +196,7 @@ def _with_peers(
             value = float(np.median(found["seconds"])) * 1e3 * times
             peers.append({"name": peer.name, "version": found["version"], "value": round(value, 1)})
             memory[peer.name] = found["peak_mb"]
+            processor[peer.name] = round(float(np.median(found["cpu_seconds"])) * 1e3 * times, 1)
     if not peers:
         return result
     fastest = min(peer["value"] for peer in peers)
@@ -204,7 +205,7 @@ def _with_peers(
         peers=peers,
         ratio=round(fastest / result.value, 1),
         ratio_of="peer/ours",
-        extra=result.extra | {"peak_mb_of_peers": memory},
+        extra=result.extra | {"peak_mb_of_peers": memory, "cpu_ms_of_peers": processor},
     )
 
 
