@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from builders.portfolio import a_charge, a_fill, a_transfer, an_acquisition, an_import, some_terms
+from sqlalchemy import text
 
 from fleet.database import Database, open_database
 from services.portfolio.adapters.sql_accounts import SqlAccounts
@@ -16,7 +17,7 @@ from services.portfolio.domain.entries import Acquisition, Charge, Entry, Fill, 
 from services.portfolio.domain.ledger import Cash, Ledger
 from services.portfolio.domain.posting import TOLD_EACH
 from services.portfolio.ports import Posting
-from trading.errors import IdempotencyConflict
+from trading.errors import IdempotencyConflict, Unavailable
 from trading.money import MAX_NANOS, ONE, divide_half_even
 from trading.order import Side
 
@@ -447,3 +448,18 @@ async def test_two_books_over_one_database_see_what_the_other_wrote(database: Da
         await assert_agrees(one, fills)
         await asyncio.gather(one.apply([a_fill(41)]), other.apply([a_fill(41)]), one.transfer(a_transfer(1)))
         assert (await other.read("main")).totals.fill_count == expected_of(fills, "main").totals.fill_count + 1
+
+
+async def test_a_lost_connection_is_unavailable_by_name_and_the_next_one_books(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    words = {"service": "portfolio", "data_dir": tmp_path, "migrations": "services.portfolio.migrations"}
+    async with open_database(postgres_url, **words) as opened, open_book(opened) as book:  # type: ignore[arg-type]
+        await book.apply([a_fill(1)])
+        async with open_database(postgres_url, **words) as other, other.begin() as connection:  # type: ignore[arg-type]
+            others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+            await connection.execute(text(f"{others} AND pid <> pg_backend_pid()"))
+        with pytest.raises(Unavailable):
+            await book.apply([a_fill(2)])
+        await book.apply([a_fill(2)])
+        await assert_agrees(book, [a_fill(1), a_fill(2)])
