@@ -17,7 +17,11 @@ from servers import nats_server
 from fleet import channels, subjects
 from fleet.bus import Message, connect
 from fleet.metrics import Metrics
+from neuraltrader.inference.v1 import inference_service_pb2 as inference_pb
+from neuraltrader.inference.v1 import registry_service_pb2 as registry_pb
 from neuraltrader.inference.v1 import training_service_pb2 as pb
+from neuraltrader.inference.v1.inference_service_pb2_grpc import InferenceServiceStub
+from neuraltrader.inference.v1.registry_service_pb2_grpc import RegistryServiceStub
 from neuraltrader.inference.v1.training_service_pb2_grpc import TrainingServiceStub
 from services.inference.adapters.safetensors_file import FileLimits, read_model
 from services.inference.domain.architectures import Mlp
@@ -151,6 +155,29 @@ async def test_another_network_learns_in_its_place(stub: TrainingServiceStub, da
     assert job.state == pb.TRAINING_STATE_SUCCEEDED, job.error
     job = await the_end(stub, (await stub.TrainModel(a_request(architecture="mlp", epochs=2))).job_id)
     assert job.state == pb.TRAINING_STATE_SUCCEEDED, job.error
+
+
+@pytest.mark.parametrize(("name", "columns"), [("momentum-v1", 18), ("neural-momentum-v1", 31 * 18)])
+async def test_a_shipped_model_gets_a_version_that_answers_once_it_is_promoted(
+    service: Inference, name: str, columns: int
+) -> None:
+    async with channels.connect(
+        f"127.0.0.1:{service.grpc_port}", token=TOKEN, client="test", default_timeout_s=30
+    ) as channel:
+        training, registry = TrainingServiceStub(channel), RegistryServiceStub(channel)
+        request = a_request(some_rows(400, columns), model=name, epochs=2)
+        job = await the_end(training, (await training.TrainModel(request)).job_id)
+        assert (job.state, job.version, job.error) == (pb.TRAINING_STATE_SUCCEEDED, "2", "")
+        listed = (await registry.ListVersions(registry_pb.ListVersionsRequest(name=name))).versions
+        assert [(each.version, each.training_data[:16]) for each in listed] == [
+            ("2", "400 rows that a "),
+            ("1", "Simulated by the"),
+        ]
+        before = await InferenceServiceStub(channel).GetModel(inference_pb.GetModelRequest(name=name))
+        assert before.model.version == "1", "nobody has promoted it"
+        promoted = await registry.PromoteModel(registry_pb.PromoteModelRequest(name=name, version="2"))
+        assert promoted.model.version == "2"
+        await registry.RollbackModel(registry_pb.RollbackModelRequest(name=name))
 
 
 ROWS = some_rows(40)
