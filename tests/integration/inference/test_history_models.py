@@ -94,12 +94,14 @@ def train(tmp_path: Path, file: Path, *more: str) -> list[str]:
     return ["train", "--data", str(file), "--horizon", "5m", "--data-dir", str(tmp_path), *more]
 
 
-@pytest.mark.parametrize("architecture", ["mlp", "tcn"])
+@pytest.mark.parametrize(
+    "how", [["--epochs", "20"], ["--architecture", "tcn", "--epochs", "8", "--folds", "2"]], ids=["mlp", "tcn"]
+)
 def test_a_history_becomes_a_version_with_its_card(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], architecture: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], how: list[str]
 ) -> None:
     file = a_history(tmp_path)
-    assert main(train(tmp_path, file, "--architecture", architecture, "--epochs", "20", "--json")) == 0
+    assert main(train(tmp_path, file, *how, "--json")) == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["model"], document["version"]) == ("eth-history", "1")
     assert document["walk_forward"]["has_edge"]
@@ -112,8 +114,15 @@ def test_a_history_becomes_a_version_with_its_card(
     card = Path(document["card"]).read_text()
     for part in ("There was an edge", "6,000 bars from", "SHA-256", "tenth by confidence", "Walking forward"):
         assert part in card
-    assert main(train(tmp_path, file, "--architecture", architecture, "--epochs", "20", "--seed", "2")) == 0
-    assert "eth-history 2 is in" in capsys.readouterr().out
+
+
+def test_the_next_training_is_the_next_version_and_the_same_one_is_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, quick = a_history(tmp_path), ["--epochs", "1", "--folds", "1"]
+    for seed, version in (("1", "1"), ("2", "2"), ("1", "1")):
+        assert main(train(tmp_path, file, *quick, "--seed", seed)) == 0
+        assert f"eth-history {version} is in" in capsys.readouterr().out
 
 
 def test_a_history_without_an_edge_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
