@@ -83,7 +83,10 @@ def _train(asked: argparse.Namespace) -> tuple[dict[str, Any], str]:
         "held_out": {**asdict(learnt.score), "has_edge": learnt.score.has_edge},
         "walk_forward": figures(evaluation),
     }
-    return document, f"{card.read_text()}\n{name} {version} is in {own}; nobody has promoted it yet."
+    return (
+        document,
+        f"{card.read_text()}\n{name} {version} is in {own}; `ntrader models promote {name} {version}` lets it answer.",
+    )
 
 
 def _name_of(histories: Sequence[History]) -> str:
