@@ -46,8 +46,8 @@ class FakeRegistry(registry_grpc.RegistryServiceServicer):
         async for each in request_iterator:
             name = name or each.name
             self.uploaded += each.piece
-            if self.uploaded.startswith(b"hostile"):
-                raise InvalidArgument("There is a NaN.", reason="MODEL_NOT_FINITE", tensor="layers.0.weight")
+        if self.uploaded.startswith(b"hostile"):  # once it is read: a sender hears no answer while it sends
+            raise InvalidArgument("There is a NaN.", reason="MODEL_NOT_FINITE", tensor="layers.0.weight")
         self.script.hear(pb.UploadModelRequest(name=name))
         return pb.UploadModelResponse(model=inference_pb2.Model(name=name, version="1", active_version="1"))
 
