@@ -23,6 +23,7 @@ BULK_PATHS = frozenset(
         "/v1/models/{name}/predict",
         "/v1/portfolio/frontier",
         "/v1/portfolio/optimize",
+        "/v1/portfolio/rebalances",
         "/v1/portfolio/risk",
         "/v1/portfolio/risk/simulate",
         "/v2/models/{name}/infer",

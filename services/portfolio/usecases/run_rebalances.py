@@ -106,7 +106,7 @@ class RunRebalances:
             if isinstance(answer, OrderReport):
                 reports[order.client_order_id] = answer
             elif isinstance(answer, TradingError):
-                self._log.info("rebalance.later", id=rebalance.id, symbol=order.symbol, reason=answer.reason)
+                self._log.debug("rebalance.later", id=rebalance.id, symbol=order.symbol, reason=answer.reason)
             elif answer is not None:
                 raise answer
         return await self._keep(rebalance, lambda newest: newest.reported(reports, self._clock.now_ns()))

@@ -328,6 +328,14 @@ async def test_a_market_that_moved_too_far_is_refused_too(desk: Desk) -> None:
     assert (await desk.execute(made.id)).state is State.EXECUTING
 
 
+async def test_an_empty_side_of_the_market_is_taken_for_its_middle(desk: Desk) -> None:
+    desk.market_data.quotes["MSFT"] = desk.market_data.quotes["MSFT"]._replace(bid_nanos=0)
+    made = await desk.propose(Rules("main", {"MSFT": 0.5}, keep_others=True))
+    assert [(order.symbol, order.price_nanos) for order in made.orders] == [("MSFT", 400 * ONE)]
+    desk.market_data.quotes["MSFT"] = desk.market_data.quotes["MSFT"]._replace(ask_nanos=0)
+    assert (await desk.propose(Rules("main", {"MSFT": 0.5}, keep_others=True))).left_alone == {"MSFT": "no_price"}
+
+
 async def test_what_does_not_exist_is_not_found(desk: Desk) -> None:
     for ask in (desk.find, desk.execute, desk.cancel):
         with pytest.raises(NotFound):
