@@ -48,12 +48,15 @@ class Situation:
     touches: Mapping[str, Touch]
     cushion: Fraction
 
-    def weight(self, symbol: str) -> float:
+    def exact_weight(self, symbol: str) -> Fraction:
         """What is held of a symbol as a fraction of equity; 0 without a price."""
         touch = self.touches.get(symbol)
-        if touch is None:
-            return 0.0
-        return notional_nanos(touch.mid_nanos, self.held.get(symbol, 0)) / self.equity_nanos
+        value = 0 if touch is None else notional_nanos(touch.mid_nanos, self.held.get(symbol, 0))
+        return Fraction(value, self.equity_nanos)
+
+    def weight(self, symbol: str) -> float:
+        """The same as a float."""
+        return float(self.exact_weight(symbol))
 
     def weights(self) -> dict[str, float]:
         """Weight of everything that is held."""
@@ -149,7 +152,8 @@ def _reason(rules: Rules, situation: Situation, symbol: str) -> str:
         return NOT_TRADABLE
     if target < 0 and not instrument.shortable:
         raise InvalidArgument(f"{symbol} cannot be sold short.", reason="NOT_SHORTABLE", field="targets", symbol=symbol)
-    return DRIFT_BAND if abs(situation.weight(symbol) - target) <= rules.drift_band else ""
+    drifted = abs(situation.exact_weight(symbol) - _exact(target))
+    return DRIFT_BAND if drifted <= _exact(rules.drift_band) else ""
 
 
 def _wanted(rules: Rules, situation: Situation, symbol: str) -> Order:
