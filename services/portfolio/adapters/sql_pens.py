@@ -32,6 +32,9 @@ _CACHE_KIB = 32 * 1024
 """Pages that SQLite keeps of the book: the keys of fills are hashes, and lie anywhere."""
 
 
+_PRAGMAS = ("busy_timeout=5000", "journal_mode=WAL", "synchronous=FULL", f"cache_size=-{_CACHE_KIB}")
+
+
 class SomeKnown(Exception):
     """Some entries of a batch were entered before: the transaction is undone and comes again without them."""
 
@@ -96,7 +99,8 @@ class SqliteWriter:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._jobs: queue.SimpleQueue[Callable[[sqlite3.Connection], None] | None] = queue.SimpleQueue()
+        self._connection: sqlite3.Connection | None = None
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="book-writer", daemon=True)
         self._thread.start()
 
@@ -105,10 +109,10 @@ class SqliteWriter:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[Result] = loop.create_future()
 
-        def job(connection: sqlite3.Connection) -> None:
+        def job() -> None:
             result: Result | Exception
             try:
-                result = _transact(connection, story)
+                result = _transact(self._opened(), story)
             except Exception as error:  # the boundary of the thread: whoever waits is told
                 result = error
             if not loop.is_closed():
@@ -123,12 +127,22 @@ class SqliteWriter:
         await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
 
     def _work(self) -> None:
-        connection = sqlite3.connect(self._path, isolation_level=None, cached_statements=64)
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=5000", f"cache_size=-{_CACHE_KIB}"):
-            connection.execute(f"PRAGMA {pragma}")
         while (job := self._jobs.get()) is not None:
-            job(connection)
-        connection.close()
+            job()
+        if self._connection is not None:
+            self._connection.close()
+
+    def _opened(self) -> sqlite3.Connection:
+        """Opened by the first job, so that a file that cannot be opened is told to whoever waits."""
+        if self._connection is None:
+            try:
+                connection = sqlite3.connect(self._path, isolation_level=None, cached_statements=64)
+                for pragma in _PRAGMAS:
+                    connection.execute(f"PRAGMA {pragma}")
+            except sqlite3.OperationalError as error:
+                raise Unavailable("The database does not answer.", retry_after_s=1, cause=str(error)) from error
+            self._connection = connection
+        return self._connection
 
 
 def _tell(done: "asyncio.Future[Result]", result: Result | Exception) -> None:

@@ -68,6 +68,13 @@ async def test_a_story_may_not_wait_for_anything_else(writer: SqliteWriter) -> N
     assert await writer.write(scans) == []
 
 
+async def test_a_file_that_cannot_be_opened_is_unavailable_by_name(tmp_path: Path) -> None:
+    writer = SqliteWriter(str(tmp_path / "nowhere" / "book.db"))
+    with pytest.raises(Unavailable):
+        await writer.write(scans)
+    await writer.close()
+
+
 async def test_a_table_that_is_not_there_is_unavailable_by_name(writer: SqliteWriter) -> None:
     async def story(pen: Pen) -> None:
         await pen.run("DELETE FROM nowhere")
