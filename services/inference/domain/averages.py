@@ -14,26 +14,29 @@ Floats = npt.NDArray[np.float64]
 
 CHUNK = 32
 _FEW = 64
-"""Up to this many steps a plain loop is faster than another level."""
+"""Up to this many chunks one triangle of weights carries on what another level would."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    """For R rows: the (R, C, C) weights of a chunk, those of its last average, and how a carry enters and decays."""
+    """For R rows: the (R, C, C) weights of a chunk, those of its last average, and how a carry enters and decays.
+
+    `tail` (R, F, F) weighs what a few chunks carry on, `fade` (R, F) what was carried into the first of them.
+    """
 
     weights: Floats
     last: Floats
     entry: Floats
     decay: Floats
+    tail: Floats
+    fade: Floats
 
     @classmethod
     def of(cls, weight: Floats, rest: Floats) -> "_Level":
         """The recursion y ← rest·y + weight·v."""
-        steps = np.arange(CHUNK)
-        lag = steps[None, :] - steps[:, None]
-        powers = rest[:, None, None] ** np.maximum(lag, 0)
-        weights = np.where(lag >= 0, weight[:, None, None] * powers, 0.0)
-        return cls(weights, weights[:, :, -1:].copy(), (rest / weight)[:, None], rest**CHUNK)
+        weights, decay = weight[:, None, None] * _powers(rest, CHUNK), rest**CHUNK
+        fade = decay[:, None] ** np.arange(1, _FEW)
+        return cls(weights, weights[:, :, -1:].copy(), (rest / weight)[:, None], decay, _powers(decay, _FEW - 1), fade)
 
 
 class Averages:
@@ -65,8 +68,9 @@ class Averages:
         carries = np.empty((rows, count))
         carries[:, 0] = start
         if count <= _FEW:
-            ends = (chunks[:, :-1] @ level.last)[:, :, 0]
-            carries[:, 1:] = _recursion(ends, level.decay, start)
+            ends, few = (chunks[:, :-1] @ level.last).transpose(0, 2, 1), count - 1
+            np.matmul(ends, level.tail[:, :few, :few], out=carries[:, None, 1:])
+            carries[:, 1:] += start[:, None] * level.fade[:, :few]
         else:
             ends = np.zeros((rows, padded_count(count - 1)))
             np.matmul(chunks[:, :-1], level.last, out=ends[:, : count - 1, None])
@@ -81,13 +85,8 @@ def padded_count(count: int) -> int:
     return -(-count // CHUNK) * CHUNK
 
 
-def _recursion(values: Floats, decay: Floats, start: Floats) -> list[list[float]]:
-    """y ← decay·y + v, step by step."""
-    found = []
-    for row, rest, carry in zip(values.tolist(), decay.tolist(), start.tolist(), strict=True):
-        steps, last = [], carry
-        for value in row:
-            last = value + rest * last
-            steps.append(last)
-        found.append(steps)
-    return found
+def _powers(rest: Floats, count: int) -> Floats:
+    """The (R, N, N) triangles whose rows i hold rest^(j − i) from column i on."""
+    steps = np.arange(count)
+    lag = steps[None, :] - steps[:, None]
+    return np.where(lag >= 0, rest[:, None, None] ** np.maximum(lag, 0), 0.0)
