@@ -1,7 +1,8 @@
 """A process beside the gateway that turns big bodies into messages and big messages into bodies.
 
 A JSON parser holds the interpreter: 100,000 rows in a thread would stop every other client for a tenth of a second.
-The process is started by the first body that needs it; small ones are done here and now.
+The process is started by the first body that needs it; small ones are done here and now, unless a reader written in C
+is to be kept apart from the gateway.
 """
 
 import asyncio
@@ -26,12 +27,12 @@ class Bulk:
         self._waiting = 0
         self._process: ProcessPoolExecutor | None = None
 
-    async def do(self, work: Callable[[bytes], T], content: bytes) -> T:
-        """What `work`, a function of a module, makes of the content.
+    async def do(self, work: Callable[[bytes], T], content: bytes, *, apart: bool = False) -> T:
+        """What `work`, a function of a module, makes of the content; `apart` in the process however small it is.
 
         Raises ResourceExhausted when too much waits, Unavailable when the process died; the next work has a new one.
         """
-        if len(content) < self._from_bytes:
+        if not apart and len(content) < self._from_bytes:
             return work(content)
         if self._waiting >= self._waiting_max:
             raise ResourceExhausted(f"{self._waiting} big bodies wait already.", retry_after_s=1)

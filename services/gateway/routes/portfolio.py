@@ -1,21 +1,29 @@
 """Accounts, positions and the optimiser."""
 
-from typing import Annotated
+from functools import partial
+from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
 
 from neuraltrader.portfolio.v1 import portfolio_service_pb2 as rpc
+from services.gateway import optimize_body
+from services.gateway.bulk import Bulk
 from services.gateway.routes.infeasible import infeasible
 from services.gateway.routes.route import (
     BODY,
     FLEET,
+    JSON,
     KEYED,
     AccountQuery,
     Fleet,
     encoded,
     fleet_of,
     idempotency_key,
+    media_type_of,
     refusals,
+    require_json,
     router,
 )
 from services.gateway.schemas.book import Account, AccountList, PositionList, account_view, position_list
@@ -26,10 +34,20 @@ from services.gateway.schemas.portfolio import (
     OptimizeRequest,
     optimization_view,
 )
+from services.gateway.tables import ARROW
 from trading.errors import TradingError
 
 routes = router("portfolio")
 SOLVE_TIMEOUT_S = 15.0
+
+
+def _problem_of(kind: type[OptimizeRequest]) -> dict[str, Any]:
+    """A body that is read by hand, for the documentation."""
+    content = {
+        JSON: {"schema": {"$ref": f"#/components/schemas/{kind.__name__}"}},
+        ARROW: {"schema": {"type": "string", "contentMediaType": ARROW}},
+    }
+    return {"requestBody": {"required": True, "content": content}}
 
 
 @routes.get(
@@ -75,10 +93,12 @@ async def list_positions(
     summary="Chooses weights",
     responses=refusals(404, 409, *BODY, *KEYED, *FLEET),
     dependencies=[Depends(idempotency_key)],
+    openapi_extra=_problem_of(OptimizeRequest),
 )
-async def optimize_portfolio(body: OptimizeRequest, fleet: Fleet) -> Optimization:
+async def optimize_portfolio(request: Request, fleet: Fleet) -> Optimization:
     try:
-        answer = await fleet.portfolio.Optimize(body.message(), timeout=SOLVE_TIMEOUT_S)
+        asked = await _read(OptimizeRequest, request)
+        answer = await fleet.portfolio.Optimize(asked.message(), timeout=SOLVE_TIMEOUT_S)
     except TradingError as error:
         raise infeasible(error) from error
     return optimization_view(answer)
@@ -89,10 +109,27 @@ async def optimize_portfolio(body: OptimizeRequest, fleet: Fleet) -> Optimizatio
     operation_id="efficient_frontier",
     summary="The efficient frontier",
     responses=refusals(404, *BODY, *KEYED, *FLEET),
+    openapi_extra=_problem_of(FrontierRequest),
 )
-async def efficient_frontier(body: FrontierRequest, fleet: Fleet) -> Frontier:
+async def efficient_frontier(request: Request, fleet: Fleet) -> Frontier:
     try:
-        points = await fleet.frontiers(body.message(), body.points)
+        asked = await _read(FrontierRequest, request)
+        points = await fleet.frontiers(asked.message(), asked.points)
     except TradingError as error:
         raise infeasible(error) from error
     return {"points": [optimization_view(point) for point in points]}
+
+
+async def _read(kind: type[OptimizeRequest], request: Request) -> optimize_body.Asked:
+    """The problem in a body; raises what the reader refuses as the route's problem documents."""
+    bulk: Bulk = request.app.state.bulk
+    as_arrow = media_type_of(request) == ARROW
+    if not as_arrow:
+        require_json(request)
+    work = optimize_body.read_arrow if as_arrow else optimize_body.read_json
+    try:
+        return await bulk.do(partial(work, kind), await request.body(), apart=as_arrow)
+    except optimize_body.Malformed as error:
+        raise HTTPException(400, str(error)) from error
+    except optimize_body.Invalid as error:
+        raise RequestValidationError(error.details) from error

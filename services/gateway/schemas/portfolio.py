@@ -1,6 +1,6 @@
 """Shapes of the optimiser, and of the numbers that it shares with risk."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,14 @@ NotNegative = Annotated[Finite, Field(ge=0)]
 Positive = Annotated[Finite, Field(gt=0)]
 _FLOAT64 = np.dtype("<f8")
 _SOURCES = ("covariance", "exposures", "returns", "window_days")
+
+
+class Given(NamedTuple):
+    """A matrix that came beside the JSON: row-major little-endian float64, a column per symbol."""
+
+    name: Literal["covariance", "returns"]
+    rows: int
+    f64le: bytes
 
 
 class Constraints(Request):
@@ -80,12 +88,12 @@ class OptimizeRequest(Request):
     turnover_cost: NotNegative | None = Field(None, description="Cost of Σ|w − w₀|, taken from the return.")
     current_positions: dict[str, Finite] | None = Field(None, description="w₀ by symbol.")
 
-    def message(self) -> rpc.OptimizeRequest:
-        """The problem as the fleet's message.
+    def message(self, beside: Given | None = None) -> rpc.OptimizeRequest:
+        """The problem as the fleet's message, with the matrix that came beside it.
 
         Raises InvalidArgument when the inputs are not exactly one of the four, or of wrong shape.
         """
-        exactly_one_source(self)
+        exactly_one_source(self, beside.name if beside else "")
         count = len(self.symbols)
         request = rpc.OptimizeRequest(
             symbols=self.symbols,
@@ -106,7 +114,9 @@ class OptimizeRequest(Request):
             constraints=self.constraints.message() if self.constraints else None,
             current_positions=self.current_positions or {},
         )
-        if self.window_days is not None:
+        if beside is not None:
+            self._add_given(request, beside)
+        elif self.window_days is not None:
             request.window.days = self.window_days
         elif self.returns is not None:
             request.returns_f64le = packed(matrix(self.returns, count, "returns"))
@@ -114,9 +124,22 @@ class OptimizeRequest(Request):
             self._add_moments(request, count)
         return request
 
-    def _add_moments(self, request: rpc.OptimizeRequest, count: int) -> None:
+    def _add_given(self, request: rpc.OptimizeRequest, beside: Given) -> None:
+        if beside.name == "returns":
+            request.returns_f64le = beside.f64le
+            return
+        count = len(self.symbols)
+        self._add_expected(request, count)
+        if beside.rows != count:
+            _refuse_shape("covariance", count, beside.rows)
+        request.covariance_f64le = beside.f64le
+
+    def _add_expected(self, request: rpc.OptimizeRequest, count: int) -> None:
         if self.expected_returns is not None or not self.views:  # views imply them
             request.expected_returns.extend(vector(self.expected_returns or [], count, "expected_returns"))
+
+    def _add_moments(self, request: rpc.OptimizeRequest, count: int) -> None:
+        self._add_expected(request, count)
         if self.covariance is not None:
             request.covariance_f64le = packed(matrix(self.covariance, count, "covariance", rows=count))
             return
@@ -209,9 +232,9 @@ def optimization_view(answer: rpc.OptimizeResponse) -> Optimization:
     }
 
 
-def exactly_one_source(request: BaseModel) -> None:
-    """Raise InvalidArgument unless the returns of a request come from one place."""
-    given = [name for name in _SOURCES if getattr(request, name, None) is not None]
+def exactly_one_source(request: BaseModel, beside: str = "") -> None:
+    """Raise InvalidArgument unless the returns of a request, and what came beside it, are from one place."""
+    given = [name for name in _SOURCES if name == beside or getattr(request, name, None) is not None]
     if len(given) != 1:
         wanted = [name for name in _SOURCES if hasattr(request, name)]
         raise InvalidArgument(f"Expected exactly one of {wanted}, was {given}.", field=given[-1] if given else "")

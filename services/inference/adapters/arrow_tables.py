@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from nanoarrow.ipc import InputStream
 
-from services.inference.adapters.arrow_framing import BadFrames, check_frames
+from fleet.arrow_framing import BadFrames, check_frames
 from services.inference.domain.rows import MOST_ROWS, Rows, no_spread
 from trading.errors import InvalidArgument
 

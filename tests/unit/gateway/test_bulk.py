@@ -33,6 +33,10 @@ async def test_small_content_stays_here_and_big_content_goes_to_one_process(bulk
     assert first == second != os.getpid()
 
 
+async def test_what_is_kept_apart_goes_to_the_process_however_small(bulk: Bulk) -> None:
+    assert await bulk.do(process_of, b"small", apart=True) != os.getpid()
+
+
 async def test_a_process_that_dies_is_said_and_the_next_work_has_another(bulk: Bulk) -> None:
     with pytest.raises(Unavailable, match="trying again"):
         await bulk.do(die, BIG)

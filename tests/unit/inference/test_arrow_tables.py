@@ -11,7 +11,7 @@ from builders.inference import walking_rows
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.inference.adapters.arrow_framing import MOST_FRAMES
+from fleet.arrow_framing import MOST_FRAMES
 from services.inference.adapters.arrow_tables import ArrowTables
 from services.inference.domain.rows import MOST_ROWS, Rows
 from trading.errors import InvalidArgument
