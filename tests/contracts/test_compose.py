@@ -138,6 +138,11 @@ def test_nats_listens_where_it_is_looked_for() -> None:
     assert "nats:/data" in container("nats")["volumes"]
 
 
+def test_inference_keeps_its_models_and_jobs_on_a_volume() -> None:
+    """The file system of its container is read-only, and what was uploaded or trained must outlive it."""
+    assert "inference:/data" in container("inference")["volumes"]
+
+
 def test_market_data_keeps_its_history_on_a_volume() -> None:
     """Its own root is read-only."""
     assert "NT_DATA_DIR=/data" in (ROOT / "deploy" / "Dockerfile").read_text()
