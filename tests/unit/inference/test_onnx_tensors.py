@@ -1,6 +1,7 @@
 """Models of any tensors: asked by name, within their memory and their time."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -102,10 +103,13 @@ async def test_a_run_is_stopped_at_its_deadline() -> None:
 
 
 async def test_who_goes_away_stops_the_run() -> None:
-    model = a_slow_model(deadline_s=60.0)
-    asked = asyncio.create_task(model.infer({"x": np.zeros((700, 700), np.float32)}))
-    await asyncio.sleep(0.05)
+    """Unstopped it would compute for minutes, and closing the model waits for it."""
+    model, worked_s = a_slow_model(deadline_s=600.0), time.process_time()
+    asked = asyncio.create_task(model.infer({"x": np.zeros((7_000, 700), np.float32)}))
+    while time.process_time() - worked_s < 0.1:  # noqa: ASYNC110 - that it computes has no event
+        await asyncio.sleep(0.01)
     asked.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asked
-    model.close()  # waits for the run: within the test's own time only if it was stopped
+    async with asyncio.timeout(30):
+        await asyncio.to_thread(model.close)
