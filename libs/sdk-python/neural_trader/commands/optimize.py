@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from neural_trader.commands.command import DONE, add, say
+from neural_trader.commands.values import lower_word, named_number
 from neural_trader.rest import Rest
 from neural_trader.tables import facts, table
 
@@ -36,36 +37,24 @@ def add_optimize(commands: Any) -> None:
         "--returns", type=_table, metavar="FILE", help="CSV with a column of returns for each symbol; - for stdin"
     )
     command.add_argument("--window", type=int, default=252, metavar="DAYS", help="daily returns to read (default 252)")
-    command.add_argument("--objective", type=_word, choices=_OBJECTIVES, default="max_sharpe")
+    command.add_argument("--objective", type=lower_word, choices=_OBJECTIVES, default="max_sharpe")
     command.add_argument("--target", type=float, metavar="X", help="of target_return or target_risk, a year's fraction")
     command.add_argument("--risk-free-rate", type=float, metavar="RATE", help="annual (default 0.02)")
     command.add_argument("--risk-aversion", type=float, metavar="X", help="of max_utility (default 5)")
     command.add_argument("--beta", type=float, metavar="X", help="of min_cvar (default 0.95)")
-    command.add_argument("--estimator", type=_word, choices=("sample", "ledoit_wolf", "ewma"), help="of the covariance")
+    command.add_argument(
+        "--estimator", type=lower_word, choices=("sample", "ledoit_wolf", "ewma"), help="of the covariance"
+    )
     command.add_argument("--max", type=float, dest="most", metavar="WEIGHT", help="largest weight of one symbol")
     command.add_argument("--min", type=float, dest="least", metavar="WEIGHT", help="smallest weight, or nothing of it")
     command.add_argument(
-        "--cap", action="append", type=_cap, metavar="SECTOR=WEIGHT", help="largest weight of a sector"
+        "--cap", action="append", type=named_number, metavar="SECTOR=WEIGHT", help="largest weight of a sector"
     )
     command.add_argument("--turnover", type=float, metavar="X", help="largest sum of changes; see --held")
     command.add_argument("--cost", type=float, metavar="X", help="what trading a weight of 1 costs")
-    command.add_argument("--held", action="append", type=_cap, metavar="SYMBOL=WEIGHT", help="weights held now")
+    command.add_argument("--held", action="append", type=named_number, metavar="SYMBOL=WEIGHT", help="weights held now")
     command.add_argument("--cash", action="store_true", help="weights may sum to less than 1")
     command.add_argument("--frontier", type=int, metavar="POINTS", help="the efficient frontier instead of one answer")
-
-
-def _word(text: str) -> str:
-    return text.lower().replace("-", "_")
-
-
-def _cap(text: str) -> tuple[str, float]:
-    name, equals, value = text.rpartition("=")
-    try:
-        if equals and name:
-            return name, float(value)
-    except ValueError:
-        pass
-    raise argparse.ArgumentTypeError(f"{text!r} is no NAME=NUMBER")
 
 
 def _table(text: str) -> dict[str, Any]:

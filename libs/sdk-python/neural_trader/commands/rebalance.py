@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from neural_trader.commands.command import DONE, REFUSED, add, say
+from neural_trader.commands.values import named_number
 from neural_trader.rest import Problem, Rest
 from neural_trader.tables import facts, moment, table
 
@@ -121,13 +122,10 @@ def _wish(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _target(text: str) -> tuple[str, float]:
-    symbol, equals, weight = text.rpartition("=")
     try:
-        if equals and symbol:
-            return symbol, float(weight)
-    except ValueError:
-        pass
-    raise Problem(f"{text!r} is no SYMBOL=WEIGHT.")
+        return named_number(text)
+    except argparse.ArgumentTypeError as error:
+        raise Problem(f"{text!r} is no SYMBOL=WEIGHT.") from error
 
 
 def _id_of(arguments: argparse.Namespace) -> str:

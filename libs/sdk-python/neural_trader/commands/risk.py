@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from neural_trader.commands.command import DONE, add, say
+from neural_trader.commands.values import lower_word, named_number
 from neural_trader.rest import Rest
 from neural_trader.tables import facts, table
 
@@ -17,35 +18,29 @@ def add_risk(commands: Any) -> None:
     risk.add_argument("--benchmark", metavar="SYMBOL", help="symbol that stands for the market (default SPY)")
     risk.add_argument("--risk-free-rate", type=float, metavar="RATE", help="annual (default 0.02)")
     simulate = add(commands, "simulate", _simulate, "simulate the losses of positions from their own history")
-    simulate.add_argument("--method", type=_word, choices=("historical_bootstrap", "gaussian", "student_t"))
+    simulate.add_argument("--method", type=lower_word, choices=("historical_bootstrap", "gaussian", "student_t"))
     simulate.add_argument("--horizon", type=int, metavar="DAYS", help="days ahead (default 1)")
     simulate.add_argument("--paths", type=int, metavar="N", help="paths (default 10000)")
     simulate.add_argument("--seed", type=int, metavar="N", help="the same seed has the same answer (default 0)")
     stress = add(commands, "stress", _stress, "tell what shocks would do to positions")
-    stress.add_argument("--shock", action="append", type=_shock, metavar="SYMBOL=CHANGE", help="such as AAPL=-0.2")
-    stress.add_argument("--sector", action="append", type=_shock, metavar="SECTOR=CHANGE", help="of a whole sector")
+    stress.add_argument(
+        "--shock", action="append", type=named_number, metavar="SYMBOL=CHANGE", help="such as AAPL=-0.2"
+    )
+    stress.add_argument(
+        "--sector", action="append", type=named_number, metavar="SECTOR=CHANGE", help="of a whole sector"
+    )
     stress.add_argument("--market", type=float, metavar="CHANGE", help="of the benchmark; others follow by beta")
     stress.add_argument("--history", type=_stretch, metavar="FROM..TO", help="days that happen again, YYYY-MM-DD")
     for command in (risk, simulate, stress):
         command.add_argument(
-            "positions", nargs="*", type=_shock, metavar="SYMBOL=VALUE", help="positions in money (default: held ones)"
+            "positions",
+            nargs="*",
+            type=named_number,
+            metavar="SYMBOL=VALUE",
+            help="positions in money (default: held ones)",
         )
         command.add_argument("--account", help="account (default main)")
         command.add_argument("--window", type=int, metavar="DAYS", help="daily returns to read (default 252)")
-
-
-def _word(text: str) -> str:
-    return text.lower().replace("-", "_")
-
-
-def _shock(text: str) -> tuple[str, float]:
-    name, equals, value = text.rpartition("=")
-    try:
-        if equals and name:
-            return name, float(value)
-    except ValueError:
-        pass
-    raise argparse.ArgumentTypeError(f"{text!r} is no NAME=NUMBER")
 
 
 def _stretch(text: str) -> tuple[str, str]:
