@@ -10,10 +10,14 @@ from services.execution.ports.venue import VenueRefused
 from services.execution.usecases.blotter import LiveOrder
 from trading.order import OrderEventKind, OrderStatus
 
+TARGET, STOP = 0, 1
 
-def attempt(trade: Trade, number: int) -> LiveOrder:
-    """The stop loss of an attempt."""
-    return trade.desk.live(leg_terms(trade.entry.order.terms, number)[1].order_id)
+
+async def attempt(trade: Trade, number: int, leg: int = STOP) -> LiveOrder:
+    """A leg of an attempt, which the desk makes when the attempt before it has failed."""
+    order_id = leg_terms(trade.entry.order.terms, number)[leg].order_id
+    await until(lambda: trade.desk.blotter.get(order_id) is not None)
+    return trade.desk.live(order_id)
 
 
 def attempt_is_held(trade: Trade, number: int) -> bool:
@@ -39,7 +43,7 @@ async def test_a_leg_the_venue_refuses_is_held_again_and_sent_again_later() -> N
         desk.broker.answers = [VenueRefused("not now")]
         desk.quote(*LOSS)
         await trade.until("FILLED", "CANCELED", "REJECTED")
-        again = attempt(trade, 2)
+        again = await attempt(trade, 2)
         desk.quote(*LOSS)
         assert again.order.status is OrderStatus.EMULATED
         await until(at_a_loss(desk, again, OrderStatus.ACCEPTED))
@@ -55,7 +59,7 @@ async def test_a_leg_held_again_survives_a_crash() -> None:
         desk.quote(*LOSS)
         await old.until("FILLED", "CANCELED", "REJECTED")
         async with at_work(await reborn(old)) as again:
-            leg = attempt(Trade(again, old.entry.order.order_id), 2)
+            leg = await attempt(Trade(again, old.entry.order.order_id), 2)
             await until(at_a_loss(again, leg, OrderStatus.ACCEPTED))
 
 
@@ -65,7 +69,7 @@ async def test_a_leg_refused_every_time_is_told_once() -> None:
         trade = await a_trade(desk, filled=10)
         desk.broker.answers = [VenueRefused("never") for _ in range(MOST_ATTEMPTS)]
         for number in range(1, MOST_ATTEMPTS + 1):
-            await until(at_a_loss(desk, attempt(trade, number), OrderStatus.REJECTED))
+            await until(at_a_loss(desk, await attempt(trade, number), OrderStatus.REJECTED))
         desk.quote(*LOSS)
         await desk.background.drain(1)
         counted = desk.metrics.registry.get_sample_value("nt_unprotected_positions_total")
@@ -81,7 +85,7 @@ async def test_a_leg_that_expires_at_the_venue_is_held_again() -> None:
         await trade.fill(trade.profit, 3, 110)
         desk.broker.end(trade.profit.order.order_id, OrderEventKind.EXPIRED)
         await trade.until("FILLED", "EXPIRED", "EMULATED")
-        again = desk.live(leg_terms(trade.entry.order.terms, 2)[0].order_id)
+        again = await attempt(trade, 2, TARGET)
         desk.quote(*PROFIT)
         await until(lambda: again.order.status is OrderStatus.ACCEPTED)
         assert trade.sent(again)[1] == 7
@@ -96,7 +100,7 @@ async def test_a_fill_that_is_told_after_the_end_arms_the_legs_again() -> None:
         await trade.fill(trade.entry, 4)
         await until(lambda: attempt_is_held(trade, 2))
         desk.quote(*LOSS)
-        leg = attempt(trade, 2)
+        leg = await attempt(trade, 2)
         await until(lambda: leg.order.status is OrderStatus.ACCEPTED)
         assert trade.sent(leg)[1] == 4
 
