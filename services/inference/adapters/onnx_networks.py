@@ -15,6 +15,10 @@ from services.inference.domain.model_spec import ModelSpec, Scaler
 
 INPUT, OUTPUT = "features", "logit"
 _LAYER_NORM_EPSILON = 1e-5
+_FEW_FEATURES = 64
+"""Up to this many, a product with a diagonal costs next to nothing."""
+_NEAR, _TINY = 8, 1e-30
+"""Deviations between 0 and a mean, beyond which x/σ − μ/σ loses digits that (x − μ)/σ keeps; and too small a σ."""
 
 
 class Numbers(Protocol):
@@ -47,7 +51,7 @@ def network(spec: ModelSpec, numbers: Numbers) -> bytes:
     graph = GraphWriter(kind(spec.architecture))
     x = graph.input(INPUT, ["n", *spec.sample_shape])
     if spec.scaler is not None:
-        x = _scaled(graph, x, spec.scaler)
+        x = _scaled(graph, x, spec.scaler, flat=len(spec.sample_shape) == 1)
     if numbers.half:
         x = graph.node("Cast", [x], to=FLOAT16)
     logit = _Network(graph, numbers, spec).logit(spec.architecture, x)
@@ -59,14 +63,34 @@ def network(spec: ModelSpec, numbers: Numbers) -> bytes:
     return graph.model()
 
 
-def _scaled(graph: GraphWriter, x: str, scaler: Scaler) -> str:
+def _scaled(graph: GraphWriter, x: str, scaler: Scaler, *, flat: bool) -> str:
     mean, deviation = np.array(scaler.mean, np.float32), np.array(scaler.deviation, np.float32)
+    if flat and len(mean) <= _FEW_FEATURES and (np.maximum(np.abs(mean) / _NEAR, _TINY) <= deviation).all():
+        return _scaled_at_once(graph, x, scaler)
     if scaler.clip is not None:
         reach = np.float32(scaler.clip) * deviation
         x = graph.node("Max", [x, graph.constant("scaler.low", mean - reach)])
         x = graph.node("Min", [x, graph.constant("scaler.high", mean + reach)])
     x = graph.node("Sub", [x, graph.constant("scaler.mean", mean)])
     return graph.node("Div", [x, graph.constant("scaler.deviation", deviation)])
+
+
+def _scaled_at_once(graph: GraphWriter, x: str, scaler: Scaler) -> str:
+    """The same as one product with a diagonal, a tenth of the time: the runtime broadcasts a row by a row.
+
+    Clipping afterwards is by one number for all. The clip before keeps an infinite value out of the other features.
+    """
+    mean, factor = np.array(scaler.mean), 1 / np.array(scaler.deviation)
+    if scaler.clip is not None:
+        x = _clipped(graph, x, "scaler.most", float(np.finfo(np.float32).max))
+    diagonal = graph.constant("scaler.factors", np.diag(factor).astype(np.float32))
+    x = graph.node("Gemm", [x, diagonal, graph.constant("scaler.shift", (-mean * factor).astype(np.float32))])
+    return x if scaler.clip is None else _clipped(graph, x, "scaler.clip", scaler.clip)
+
+
+def _clipped(graph: GraphWriter, x: str, name: str, reach: float) -> str:
+    low = graph.constant(f"{name}.low", np.array(-reach, np.float32))
+    return graph.node("Clip", [x, low, graph.constant(f"{name}.high", np.array(reach, np.float32))])
 
 
 class _Network:

@@ -20,7 +20,7 @@ from services.inference.adapters.safetensors_model import load_safetensors
 from services.inference.domain.architectures import Lstm, PatchTst
 from services.inference.domain.calibration import Calibration
 from services.inference.domain.errors import ModelRefused, Refusal
-from services.inference.domain.model_spec import Golden, ModelSpec
+from services.inference.domain.model_spec import Golden, ModelSpec, Scaler
 
 INLINE, THREADED = SessionRules(inline_us=1e6), SessionRules(inline_us=0.0, batch_rows=8)
 GOLDEN_SAMPLES = 200
@@ -52,6 +52,25 @@ async def test_an_architecture_says_what_its_formula_says(
         assert await model.logits(inputs) == pytest.approx(expected, abs=2e-5, rel=2e-5)
         alone = [await _one(model, sample) for sample in inputs]
     assert alone == pytest.approx(expected, abs=2e-5, rel=2e-5)
+
+
+async def test_an_infinite_feature_is_clipped_and_leaves_the_others_alone(tmp_path: Path) -> None:
+    spec = a_model_file(tmp_path / "m.safetensors")
+    inputs = some_inputs(spec, 4)
+    inputs[1, 2], inputs[2, 0], inputs[3, 5] = np.inf, -np.inf, 3e38
+    with loaded(tmp_path / "m.safetensors") as model:
+        assert await model.logits(inputs) == pytest.approx(logits(spec, some_weights(spec), inputs), abs=2e-5, rel=2e-5)
+
+
+@pytest.mark.parametrize(("mean", "deviation"), [(60_000.0, 1.0), (7.9, 1.0), (0.0, 1e-38)], ids=str)
+async def test_a_scaler_far_from_nothing_loses_no_digits(tmp_path: Path, mean: float, deviation: float) -> None:
+    given = a_spec()
+    width = len(given.features)
+    spec = a_model_file(tmp_path / "m.safetensors", scaler=Scaler((mean,) * width, (deviation,) * width))
+    inputs = mean + deviation * some_inputs(spec, 21)
+    expected = logits(spec, some_weights(spec), inputs)
+    with loaded(tmp_path / "m.safetensors") as model:
+        assert await model.logits(inputs) == pytest.approx(expected, abs=2e-5, rel=2e-5)
 
 
 async def _one(model: OnnxModel, sample: np.ndarray) -> float:
