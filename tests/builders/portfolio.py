@@ -173,6 +173,7 @@ def a_problem(
         "beta": words.pop("beta", 0.95),
         "turnover_cost": words.pop("turnover_cost", 0.0),
         "returns": words.pop("returns", None),
+        "risk_budgets": words.pop("risk_budgets", {}),
     }
     drawn = some_moments(words.pop("count", 5), words.pop("seed", 7), words.pop("scale", 1.0))
     mu = np.asarray(drawn[0] if expected_returns is None else expected_returns, dtype=np.float64)

@@ -87,6 +87,7 @@ class OptimizeRequest(Request):
     constraints: Constraints | None = None
     turnover_cost: NotNegative | None = Field(None, description="Cost of Σ|w − w₀|, taken from the return.")
     current_positions: dict[str, Finite] | None = Field(None, description="w₀ by symbol.")
+    risk_budgets: dict[str, Positive] = Field({}, description="Part of the risk by symbol, of `risk_parity`; any unit.")
 
     def message(self, beside: Given | None = None) -> rpc.OptimizeRequest:
         """The problem as the fleet's message, with the matrix that came beside it.
@@ -113,6 +114,7 @@ class OptimizeRequest(Request):
             market_weights=self.market_weights,
             constraints=self.constraints.message() if self.constraints else None,
             current_positions=self.current_positions or {},
+            risk_budgets=self.risk_budgets,
         )
         if beside is not None:
             self._add_given(request, beside)

@@ -77,7 +77,9 @@ def solve(chosen: Chosen) -> Solved | None:
             budget=compiled.dual("budget"),
             sectors=tuple(sectors.tolist()),
             turnover=compiled.dual("turnover"),
-            risk=compiled.dual("risk") / risk if risk else 0.0,
+            risk=compiled.dual("risk") / risk
+            if risk > (program.risk_limit or 0.0) / 2
+            else 0.0,  # else it has no price
         ),
     )
 

@@ -14,7 +14,7 @@ from services.portfolio.domain.matrices import Floats
 from services.portfolio.domain.optimiser.column_generation import Chosen, Solved, everything
 from services.portfolio.domain.optimiser.problem import BUDGET, Problem
 from services.portfolio.domain.optimiser.program import Indices, Program
-from services.portfolio.domain.optimiser.proof import Multipliers
+from services.portfolio.domain.optimiser.proof import Multipliers, net_excess
 from trading.errors import Kind, TradingError
 
 _TOLERANCE = 1e-9
@@ -153,13 +153,11 @@ def add_couplings(linear: LinearProgram, chosen: Chosen, trades: Indices, width:
         capped = np.flatnonzero(program.sector_of >= 0)
         rows[program.sector_of[capped], capped] = 1.0
         linear.add("sectors", rows, -_FREE, program.caps - chosen.rest_sectors)
-    if program.limit is None:
+    if not program.trades_matter:
         return
-    turnover = np.zeros((1, width))
-    turnover[0, :count] = 1.0
-    turnover[0, trades] = 0.0
-    turnover[0, count : count + len(trades)] = 1.0
-    linear.add("turnover", turnover, -_FREE, program.limit - chosen.rest_turnover)
+    if program.limit is not None:
+        turnover = _turnover_row(count, trades, width)[None, :]
+        linear.add("turnover", turnover, -_FREE, program.limit - chosen.rest_turnover)
     for sign, name in ((1.0, "above"), (-1.0, "below")):
         rows = np.zeros((len(trades), width))
         rows[np.arange(len(trades)), trades] = -sign
@@ -167,14 +165,26 @@ def add_couplings(linear: LinearProgram, chosen: Chosen, trades: Indices, width:
         linear.add(name, rows, -sign * program.held[trades], _FREE)
 
 
+def _turnover_row(count: int, trades: Indices, width: int) -> Floats:
+    """Σ|w − w₀| of the chosen assets, over the weights and the trade variables."""
+    row = np.zeros(width)
+    row[:count] = 1.0
+    row[trades] = 0.0
+    row[count : count + len(trades)] = 1.0
+    return row
+
+
 def most_excess(problem: Problem) -> float | None:
-    """The most (μ − rf)ᵀw under the convex constraints and the turnover limit; None when nothing is feasible."""
+    """The most (μ − rf)ᵀw, less what the trades cost, under the convex constraints; None when nothing is feasible."""
     chosen = everything(Program.of(problem))
     program, trades = chosen.program, _split(chosen)
     count, width = problem.size, problem.size + len(trades)
     lower, upper = np.zeros(width), np.full(width, _FREE)
     lower[:count], upper[:count] = program.lower, program.upper
-    linear = LinearProgram(np.concatenate([-problem.excess, np.zeros(len(trades))]), lower, upper)
+    cost = np.concatenate([-problem.excess, np.zeros(len(trades))])
+    if problem.turnover_cost:
+        cost += problem.turnover_cost * _turnover_row(count, trades, width)
+    linear = LinearProgram(cost, lower, upper)
     add_couplings(linear, chosen, trades, width)
     optimum = linear.solve()
-    return None if optimum is None else float(problem.excess @ optimum.values[:count])
+    return None if optimum is None else net_excess(problem, optimum.values[:count])

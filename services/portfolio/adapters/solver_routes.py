@@ -4,15 +4,14 @@
 |---|---|
 | variance, Sharpe, utility, target return | column-generation/piqp |
 | the same over a factor model, without trades | piqp-sparse/factor |
-| the same with zero-or-at-least-the-minimum | branch-and-bound/column-generation/piqp |
 | CVaR | column-generation/highs |
 | target risk | column-generation/cvxpy/clarabel |
-| risk parity, HRP | newton, hierarchy |
+| any of these with zero-or-at-least-the-minimum | branch-and-bound/ before the route |
+| risk parity, HRP | newton, newton/interior-point within constraints, hierarchy |
 | nothing to decide | closed-form |
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +19,7 @@ import numpy as np
 from services.portfolio.adapters import piqp_master
 from services.portfolio.adapters.warm_starts import WarmStarts
 from services.portfolio.domain.matrices import Floats, Refusal
+from services.portfolio.domain.optimiser.allocation import allocate
 from services.portfolio.domain.optimiser.answer import Solution, fullest, settle
 from services.portfolio.domain.optimiser.branch_and_bound import Node, Point, Search
 from services.portfolio.domain.optimiser.column_generation import ColumnGeneration, Master
@@ -30,20 +30,17 @@ from services.portfolio.domain.optimiser.feasibility import (
     unattainable_target,
     unbounded_sharpe,
 )
-from services.portfolio.domain.optimiser.hierarchy import hierarchical_risk_parity
-from services.portfolio.domain.optimiser.problem import ALLOCATIONS, BUDGET, Objective, Problem
+from services.portfolio.domain.optimiser.problem import ALLOCATIONS, BUDGET, QUADRATIC, Objective, Problem
 from services.portfolio.domain.optimiser.program import Program
-from services.portfolio.domain.optimiser.proof import TOLERANCE, Multipliers, largest_violation, normalised
-from services.portfolio.domain.optimiser.risk_parity import risk_parity
+from services.portfolio.domain.optimiser.proof import TOLERANCE, Multipliers, normalised
 from trading.errors import DeadlineExceeded, Kind, TradingError
 
 PIQP = "column-generation/piqp"
 FACTOR = "piqp-sparse/factor"
-BRANCH = "branch-and-bound/column-generation/piqp"
 HIGHS = "column-generation/highs"
 CONIC = "column-generation/cvxpy/clarabel"
-NEWTON = "newton"
-HIERARCHY = "hierarchy"
+BRANCH = "branch-and-bound/"
+"""Before the route that solves its relaxations."""
 CLOSED_FORM = "closed-form"
 _RISKLESS = 1e-10
 """A variance this small beside the mean variance of the assets, at full investment, is none."""
@@ -80,18 +77,14 @@ class _Solving:
         if _is_all_cash(problem):
             return Solution(np.zeros(problem.size), _no_prices(problem), CLOSED_FORM, "optimal")
         if problem.objective in ALLOCATIONS:
-            return _allocated(problem)
+            return allocate(problem)
+        if problem.objective is Objective.TARGET_RISK:
+            self._refuse_unattainable_risk()
         if problem.is_semicontinuous:
             return self._searched()
-        if problem.objective is Objective.MIN_CVAR:
-            from services.portfolio.adapters import highs_master
-
-            return self._generated(highs_master.solve, HIGHS)
-        if problem.objective is Objective.TARGET_RISK:
-            return self._within_risk()
-        if problem.moments.model is not None and not problem.trades_matter:
+        if problem.objective in QUADRATIC and problem.moments.model is not None and not problem.trades_matter:
             return self._over_factors()
-        return self._generated(piqp_master.solve, PIQP)
+        return self._generated(*_master(problem))
 
     def _generated(self, master: Master, route: str) -> Solution:
         columns = self._columns(master)
@@ -118,27 +111,26 @@ class _Solving:
         self._refuse_riskless(point)
         return _finished(problem, Node(problem.lower, problem.upper, point), FACTOR, "optimal", 0.0)
 
-    def _within_risk(self) -> Solution:
+    def _refuse_unattainable_risk(self) -> None:
         """The safest portfolio first: it says whether the target can be reached, and is a start that fits it."""
-        from services.portfolio.adapters import conic_master
-
         problem = self.problem
         safest = replace(problem, objective=Objective.MIN_VARIANCE, turnover_cost=0.0)
-        if not _is_all_cash(safest):
-            columns = ColumnGeneration(safest, Program.of(safest), piqp_master.solve)
-            point = columns.solve(safest.lower, safest.upper)
-            if point is None:
-                raise why_infeasible(safest)
-            risk = float(point.weights @ problem.moments.covariance @ point.weights) ** 0.5
-            if risk > (problem.target_risk or 0.0) * (1 + TOLERANCE):
-                raise unattainable_risk(problem.target_risk or 0.0, risk)
-            self.warm.support(problem, columns)
-        return self._generated(conic_master.solve, CONIC)
+        if _is_all_cash(safest):
+            return
+        columns = ColumnGeneration(safest, Program.of(safest), piqp_master.solve)
+        point = columns.solve(safest.lower, safest.upper)
+        if point is None:
+            raise why_infeasible(safest)
+        risk = float(point.weights @ problem.moments.covariance @ point.weights) ** 0.5
+        if risk > (problem.target_risk or 0.0) * (1 + TOLERANCE):
+            raise unattainable_risk(problem.target_risk or 0.0, risk)
+        self.warm.support(problem, columns)
 
     def _searched(self) -> Solution:
         problem = self.problem
         least = problem.constraints.min_position_size
-        columns = self._columns(piqp_master.solve)
+        master, route = _master(problem)
+        columns = self._columns(master)
 
         def relax(lower: Floats, upper: Floats) -> Point | None:
             if lower.sum() > BUDGET + TOLERANCE:
@@ -154,7 +146,7 @@ class _Solving:
             raise DeadlineExceeded("No portfolio with these minimum positions was found in time.")
         if best is None:
             raise why_infeasible(problem)
-        return _finished(problem, best, BRANCH, "optimal" if gap == 0.0 else "time_limit", gap)
+        return _finished(problem, best, BRANCH + route, "optimal" if gap == 0.0 else "time_limit", gap)
 
     def _refuse_riskless(self, point: Point) -> None:
         if self.problem.objective is not Objective.MAX_SHARPE:
@@ -169,6 +161,20 @@ class _Solving:
             raise unbounded_sharpe(self.problem, " + ".join(names))
 
 
+def _master(problem: Problem) -> tuple[Master, str]:
+    """What solves the chosen assets of a problem, or of a relaxation of it, and the name of that route."""
+    match problem.objective:
+        case Objective.MIN_CVAR:
+            from services.portfolio.adapters import highs_master
+
+            return highs_master.solve, HIGHS
+        case Objective.TARGET_RISK:
+            from services.portfolio.adapters import conic_master  # cvxpy takes its time to import
+
+            return conic_master.solve, CONIC
+    return piqp_master.solve, PIQP
+
+
 def _is_all_cash(problem: Problem) -> bool:
     """Least variance with cash allowed and nothing that must be held: hold nothing."""
     constraints = problem.constraints
@@ -179,25 +185,6 @@ def _is_all_cash(problem: Problem) -> bool:
 
 def _no_prices(problem: Problem) -> Multipliers:
     return Multipliers(sectors=(0.0,) * len(problem.sector_caps()))
-
-
-def _allocated(problem: Problem) -> Solution:
-    """A rule's portfolio, as long as it happens to keep the constraints."""
-    covariance = problem.moments.covariance
-    rule: Callable[[Floats], Floats]
-    rule, route = (
-        (risk_parity, NEWTON) if problem.objective is Objective.RISK_PARITY else (hierarchical_risk_parity, HIERARCHY)
-    )
-    weights = rule(covariance)
-    broken = largest_violation(problem, weights, covariance @ weights)
-    if broken > TOLERANCE:
-        raise Refusal(
-            "INFEASIBLE_ALLOCATION",
-            f"{problem.objective} gives one portfolio, and it breaks a constraint by {broken:.6g}.",
-            "constraints",
-            {"violation": broken, "largest": float(weights.max()), "smallest": float(weights.min())},
-        )
-    return Solution(weights, _no_prices(problem), route, "optimal")
 
 
 def _finished(problem: Problem, node: Node, route: str, status: str, gap: float) -> Solution:

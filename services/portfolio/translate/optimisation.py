@@ -79,6 +79,7 @@ def problem_of(request: calls.OptimizeRequest, window: Floats | None = None) -> 
         beta=_or(request, "beta", BETA),
         turnover_cost=_or(request, "turnover_cost", 0.0),
         returns=returns if objective is Objective.MIN_CVAR else None,
+        risk_budgets=dict(request.risk_budgets),
     )
 
 

@@ -118,43 +118,6 @@ def test_a_risk_below_the_least_there_is_is_refused_with_that_least() -> None:
     assert refused.value.numbers["attainable"] == pytest.approx(0.02**0.5)
 
 
-def test_risk_parity_gives_every_asset_the_same_part_of_the_risk() -> None:
-    found = answer(a_problem(count=15, objective=Objective.RISK_PARITY))
-    assert found.solution.route == solver_routes.NEWTON
-    assert list(found.risk_contributions.values()) == pytest.approx([1 / 15] * 15, abs=1e-12)
-    assert sum(found.allocations.values()) == pytest.approx(1.0, abs=1e-12)
-
-
-def test_risk_parity_of_uncorrelated_assets_is_inverse_to_their_deviations() -> None:
-    found = answer(a_problem([0.1, 0.1], np.diag([0.04, 0.16]), Objective.RISK_PARITY))
-    assert weights_of(found) == pytest.approx([2 / 3, 1 / 3], abs=1e-12)
-
-
-def test_hrp_halves_the_budget_by_inverse_variance() -> None:
-    # S0 and S2 move together, and so do S1 and S3: the order is S0 S2 S1 S3
-    deviations = np.array([0.1, 0.2, 0.1, 0.4])
-    correlation = np.eye(4)
-    correlation[0, 2] = correlation[2, 0] = 0.9
-    correlation[1, 3] = correlation[3, 1] = 0.8
-    found = answer(a_problem(np.full(4, 0.1), correlation * np.outer(deviations, deviations), Objective.HRP))
-    left = 0.01 * (1 + 0.9) / 2
-    share = np.array([0.8, 0.2])  # inverse to 0.04 and 0.16
-    right = share @ np.array([[0.04, 0.064], [0.064, 0.16]]) @ share
-    first = 1 - left / (left + right)
-    assert weights_of(found) == pytest.approx([first / 2, (1 - first) * 0.8, first / 2, (1 - first) * 0.2])
-    assert found.solution.route == solver_routes.HIERARCHY
-
-
-@pytest.mark.parametrize("objective", [Objective.RISK_PARITY, Objective.HRP])
-def test_a_rule_that_breaks_a_constraint_is_refused_and_so_is_an_asset_without_risk(objective: Objective) -> None:
-    with pytest.raises(Refusal) as refused:
-        answer(a_problem([0.1, 0.1], np.diag([0.04, 0.36]), objective, max_position_size=0.6))
-    assert refused.value.reason == "INFEASIBLE_ALLOCATION"
-    with pytest.raises(Refusal) as refused:
-        answer(a_problem([0.1, 0.1], np.diag([0.04, 0.0]), objective))
-    assert refused.value.reason == "RISKLESS_ASSET"
-
-
 @pytest.mark.parametrize(
     ("objective", "words"),
     [
@@ -219,6 +182,7 @@ def test_what_trading_costs_is_taken_from_the_return_and_keeps_positions_where_t
         (Objective.MAX_SHARPE, {"beta": 1.0}),
         (Objective.HRP, {"allow_cash": True}),
         (Objective.RISK_PARITY, {"min_position_size": 0.1}),
+        (Objective.TARGET_RISK, {"target_risk": 0.0, "allow_cash": True}),
         (Objective.MAX_SHARPE, {"bounds": {"X": Bounds(0.0, 1.0)}}),
         (Objective.MAX_SHARPE, {"bounds": {"S0": Bounds(-0.1, 1.0)}, "min_position_size": 0.1}),
     ],

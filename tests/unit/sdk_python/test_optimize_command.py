@@ -73,6 +73,15 @@ def test_every_option_finds_its_place() -> None:
     }
 
 
+def test_risk_budgets_and_bounds_of_single_symbols_find_their_place() -> None:
+    _, body = asked(
+        "AAPL", "TSLA", "--objective", "risk-parity", "--budget", "AAPL=3", "--budget", "TSLA=1",
+        "--floor", "AAPL=0.1", "--ceiling", "TSLA=0.6",
+    )  # fmt: skip
+    assert body["risk_budgets"] == {"AAPL": 3.0, "TSLA": 1.0}
+    assert body["constraints"] == {"lower_bounds": {"AAPL": 0.1}, "upper_bounds": {"TSLA": 0.6}}
+
+
 @pytest.mark.parametrize(
     "content",
     [

@@ -53,6 +53,11 @@ def add_optimize(commands: Any) -> None:
     command.add_argument("--turnover", type=float, metavar="X", help="largest sum of changes; see --held")
     command.add_argument("--cost", type=float, metavar="X", help="what trading a weight of 1 costs")
     command.add_argument("--held", action="append", type=named_number, metavar="SYMBOL=WEIGHT", help="weights held now")
+    command.add_argument(
+        "--budget", action="append", type=named_number, metavar="SYMBOL=PART", help="part of the risk, of risk_parity"
+    )
+    command.add_argument("--floor", action="append", type=named_number, metavar="SYMBOL=WEIGHT", help="least weight")
+    command.add_argument("--ceiling", action="append", type=named_number, metavar="SYMBOL=WEIGHT", help="largest one")
     command.add_argument("--cash", action="store_true", help="weights may sum to less than 1")
     command.add_argument("--frontier", type=int, metavar="POINTS", help="the efficient frontier instead of one answer")
 
@@ -114,6 +119,8 @@ def _body(arguments: argparse.Namespace) -> dict[str, Any]:
         "sector_caps": dict(arguments.cap or ()) or None,
         "turnover_limit": arguments.turnover,
         "allow_cash": arguments.cash or None,
+        "lower_bounds": dict(arguments.floor or ()) or None,
+        "upper_bounds": dict(arguments.ceiling or ()) or None,
     }
     goal = {arguments.objective: arguments.target} if arguments.objective.startswith("target_") else {}
     return {
@@ -126,6 +133,7 @@ def _body(arguments: argparse.Namespace) -> dict[str, Any]:
         "covariance_estimator": arguments.estimator,
         "turnover_cost": arguments.cost,
         "current_positions": dict(arguments.held or ()) or None,
+        **({"risk_budgets": dict(arguments.budget)} if arguments.budget else {}),
         "constraints": {name: value for name, value in constraints.items() if value is not None},
     }
 

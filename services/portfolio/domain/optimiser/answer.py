@@ -127,6 +127,8 @@ def _spread(problem: Problem, weights: Floats, lower: Floats, upper: Floats, mis
         members = list(sector.members)
         slack = sector.cap - float(weights[members].sum())
         room[members] = np.minimum(room[members], np.inf if missing < 0 else max(slack, 0.0))
+    held = np.where(weights != 0, room, 0.0)  # no new position for a last digit, as long as those held have room
+    room = held if held.max() >= abs(missing) else room
     index = int(room.argmax())
     weights[index] += np.sign(missing) * min(abs(missing), float(room[index]))
 

@@ -37,15 +37,8 @@ def refuse_infeasible(problem: Problem) -> None:
 
 def _refuse_unknown_sectors(problem: Problem, caps: tuple[SectorCap, ...]) -> None:
     """A cap that binds nobody, or a symbol that no cap can be judged for, would be wrong in silence."""
-    for sector in caps:
-        if not sector.members:
-            raise Refusal(
-                "UNKNOWN_SECTOR",
-                f"No symbol belongs to the capped sector {sector.name!r}.",
-                f"sector_caps.{sector.name}",
-                {"sector": sector.name, "known": sorted(set(problem.constraints.sectors.values()))},
-            )
-    homeless = [symbol for symbol in problem.symbols if caps and not problem.constraints.sectors.get(symbol)]
+    sectors = problem.constraints.sectors
+    homeless = [symbol for symbol in problem.symbols if caps and not sectors.get(symbol)]
     if homeless:
         raise Refusal(
             "UNKNOWN_SECTOR",
@@ -53,6 +46,14 @@ def _refuse_unknown_sectors(problem: Problem, caps: tuple[SectorCap, ...]) -> No
             "sectors",
             {"symbols": homeless[:20], "count": len(homeless)},
         )
+    for sector in caps:
+        if not sector.members:
+            raise Refusal(
+                "UNKNOWN_SECTOR",
+                f"No symbol belongs to the capped sector {sector.name!r}.",
+                f"sector_caps.{sector.name}",
+                {"sector": sector.name, "known": sorted({sectors[symbol] for symbol in problem.symbols})},
+            )
 
 
 def _refuse_minimum(problem: Problem, caps: tuple[SectorCap, ...]) -> None:
@@ -68,10 +69,11 @@ def _refuse_minimum(problem: Problem, caps: tuple[SectorCap, ...]) -> None:
         raise _crossed_bounds(problem, int(crossed[0]), numbers)
     total = float(problem.lower.sum())
     if total > BUDGET + SLACK:
+        smallest = "positions at their lower bounds" if constraints.bounds else f"positions of at least {least}"
         raise Refusal(
             "INFEASIBLE_MIN_POSITION",
-            f"{problem.size} positions of at least {least} sum to {total:.6g}, above the budget of 1.",
-            "min_position_size",
+            f"{problem.size} {smallest} sum to {total:.6g}, above the budget of 1.",
+            "lower_bounds" if constraints.bounds else "min_position_size",
             numbers | {"sum": total},
         )
     for sector in caps:
@@ -101,10 +103,13 @@ def _refuse_budget(problem: Problem, caps: tuple[SectorCap, ...]) -> None:
     advice = "set allow_cash to leave the rest in cash"
     boxes = float(problem.upper.sum())
     if boxes < BUDGET - SLACK:
+        largest = f"positions of at most {constraints.max_position_size}"
+        if constraints.bounds:
+            largest = "positions at their upper bounds"
         raise Refusal(
             "INFEASIBLE_BUDGET",
-            f"{problem.size} positions of at most {constraints.max_position_size} reach {boxes:.6g} of 1; {advice}.",
-            "max_position_size",
+            f"{problem.size} {largest} reach {boxes:.6g} of 1; {advice}.",
+            "upper_bounds" if constraints.bounds else "max_position_size",
             numbers | {"attainable": boxes},
         )
     attainable = float(most_weight(problem, caps).sum())

@@ -2,30 +2,23 @@
 
 Likeness is the distance √((1 − correlation) / 2), clustered by single linkage. Single linkage is the minimum spanning
 tree taken edge by edge, shortest first; each edge joins two clusters, the older one left. Of two halves of the order
-each gets the share of the budget that is inverse to its variance, with weights inverse to the variances inside.
+each gets the share of the budget that is inverse to its variance, with weights inverse to the variances inside, or the
+nearest share that the bounds of the assets in both halves can carry.
 """
 
 import numpy as np
 
-from services.portfolio.domain.matrices import Floats, Refusal
+from services.portfolio.domain.matrices import Floats
 
 Tree = list[tuple[float, int, int]]
 
 
-def hierarchical_risk_parity(covariance: Floats) -> Floats:
-    """Weights of N assets that sum to 1; raises Refusal RISKLESS_ASSET for an asset without variance."""
-    variances = np.diagonal(covariance)
-    if (variances <= 0).any():
-        raise Refusal(
-            "RISKLESS_ASSET",
-            "An asset without variance has no correlation, and so no place in the hierarchy.",
-            "covariance",
-            {"first_at": int(np.flatnonzero(variances <= 0)[0])},
-        )
-    deviations = np.sqrt(variances)
+def hierarchical_risk_parity(covariance: Floats, lower: Floats, upper: Floats) -> Floats:
+    """Weights that sum to 1 within bounds, for N positive variances and bounds with Σ lower ≤ 1 ≤ Σ upper."""
+    deviations = np.sqrt(np.diagonal(covariance))
     correlation = covariance / np.outer(deviations, deviations)
     distance = np.sqrt(np.clip((1.0 - correlation) / 2.0, 0.0, 1.0))
-    return _halved(covariance, _order(distance))
+    return _halved(covariance, _order(distance), lower, upper)
 
 
 def _order(distance: Floats) -> list[int]:
@@ -64,14 +57,21 @@ def _spanning_tree(distance: Floats) -> Tree:
     return edges
 
 
-def _halved(covariance: Floats, order: list[int]) -> Floats:
+def _halved(covariance: Floats, order: list[int], lower: Floats, upper: Floats) -> Floats:
     weights = np.ones(len(order))
     parts = [order]
     while parts:
         halves = [(part[: len(part) // 2], part[len(part) // 2 :]) for part in parts if len(part) > 1]
         for left, right in halves:
             left_variance, right_variance = _variance(covariance, left), _variance(covariance, right)
-            share = 1.0 - left_variance / (left_variance + right_variance)
+            total = left_variance + right_variance
+            share = 1.0 - left_variance / total if total > 0 else 0.5
+            budget = float(weights[left[0]])  # all of the part still carry what the part has
+            if budget <= 0:
+                continue
+            least = max(float(lower[left].sum()) / budget, 1.0 - float(upper[right].sum()) / budget)
+            most = min(float(upper[left].sum()) / budget, 1.0 - float(lower[right].sum()) / budget)
+            share = min(max(share, least), most)
             weights[left] *= share
             weights[right] *= 1.0 - share
         parts = [half for pair in halves for half in pair]

@@ -22,10 +22,13 @@ def refuse_options(problem: Problem) -> None:
     for name, value in limits.items():
         if value < 0 and not name.startswith("bounds."):
             raise InvalidArgument(f"Expected {name} to be at least 0, was {value}.", field=f"constraints.{name}")
+    if problem.objective is Objective.TARGET_RISK and problem.target_risk == 0:
+        raise InvalidArgument("Expected a target risk above 0: only cash has none.", field="target_risk")
     if problem.risk_aversion <= 0:
         raise InvalidArgument("Expected a positive risk aversion.", field="risk_aversion")
     if not 0 < problem.beta < 1:
         raise InvalidArgument("Expected beta within 0 and 1.", field="beta", was=problem.beta)
+    _refuse_risk_budgets(problem)
     if problem.turnover_cost < 0:
         raise InvalidArgument("Expected a turnover cost of at least 0.", field="turnover_cost")
     _refuse_combinations(problem)
@@ -68,6 +71,24 @@ def _limits(problem: Problem) -> Iterator[tuple[str, float]]:
         yield "target_risk", problem.target_risk or 0.0
 
 
+def _refuse_risk_budgets(problem: Problem) -> None:
+    budgets = problem.risk_budgets
+    if not budgets:
+        return
+    if problem.objective is not Objective.RISK_PARITY:
+        raise InvalidArgument(f"{problem.objective} knows no risk budgets; RISK_PARITY does.", field="risk_budgets")
+    strays = sorted(set(budgets) ^ set(problem.symbols))
+    if strays:
+        raise InvalidArgument(
+            f"Expected a risk budget for each symbol and no other, was otherwise for {', '.join(strays[:5])}.",
+            reason="UNKNOWN_SYMBOL" if strays[0] in budgets else "INVALID_ARGUMENT",
+            field="risk_budgets",
+        )
+    for symbol, budget in budgets.items():
+        if not (math.isfinite(budget) and budget > 0):
+            raise InvalidArgument(f"Expected a risk budget above 0 for {symbol}, was {budget}.", field="risk_budgets")
+
+
 def _refuse_combinations(problem: Problem) -> None:
     if problem.turnover_cost and problem.objective not in _WEIGHS_RETURN:
         raise InvalidArgument(
@@ -79,7 +100,7 @@ def _refuse_combinations(problem: Problem) -> None:
         raise InvalidArgument(
             f"Bounds are given for symbols that the problem lacks: {', '.join(strangers[:5])}.",
             reason="UNKNOWN_SYMBOL",
-            field="constraints.bounds",
+            field=_field_of_bounds(problem, strangers[0]),
         )
     if problem.is_semicontinuous and bool((problem.lower < 0).any()):
         raise InvalidArgument(
@@ -88,8 +109,14 @@ def _refuse_combinations(problem: Problem) -> None:
         )
     if problem.objective in ALLOCATIONS and problem.constraints.allow_cash:
         raise InvalidArgument(f"{problem.objective} is always fully invested.", field="constraints.allow_cash")
-    if problem.is_semicontinuous and problem.objective in {Objective.MIN_CVAR, Objective.TARGET_RISK, *ALLOCATIONS}:
+    if problem.is_semicontinuous and problem.objective in ALLOCATIONS:
         raise InvalidArgument(
-            f"{problem.objective} knows no zero-or-at-least-the-minimum; ask for HARD minimum positions.",
+            f"{problem.objective} holds every asset, so none may be zero; ask for HARD minimum positions.",
             field="constraints.min_position_kind",
         )
+
+
+def _field_of_bounds(problem: Problem, symbol: str) -> str:
+    """Which of the two maps of bounds a symbol is in; the side that was not given is the common one."""
+    upper = problem.constraints.bounds[symbol].upper
+    return f"constraints.{'lower' if upper == problem.constraints.max_position_size else 'upper'}_bounds"

@@ -38,7 +38,7 @@ class Objective(StrEnum):
 QUADRATIC = frozenset({Objective.MIN_VARIANCE, Objective.MAX_SHARPE, Objective.MAX_UTILITY, Objective.TARGET_RETURN})
 """Objectives that a quadratic program answers."""
 ALLOCATIONS = frozenset({Objective.RISK_PARITY, Objective.HRP})
-"""Rules that give one fully invested portfolio and know no constraints."""
+"""Rules that share risk out, fully invested, without an optimum of return or risk."""
 
 
 class Bounds(NamedTuple):
@@ -119,6 +119,8 @@ class Problem:
     """What trading a weight of 1 costs, as a fraction of equity."""
     returns: Floats | None = None
     """T×N simple returns per period, for MIN_CVAR."""
+    risk_budgets: Mapping[str, float] = field(default_factory=dict)
+    """Part of the risk of each symbol, in any unit, for RISK_PARITY; the same part for all when empty."""
 
     @property
     def size(self) -> int:
@@ -160,6 +162,13 @@ class Problem:
     def trades_matter(self) -> bool:
         """Turnover is bounded or costs something."""
         return self.constraints.turnover_limit is not None or self.turnover_cost > 0
+
+    @property
+    def budgets(self) -> Floats:
+        """The risk budgets as a vector that sums to 1."""
+        parts = np.array([self.risk_budgets.get(symbol, 0.0 if self.risk_budgets else 1.0) for symbol in self.symbols])
+        budgets: Floats = parts / parts.sum()
+        return budgets
 
     @property
     def held(self) -> Floats:
@@ -235,6 +244,7 @@ def fingerprints(problem: Problem) -> Fingerprints:
         "target_risk": problem.target_risk,
         "beta": problem.beta,
         "turnover_cost": problem.turnover_cost,
+        "risk_budgets": dict(problem.risk_budgets),
     }
     covariance = hashlib.sha256(np.ascontiguousarray(problem.moments.covariance, "<f8").data).hexdigest()
     digest = hashlib.sha256(json.dumps(words | {"covariance": covariance}, sort_keys=True).encode())

@@ -72,13 +72,12 @@ def optimality_residual(
 ) -> float:
     """Largest violation of the optimality conditions; semicontinuous holes are closed around the answer.
 
-    Of RISK_PARITY the largest difference of a risk share from its equal part; HRP optimises nothing and has 0.
+    Of RISK_PARITY the largest difference of a risk share from its budget, where no constraint keeps it from it;
+    HRP optimises nothing and has 0.
     """
     if problem.objective is Objective.HRP:
         return 0.0
     along = _along(problem, weights, along)
-    if problem.objective is Objective.RISK_PARITY:
-        return float(np.abs(risk_shares(weights, along) - 1 / problem.size).max())
     scaled, caps = Scaled.of(problem), problem.sector_caps()
     gradient = _gradient(problem, scaled, weights, multipliers, along)
     slope = gradient + multipliers.budget - multipliers.target * scaled.excess
@@ -89,6 +88,8 @@ def optimality_residual(
     if problem.objective in _BOUNDED_BY_ZERO:
         # no variance is below 0: where almost none is left, that bound proves more than any multiplier
         residual = min(residual, max(float(weights @ along), 0.0) / scaled.variance)
+    if problem.objective is Objective.RISK_PARITY:
+        residual = min(residual, float(np.abs(risk_shares(weights, along) - problem.budgets).max()))
     return residual
 
 
@@ -175,6 +176,9 @@ def gradient_parts(
         assert multipliers.tail is not None
         falls: Floats = -(multipliers.tail @ problem.returns) / scaled.returns_size
         return falls, np.zeros(problem.size)
+    if problem.objective is Objective.RISK_PARITY:
+        # of ln σ(w) − Σ b ln w
+        return along / (float(weights @ along) or 1.0), problem.budgets / np.maximum(weights, np.finfo(float).tiny)
     risk = along / scaled.variance
     if problem.objective is Objective.TARGET_RISK:
         return multipliers.risk * risk, scaled.excess

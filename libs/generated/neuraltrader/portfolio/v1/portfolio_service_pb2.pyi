@@ -558,6 +558,26 @@ class OptimizeRequest(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class RiskBudgetsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     SYMBOLS_FIELD_NUMBER: _builtins.int
     EXPECTED_RETURNS_FIELD_NUMBER: _builtins.int
     COVARIANCE_F64LE_FIELD_NUMBER: _builtins.int
@@ -580,6 +600,7 @@ class OptimizeRequest(_message.Message):
     EXPOSURES_F64LE_FIELD_NUMBER: _builtins.int
     FACTOR_COVARIANCE_F64LE_FIELD_NUMBER: _builtins.int
     RESIDUAL_VARIANCES_F64LE_FIELD_NUMBER: _builtins.int
+    RISK_BUDGETS_FIELD_NUMBER: _builtins.int
     covariance_f64le: _builtins.bytes
     """N×N covariance, row-major little-endian float64."""
     returns_f64le: _builtins.bytes
@@ -638,6 +659,10 @@ class OptimizeRequest(_message.Message):
     def market_weights(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Market weights by symbol, from which Black–Litterman's prior is implied; empty means equal weights."""
 
+    @_builtins.property
+    def risk_budgets(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Part of the risk that each symbol shall bear, of RISK_PARITY, in any unit; empty means the same part for all."""
+
     def __init__(
         self,
         *,
@@ -663,10 +688,11 @@ class OptimizeRequest(_message.Message):
         exposures_f64le: _builtins.bytes = ...,
         factor_covariance_f64le: _builtins.bytes = ...,
         residual_variances_f64le: _builtins.bytes = ...,
+        risk_budgets: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_beta", b"_beta", "_risk_aversion", b"_risk_aversion", "_risk_free_rate", b"_risk_free_rate", "_target_return", b"_target_return", "_target_risk", b"_target_risk", "_turnover_cost", b"_turnover_cost", "beta", b"beta", "constraints", b"constraints", "risk_aversion", b"risk_aversion", "risk_free_rate", b"risk_free_rate", "target_return", b"target_return", "target_risk", b"target_risk", "turnover_cost", b"turnover_cost", "window", b"window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_beta", b"_beta", "_risk_aversion", b"_risk_aversion", "_risk_free_rate", b"_risk_free_rate", "_target_return", b"_target_return", "_target_risk", b"_target_risk", "_turnover_cost", b"_turnover_cost", "beta", b"beta", "constraints", b"constraints", "covariance_estimator", b"covariance_estimator", "covariance_f64le", b"covariance_f64le", "current_positions", b"current_positions", "ewma_half_life", b"ewma_half_life", "expected_returns", b"expected_returns", "exposures_f64le", b"exposures_f64le", "factor_covariance_f64le", b"factor_covariance_f64le", "market_weights", b"market_weights", "objective", b"objective", "periods_per_year", b"periods_per_year", "residual_variances_f64le", b"residual_variances_f64le", "returns_f64le", b"returns_f64le", "risk_aversion", b"risk_aversion", "risk_free_rate", b"risk_free_rate", "symbols", b"symbols", "target_return", b"target_return", "target_risk", b"target_risk", "turnover_cost", b"turnover_cost", "views", b"views", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_beta", b"_beta", "_risk_aversion", b"_risk_aversion", "_risk_free_rate", b"_risk_free_rate", "_target_return", b"_target_return", "_target_risk", b"_target_risk", "_turnover_cost", b"_turnover_cost", "beta", b"beta", "constraints", b"constraints", "covariance_estimator", b"covariance_estimator", "covariance_f64le", b"covariance_f64le", "current_positions", b"current_positions", "ewma_half_life", b"ewma_half_life", "expected_returns", b"expected_returns", "exposures_f64le", b"exposures_f64le", "factor_covariance_f64le", b"factor_covariance_f64le", "market_weights", b"market_weights", "objective", b"objective", "periods_per_year", b"periods_per_year", "residual_variances_f64le", b"residual_variances_f64le", "returns_f64le", b"returns_f64le", "risk_aversion", b"risk_aversion", "risk_budgets", b"risk_budgets", "risk_free_rate", b"risk_free_rate", "symbols", b"symbols", "target_return", b"target_return", "target_risk", b"target_risk", "turnover_cost", b"turnover_cost", "views", b"views", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__beta: _TypeAlias = _typing.Literal["beta"]  # noqa: Y015
     _WhichOneofArgType__beta: _TypeAlias = _typing.Literal["_beta", b"_beta"]  # noqa: Y015
