@@ -96,11 +96,13 @@ def test_views_replace_expected_returns_by_what_the_market_implies_and_somebody_
 
 def test_options_and_bounds_arrive() -> None:
     request = given(objective=pb.OBJECTIVE_TARGET_RISK, target_risk=0.3, beta=0.9, turnover_cost=0.01)
+    request.risk_budgets["A"] = 2.0
     request.constraints.max_position_size = 0.6
     request.constraints.lower_bounds["A"] = -0.1
     request.constraints.upper_bounds["B"] = 0.2
     problem = problem_of(request)
     assert (problem.target_risk, problem.beta, problem.turnover_cost) == (0.3, 0.9, 0.01)
+    assert problem.risk_budgets == {"A": 2.0}
     assert problem.constraints.bounds == {"A": Bounds(-0.1, 0.6), "B": Bounds(0.0, 0.2)}
     assert problem.lower.tolist() == [-0.1, 0.0, 0.0]
     assert problem.upper.tolist() == [0.6, 0.2, 0.6]

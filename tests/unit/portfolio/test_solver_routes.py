@@ -219,3 +219,34 @@ def test_real_equities_are_solved_and_proven(objective: Objective, words: dict[s
     found = answer(problem)
     assert found.kkt_residual < 1e-6
     assert 0.05 < found.risk < 0.5
+
+
+def test_costs_that_eat_every_excess_return_are_refused_as_that() -> None:
+    with pytest.raises(Refusal) as refused:
+        answer(a_problem([0.1, 0.12], np.eye(2) * 0.04, turnover_cost=0.5, current=np.zeros(2)))
+    assert refused.value.reason == "NO_POSITIVE_EXCESS_RETURN"
+    assert refused.value.numbers["attainable_excess"] == pytest.approx(0.1 - 0.5)
+    assert refused.value.numbers["turnover_cost"] == 0.5
+    assert "what its trades cost" in refused.value.message
+
+
+def test_a_target_that_costs_keep_out_of_reach_says_what_is_left() -> None:
+    problem = a_problem(
+        [0.05, 0.15], np.eye(2) * 0.04, Objective.TARGET_RETURN,
+        target_return=0.14, turnover_cost=0.02, current=np.array([1.0, 0.0]),
+    )  # fmt: skip
+    refuse_infeasible(problem)
+    with pytest.raises(Refusal) as refused:
+        solve(problem, 5.0)
+    assert refused.value.numbers["attainable"] == pytest.approx(0.15 - 2 * 0.02, abs=1e-9)
+
+
+def test_a_last_digit_opens_no_position() -> None:
+    problem = a_problem([0.1, 0.1, 0.01], [[0.04, 0.01, 0], [0.01, 0.09, 0], [0, 0, 0.01]])
+    assert answer(problem).allocations["S2"] == 0.0
+
+
+def test_nothing_may_be_held_and_cash_is_the_answer() -> None:
+    words = {"max_position_size": 0.0, "allow_cash": True}
+    found = answer(a_problem(count=3, objective=Objective.TARGET_RISK, target_risk=0.1, **words))
+    assert (found.cash, found.risk, found.kkt_residual < 1e-9) == (1.0, 0.0, True)

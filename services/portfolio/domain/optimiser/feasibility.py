@@ -190,6 +190,9 @@ def no_positive_excess(problem: Problem, best: float | None) -> Refusal:
         "attainable_excess": best,
     }
     message = "No allowed portfolio earns more than the risk-free rate."
+    if problem.turnover_cost:
+        message = "No allowed portfolio earns more than the risk-free rate and what its trades cost."
+        numbers["turnover_cost"] = problem.turnover_cost
     return Refusal("NO_POSITIVE_EXCESS_RETURN", message, "expected_returns", numbers)
 
 
