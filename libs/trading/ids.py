@@ -18,6 +18,7 @@ AccountId = NewType("AccountId", str)
 EventId = NewType("EventId", str)
 
 _CLIENT_ORDER_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_ORDER_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _VENUE_CLIENT_ORDER_ID = re.compile(r"([0-9a-f]{32})(?:-([1-9][0-9]*))?")
 
 
@@ -41,6 +42,13 @@ def parse_client_order_id(text: str) -> ClientOrderId:
     if not _CLIENT_ORDER_ID.fullmatch(text):
         raise InvalidArgument("Expected 1-64 characters of [A-Za-z0-9._-].", field="client_order_id", value=text[:64])
     return ClientOrderId(text)
+
+
+def parse_order_id(text: str) -> OrderId:
+    """Accept an id of ours as it is printed; raises InvalidArgument."""
+    if not _ORDER_ID.fullmatch(text):
+        raise InvalidArgument("Expected an order id of ours, a UUID.", field="order_id", value=text[:64])
+    return OrderId(text)
 
 
 def venue_client_order_id(order_id: OrderId, replacement: int = 0) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from trading.errors import InvalidArgument
 from trading.ids import AccountId
+from trading.money import format_nanos
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class RiskLimits:
     updated_time_ns: int = 0
 
 
+_NANOS = "_nanos"
 _COUNTED = (
     "max_order_notional_nanos",
     "max_position_nanos",
@@ -47,7 +49,8 @@ def check_limits(limits: RiskLimits) -> RiskLimits:
     for name in _COUNTED:
         value = getattr(limits, name)
         if value is not None and value < 0:
-            raise InvalidArgument("Expected a limit of 0 or more.", field=name, value=value)
+            shown = format_nanos(value) if name.endswith(_NANOS) else value
+            raise InvalidArgument("Expected a limit of 0 or more.", field=name.removesuffix(_NANOS), value=shown)
     if limits.price_collar is not None and not 0 <= limits.price_collar <= 1:
         raise InvalidArgument("Expected a fraction of 0..1.", field="price_collar", value=limits.price_collar)
     return limits
@@ -70,7 +73,8 @@ class SignalTrading:
 def check_signal_trading(switch: SignalTrading) -> SignalTrading:
     """The switch as given; raises InvalidArgument for values that can never be right."""
     if switch.notional_nanos <= 0:
-        raise InvalidArgument("Expected a notional above 0.", field="notional", value=switch.notional_nanos)
+        shown = format_nanos(switch.notional_nanos)
+        raise InvalidArgument("Expected a notional above 0.", field="notional", value=shown)
     if not 0 <= switch.min_confidence <= 1:
         raise InvalidArgument("Expected a confidence of 0..1.", field="min_confidence", value=switch.min_confidence)
     return switch

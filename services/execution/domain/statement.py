@@ -3,16 +3,17 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, timedelta
 
 from services.execution.domain.charge import ChargeKind, LoggedCharge
 from services.execution.domain.fill import LoggedFill
 from services.execution.domain.holdings import Holdings
 from services.execution.domain.position import Position
-from trading.clock import DAY_NS, SECOND_NS
+from trading.clock import DAY_NS
 from trading.errors import InvalidArgument
 
 _NANO = 1_000_000_000
+_FIRST_DAY = date(1970, 1, 1)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
@@ -91,18 +92,21 @@ class DayFold:
 
 
 def parse_day(text: str, now_ns: int) -> int:
-    """A UTC day as YYYY-MM-DD in days since 1970, today when empty; raises InvalidArgument."""
+    """A UTC day as YYYY-MM-DD in days since 1970, today when empty; raises InvalidArgument, also for a day to come."""
+    today = now_ns // DAY_NS
     if not text:
-        return now_ns // DAY_NS
+        return today
     try:
         if not _DAY.fullmatch(text):  # ISO 8601 has more forms than this one
             raise ValueError(text)
-        day = date.fromisoformat(text)
+        day = (date.fromisoformat(text) - _FIRST_DAY).days
     except ValueError as error:
         raise InvalidArgument("Expected a day as YYYY-MM-DD.", field="day", value=text[:32]) from error
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * SECOND_NS // DAY_NS
+    if day > today:
+        raise InvalidArgument("Expected a day that has begun.", field="day", value=text)
+    return day
 
 
 def day_text(day: int) -> str:
     """A day as YYYY-MM-DD."""
-    return datetime.fromtimestamp(day * DAY_NS // SECOND_NS, UTC).strftime("%Y-%m-%d")
+    return (_FIRST_DAY + timedelta(days=day)).isoformat()

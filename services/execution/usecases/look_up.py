@@ -17,7 +17,7 @@ from services.execution.usecases.orders import Orders
 from services.execution.usecases.relay_outbox import RelayOutbox
 from trading.clock import SECOND_NS, Clock
 from trading.errors import InvalidArgument
-from trading.ids import ClientOrderId, OrderId
+from trading.ids import ClientOrderId, OrderId, parse_order_id
 from trading.order import OrderStatus
 
 _ORDERS_PAGE, _MOST_ORDERS = 100, 1_000
@@ -103,7 +103,7 @@ class LookUp:
             account=self._accounts.get(account).record.id if account else None,
             symbol=(await self._catalogue.get(symbol)).symbol if symbol else None,
             statuses=statuses,
-            before=OrderId(cursor) if cursor else None,
+            before=_place(cursor),
         )
         await self._orders.journal.flush()
         found = await self._orders.store.list(query)
@@ -158,6 +158,16 @@ class LookUp:
     def _newest(self, stored: StoredOrder) -> StoredOrder:
         live = self._orders.blotter.get(stored.order.order_id)
         return StoredOrder(live.order, live.timings) if live else stored
+
+
+def _place(cursor: str) -> OrderId | None:
+    """Behind which order a page begins: any other word would begin anywhere, and hide orders."""
+    if not cursor:
+        return None
+    try:
+        return parse_order_id(cursor)
+    except InvalidArgument as error:
+        raise InvalidArgument("Expected the cursor of a page before.", field="cursor", value=cursor[:64]) from error
 
 
 def _page_size(asked: int, usual: int, most: int) -> int:

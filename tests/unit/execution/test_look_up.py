@@ -48,6 +48,17 @@ async def test_pages_follow_one_another() -> None:
         assert (seen, cursor) == (ids[::-1], "")
 
 
+@pytest.mark.parametrize(
+    "cursor", ["bad", "0", "01A2059B-3789-75DA-981C-246D9030A35A", "01a2059b378975da981c246d9030a35a"]
+)
+async def test_a_page_begins_behind_an_order_only(cursor: str) -> None:
+    """Any other word would begin anywhere."""
+    async with a_desk() as desk:
+        with pytest.raises(InvalidArgument) as refusal:
+            await desk.look_up.orders(**{**EVERYTHING, "cursor": cursor})  # type: ignore[arg-type]
+        assert refusal.value.metadata["field"] == "cursor"
+
+
 @pytest.mark.parametrize("size", [-1, 1_001])
 async def test_a_page_has_a_size(size: int) -> None:
     """Not negative, not endless."""

@@ -104,11 +104,15 @@ def test_money_is_lost_by_no_rounding(day: list[tuple[Side, int, int, int]]) -> 
     assert found.opening_cash_nanos == OPENING + sum(earlier) // ONE
 
 
-@pytest.mark.parametrize(("text", "day"), [("", TODAY), ("1970-01-01", 0), ("1970-01-02", 1), ("2026-03-01", 20_513)])
+DAYS = [("", TODAY), ("1970-01-01", 0), ("1970-01-02", 1), ("2024-02-29", 19_782), ("0001-01-01", -719_162)]
+
+
+@pytest.mark.parametrize(("text", "day"), DAYS)
 def test_a_day_is_read(text: str, day: int) -> None:
     """Today where nothing is said."""
     assert parse_day(text, NOW_NS) == day
     assert parse_day(day_text(day), NOW_NS) == day
+    assert not text or day_text(day) == text
 
 
 @pytest.mark.parametrize("text", ["today", "2026-02-30", "2026-1-1", "1.2.2026", "20260101", "2026-W01-1"])
@@ -116,4 +120,11 @@ def test_what_is_no_day_is_refused(text: str) -> None:
     """In the one form that there is."""
     with pytest.raises(InvalidArgument) as refusal:
         parse_day(text, NOW_NS)
+    assert refusal.value.metadata["field"] == "day"
+
+
+def test_a_day_to_come_has_no_statement() -> None:
+    """Whoever asks for tomorrow has mistaken the day."""
+    with pytest.raises(InvalidArgument, match="has begun") as refusal:
+        parse_day(day_text(TODAY + 1), NOW_NS)
     assert refusal.value.metadata["field"] == "day"

@@ -14,6 +14,7 @@ from trading.ids import (
     new_id,
     order_id_of_venue,
     parse_client_order_id,
+    parse_order_id,
     venue_client_order_id,
 )
 
@@ -75,6 +76,18 @@ def test_other_client_order_ids_are_refused(text: str) -> None:
 def test_client_order_ids_at_the_edges_of_the_charset_are_refused(text: str) -> None:
     with pytest.raises(InvalidArgument):
         parse_client_order_id(text)
+
+
+@given(st.uuids())
+def test_an_order_id_is_read_as_it_is_printed(order: uuid.UUID) -> None:
+    assert parse_order_id(str(order)) == str(order)
+
+
+@pytest.mark.parametrize("text", ["", "x", "0" * 32, "01A2059B-3789-75DA-981C-246D9030A35A", f"{new_id()}\n"])
+def test_what_is_no_order_id_is_refused(text: str) -> None:
+    with pytest.raises(InvalidArgument) as refusal:
+        parse_order_id(text)
+    assert refusal.value.metadata["field"] == "order_id"
 
 
 @given(st.uuids(), st.integers(0, 10_000))
