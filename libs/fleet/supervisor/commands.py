@@ -105,13 +105,19 @@ async def _run_until_told(plan: Plan, as_json: bool) -> int:
             print(json.dumps(fleet.description), flush=True)
         else:
             say("fleet", f"Gateway  {plan.gateway_url}   (API at {plan.gateway_url}/docs)")
-            say("fleet", f"Key      {fleet.api_key}   (kept in {plan.data_dir / keys.ADMIN_KEY})")
+            say("fleet", _key_line(fleet.api_key, plan.data_dir))
             say("fleet", "Ctrl-C drains and stops.")
         watch = asyncio.create_task(fleet.watch())
         await stop.wait()
         watch.cancel()
         say("fleet", "draining")
     return 0
+
+
+def _key_line(api_key: str, data_dir: Path) -> str:
+    """The admin key for the person at the terminal; a log gets only the name of its file."""
+    kept = data_dir / keys.ADMIN_KEY
+    return f"Key      {api_key}   (kept in {kept})" if sys.stderr.isatty() else f"Key      kept in {kept}"
 
 
 def _detach(arguments: argparse.Namespace) -> int:

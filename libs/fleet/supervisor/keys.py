@@ -7,6 +7,7 @@ from pathlib import Path
 ADMIN_KEY = "admin.key"
 INTERNAL_TOKEN = "internal.token"  # noqa: S105  # the name of the file, not the token
 VENUE = "venue.json"
+VENUE_KEY_ID, VENUE_SECRET = "venue.id", "venue.secret"
 
 
 def admin_key(data_dir: Path) -> str:
@@ -17,6 +18,16 @@ def admin_key(data_dir: Path) -> str:
 def internal_token(data_dir: Path) -> str:
     """The token that the services show one another."""
     return _kept(data_dir / INTERNAL_TOKEN, secrets.token_hex(32))
+
+
+def venue_files(data_dir: Path) -> dict[str, str]:
+    """The local exchange's key as its settings: made once, so that an exchange that is started again knows it."""
+    _kept(data_dir / VENUE_KEY_ID, f"PK{secrets.token_hex(9).upper()}")
+    _kept(data_dir / VENUE_SECRET, secrets.token_urlsafe(30))
+    return {
+        "NT_PAPER_KEY_ID_FILE": str(data_dir / VENUE_KEY_ID),
+        "NT_PAPER_SECRET_KEY_FILE": str(data_dir / VENUE_SECRET),
+    }
 
 
 def _kept(path: Path, fresh: str) -> str:

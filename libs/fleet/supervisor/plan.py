@@ -79,7 +79,7 @@ class Plan:
         command += ["--speed", market.speed] if market.speed else []
         command += ["--seed", str(market.seed)] if market.seed is not None else []
         command += ["--loop"] if market.loop else []
-        return Spec("paper_venue", command, self._common("paper_venue"))
+        return Spec("paper_venue", command, self._common("paper_venue") | keys.venue_files(self.data_dir))
 
     def service(self, name: str, venue: Mapping[str, Any] | None, symbols: Sequence[str]) -> Spec:
         """One of the five services, pointed at its peers and at the market."""

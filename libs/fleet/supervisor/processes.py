@@ -31,7 +31,7 @@ class Spec:
     command: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
     is_ready: Callable[[], Awaitable[bool]] | None = None
-    """Asked until it says yes; without it the first line on stdout means ready."""
+    """Asked until it says yes; without it the first line on stdout means ready, and is told to nobody else."""
 
 
 class Child:
@@ -127,7 +127,7 @@ class Child:
         self._readers = [asyncio.create_task(self._read(stream)) for stream in streams if stream]
 
     async def _read(self, stream: asyncio.StreamReader) -> None:
-        is_stdout = self._process is not None and stream is self._process.stdout
+        announces = self.spec.is_ready is None and self._process is not None and stream is self._process.stdout
         while True:
             try:
                 line = await stream.readline()
@@ -136,10 +136,15 @@ class Child:
             if not line:
                 return
             text = line.decode(errors="replace").rstrip()
-            if is_stdout and not self.first_line.done():
-                self.first_line.set_result(text)
+            if announces:  # each time that it is started: secrets may be in this line, which must reach no log
+                announces = False
+                self._announced(text)
             else:
                 self._say(self.spec.name, text)
+
+    def _announced(self, line: str) -> None:
+        if not self.first_line.done():
+            self.first_line.set_result(line)
 
     async def _ready(self) -> bool:
         return await self.spec.is_ready() if self.spec.is_ready else self.first_line.done()
