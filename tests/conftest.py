@@ -1,6 +1,7 @@
 """What every test may ask for: real servers, started once for a test run."""
 
 import asyncio
+import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 from servers import nats_server, postgres_binaries, postgres_server
+from shaken import ShakenPolicy
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -17,6 +19,12 @@ from fleet.metrics import Metrics
 
 settings.register_profile("fleet", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("fleet")
+
+
+def pytest_configure() -> None:
+    """With NT_SHAKEN, the seed, the loops of the tests take the freedoms of a busy machine."""
+    if seed := os.environ.get("NT_SHAKEN"):
+        asyncio.set_event_loop_policy(ShakenPolicy(seed))
 
 
 @pytest.fixture(autouse=True)

@@ -36,8 +36,8 @@ class MortalPostgres:
         for process in processes:
             process.kill()
         if self._child:
-            self._child.wait(10)
-        psutil.wait_procs(processes, timeout=10)
+            self._child.wait(60)
+        psutil.wait_procs(processes, timeout=60)
 
     def restart(self) -> float:
         """Start again on the same port and data; gives the seconds until it accepts."""
@@ -64,7 +64,7 @@ class MortalPostgres:
         self.thaw()
         if self._child:
             self._child.send_signal(signal.SIGINT)
-            self._child.wait(20)
+            self._child.wait(60)
 
     def is_running(self) -> bool:
         return self._postmaster.is_running() and self._postmaster.status() != psutil.STATUS_ZOMBIE

@@ -10,18 +10,35 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import cycle
 from pathlib import Path
 
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 90.0
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+_WORKERS_MOST = 16
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS_MOST
+_PORTS = cycle(range(10_000 + _WORKER, 32_000, _WORKERS_MOST))
+for _ in range(os.getpid() * 7_919 % 1_375):  # two runs beside each other begin in different places
+    next(_PORTS)
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """A port that nobody listens on now, and that nobody else takes before a server does.
+
+    The kernel would give one of those that it also gives to outgoing connections and to the other workers' servers;
+    these lie below its range, each worker has its own, and none comes again soon.
+    """
+    return next(port for port in _PORTS if _binds(port))
+
+
+def _binds(port: int) -> bool:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def accepts(port: int) -> bool:
@@ -51,7 +68,7 @@ def process(
     finally:
         child.terminate()
         try:
-            child.wait(10)
+            child.wait(60)
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
@@ -95,7 +112,7 @@ def postgres_server(directory: Path, binaries: Path) -> Iterator[str]:
             yield f"postgresql://trader@127.0.0.1:{port}/postgres"
         finally:
             server.send_signal(signal.SIGINT)  # the fast shutdown: it waits for no client
-            server.wait(20)
+            server.wait(60)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import httpx
 from servers import REPOSITORY
 from websockets.sync.client import ClientConnection
 
-PATIENCE_S = 20
+PATIENCE_S = 60
 SAMPLES = REPOSITORY.parent / "shared" / "payloads" / "binance" / "rest"
 
 
@@ -22,7 +22,7 @@ def signed(addresses: dict[str, str], **values: object) -> str:
 
 
 def call(addresses: dict[str, str], verb: str, path: str, query: str = "", **headers: str) -> httpx.Response:
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, timeout=60) as client:
         shown = {"X-MBX-APIKEY": addresses["key"]} | headers
         return client.request(verb, f"{addresses['rest']}/api/v3/{path}?{query}", headers=shown)
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from builders.execution import RHYTHM, Desk, after_crash, until
+from builders.execution import PATIENCE_S, RHYTHM, Desk, after_crash, until
 from builders.orders import LIMIT, MAIN
 
 from services.execution.domain.bracket import leg_terms
@@ -35,7 +35,7 @@ class Trade:
         """An order trades, and we hear of it."""
         goal = live.order.filled_nanos + quantity * ONE
         self.desk.broker.fill(live.order.order_id, quantity, price)
-        assert await live.until(lambda order: order.filled_nanos == goal, 1)
+        assert await live.until(lambda order: order.filled_nanos == goal, PATIENCE_S)
 
     async def until(self, entry: str, profit: str, loss: str) -> None:
         """Wait until all three stand so."""

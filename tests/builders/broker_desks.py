@@ -129,7 +129,7 @@ class AlpacaDesk(_LiveDesk):
             "limit_price": "9",
             "time_in_force": "gtc",
         }
-        async with httpx.AsyncClient(trust_env=False, headers=self._venue.key.headers()) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=60, headers=self._venue.key.headers()) as client:
             answer = await client.post(f"{self._venue.addresses['rest']}/v2/orders", json=order)
             assert answer.is_success
         return "AAPL"

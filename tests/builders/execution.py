@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
@@ -37,7 +37,10 @@ from trading.ids import OrderId
 from trading.instruments import crypto
 from trading.money import ONE
 
-QUICK = JournalBounds(intent_patience_s=0.5, retry_wait_s=0.01, idle_flush_s=0.01, linger_s=0.001)
+PATIENCE_S = 60.0
+"""Long: what is met costs nothing of it, and a machine may be busy with much else."""
+SOON_S = 0.05
+QUICK = JournalBounds(intent_patience_s=PATIENCE_S, retry_wait_s=0.01, idle_flush_s=0.01, linger_s=0.001)
 RHYTHM = Rhythm(in_flight_every_s=0.01, in_flight_age_s=0.0, open_every_s=0.02, misses=2, miss_apart_s=0.02)
 
 
@@ -91,13 +94,22 @@ class Desk(desk.Desk):
         self.clock = outside.clock
         self.metrics = metrics
 
-    async def buy(self, wait: Wait | None = Wait.NONE, timeout_s: float = 1.0, **order: Any) -> Submitted:
+    async def buy(self, wait: Wait | None = Wait.NONE, timeout_s: float = PATIENCE_S, **order: Any) -> Submitted:
         """Submit an order, by default a market order to buy ten AAPL, and wait for nothing but its intent."""
         return await self.submit(request(**order), Patience(wait, timeout_s), Origin(self.clock.monotonic_ns()))
 
     async def sent(self, **order: Any) -> Submitted:
         """Submit an order and wait until the venue has answered."""
         return await self.buy(Wait.ACCEPTED, **order)
+
+    @contextlib.contextmanager
+    def in_a_hurry(self) -> Iterator[None]:
+        """Meanwhile nobody waits long for the log or for the venue's answer to a cancel or a change."""
+        self.journal._bounds = replace(QUICK, intent_patience_s=SOON_S)
+        self.cancel._wait_s = self.modify._wait_s = SOON_S
+        yield
+        self.journal._bounds = QUICK
+        self.cancel._wait_s = self.modify._wait_s = PATIENCE_S
 
     def quote(self, bid: int, ask: int, symbol: str = "AAPL") -> None:
         """The market moves, in whole units."""
@@ -126,6 +138,8 @@ def assemble(
     rhythm: Rhythm = RHYTHM,
     capacity: int = 64,
     closed_in_memory: int = 100,
+    cancel_wait_s: float = PATIENCE_S,
+    drain_s: float = PATIENCE_S,
 ) -> Desk:
     """Build a desk; a quote of 99/101 is known for AAPL, nothing runs yet."""
     log = store or FakeOrderStore()
@@ -142,8 +156,8 @@ def assemble(
         closed_in_memory=closed_in_memory,
         outbox_retry_s=0.01,
         venue_retry_s=0.01,
-        cancel_wait_s=0.3,
-        drain_s=1.0,
+        cancel_wait_s=cancel_wait_s,
+        drain_s=drain_s,
         charges=ChargeRhythm(every_s=0.01),
         expire_every_s=0.01,
         losses_every_s=0.01,
@@ -159,7 +173,7 @@ async def at_work(desk: Desk) -> AsyncIterator[Desk]:
     await desk.start()
     async with running(desk):
         desk.broker.stream.put_nowait(StreamOpened())
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(PATIENCE_S):
             await desk.gate.until_open()
         yield desk
 
@@ -183,7 +197,7 @@ async def a_desk(**parts: Any) -> AsyncIterator[Desk]:
         yield desk
 
 
-async def until(condition: Callable[[], bool], timeout_s: float = 2.0) -> None:
+async def until(condition: Callable[[], bool], timeout_s: float = PATIENCE_S) -> None:
     """Let the others run until a condition holds."""
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110 - whatever makes it true has no event to wait for

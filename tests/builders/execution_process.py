@@ -67,13 +67,13 @@ class ExecutionProcess:
         """End it in the middle of whatever it does."""
         assert self.process is not None
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(60)
 
     def stop(self) -> int:
         """Ask it to end; returns its exit code."""
         assert self.process is not None
         self.process.terminate()
-        return self.process.wait(30)
+        return self.process.wait(60)
 
     @asynccontextmanager
     async def stub(self) -> AsyncIterator[ExecutionServiceStub]:

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 from websockets.sync.client import ClientConnection, connect
 
-PATIENCE_S = 20
+PATIENCE_S = 60
 SHORT_S = 0.15
 PROTOCOLS = ("alpaca", "polygon", "binance")
 LOST = (httpx.RemoteProtocolError, httpx.ReadError, httpx.ConnectError)
@@ -24,7 +24,7 @@ class Script:
         self.url = url
 
     def call(self, method: str, path: str = "/faults", **options: Any) -> httpx.Response:
-        with httpx.Client(trust_env=False) as client:
+        with httpx.Client(trust_env=False, timeout=60) as client:
             return client.request(method, self.url + path, **options)
 
     def arm(self, kind: str, **members: Any) -> int:

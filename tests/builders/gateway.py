@@ -14,7 +14,7 @@ from neuraltrader.market_data.v1 import market_data_pb2
 from neuraltrader.portfolio.v1 import portfolio_pb2
 from trading.market import QuoteBlock, TradeBlock
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 ONE = 1_000_000_000
 EVENT_NS = 1_760_000_000_000_000_000
 RECEIVE_NS = EVENT_NS + 1_000_000

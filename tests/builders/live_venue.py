@@ -64,7 +64,7 @@ def live_venue(*flags: str) -> Iterator[LiveVenue]:
         yield LiveVenue(child, json.loads(child.stdout.readline()))
     finally:
         child.terminate()
-        child.wait(15)
+        child.wait(60)
         child.stdout.close()
 
 

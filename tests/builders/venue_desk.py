@@ -36,16 +36,17 @@ from services.market_data.usecases.stream_quotes import QuoteStreams
 from trading.clock import SECOND_NS, SystemClock
 from trading.market import Interval
 
-MUTE_S = 1.0
+LONG_S = 60.0
+"""No busy machine keeps a living feed quiet for so long."""
 SYMBOLS = ("BTC-USDT", "ETH-USDT")
-PATIENCE_S = 40.0
+PATIENCE_S = 60.0
 CLOCK = SystemClock()
 
 
 class Desk:
     """A venue's loop with everything but NATS, behind the proxy; it begins with a market that flows."""
 
-    def __init__(self, offer: Adapters, proxy: FaultyProxy) -> None:
+    def __init__(self, offer: Adapters, proxy: FaultyProxy, stale_s: float) -> None:
         self.offer, self.proxy = offer, proxy
         self.publisher, self.counts = FakePublisher(), VenueCounts()
         name = offer.protocol
@@ -56,7 +57,7 @@ class Desk:
         meter = MeteredCounts(name, self.counts, Metrics())
         bars, guard = BarBook(name, [Interval.ONE_MINUTE], 0), FutureGuard(10 * SECOND_NS, 64)
         publish = PublishTicks(state, bars, gaps, lines, guard, self.publisher, meter)
-        report = ReportVenue(venue, self.publisher, CLOCK, stale_ns={"crypto": SECOND_NS})
+        report = ReportVenue(venue, self.publisher, CLOCK, stale_ns={"crypto": round(stale_s * SECOND_NS)})
         load = LoadInstruments(name, registry, coverage, offer.assets)
         policy, random = FeedPolicy(), Random(1)
         run_feed = RunFeed(publish, lines, gaps, offer.trades, report, meter, CLOCK, policy, random)
@@ -104,14 +105,19 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def desk(protocol: str, venue: LiveVenue) -> AsyncIterator[Desk]:
-    """A desk whose streams go through a proxy; its REST questions do not, so that the two fail apart."""
+async def desk(
+    protocol: str, venue: LiveVenue, *, mute_s: float = LONG_S, stale_s: float = LONG_S
+) -> AsyncIterator[Desk]:
+    """A desk whose streams go through a proxy; its REST questions do not, so that the two fail apart.
+
+    It calls a socket mute or a feed stale after so many seconds.
+    """
     port = urlsplit(venue.line["binance"]["rest"]).port
     assert port is not None
     async with faulty_proxy(port) as proxy:
         line = {name: through(proxy, where) for name, where in venue.line.items() if isinstance(where, dict)}
-        async with adapters(protocol, line, limits=StreamLimits(mute_s=MUTE_S, open_timeout_s=5)) as offer:
-            made = Desk(offer, proxy)
+        async with adapters(protocol, line, limits=StreamLimits(mute_s=mute_s, open_timeout_s=LONG_S)) as offer:
+            made = Desk(offer, proxy, stale_s)
             task = asyncio.create_task(made.run())
             try:
                 await made.flows()

@@ -61,7 +61,7 @@ class Updates:
                     self._more.set()
 
     async def until(self, order_id: OrderId, kind: OrderEventKind) -> VenueUpdate:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 for update in self.seen:
                     if update.order.order_id == order_id and update.kind is kind:
@@ -74,7 +74,7 @@ class Updates:
 async def updates(broker: Broker) -> AsyncIterator[Updates]:
     reading = Updates(broker)
     task = asyncio.create_task(reading.read())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await reading.opened.wait()
     yield reading
     task.cancel()

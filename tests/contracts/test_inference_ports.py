@@ -121,7 +121,7 @@ class TestNatsOpinions:
         opinions: Opinions = NatsOpinions(bus)
         await opinions.predicted(prediction)
         await opinions.signalled(a_signal(prediction))
-        first, second = await asyncio.wait_for(asyncio.gather(heard, signalled), 10)
+        first, second = await asyncio.wait_for(asyncio.gather(heard, signalled), 60)
         assert inference_pb2.Prediction.FromString(first.payload).confidence == prediction.confidence
         assert inference_pb2.Signal.FromString(second.payload).side == inference_pb2.SIGNAL_SIDE_SELL
 
@@ -212,7 +212,7 @@ class TestGrpcInstruments(InstrumentsContract):
         market_data, instruments = served
         market_data.refusals = 3
         refreshing = asyncio.create_task(instruments.refresh())
-        await asyncio.wait_for(market_data.asked_again.wait(), 10)
+        await asyncio.wait_for(market_data.asked_again.wait(), 60)
         refreshing.cancel()
         assert instruments.canonical("AAPL") == "AAPL", "the answer before this one has been taken in"
 

@@ -135,7 +135,7 @@ class TestNatsPublisher(PublisherContract):
             await client.close()
 
     async def read_back(self) -> list[object]:
-        messages = [await self.heard.next_msg(timeout=5) for _ in range(5)]
+        messages = [await self.heard.next_msg(timeout=60) for _ in range(5)]
         found = {message.subject: message.data for message in messages}
         quotes = decode_quotes(found[subjects.quote("paper", "BRK.B")])
         trades = decode_trades(found[subjects.trade("paper", "BRK.B")])

@@ -200,7 +200,7 @@ async def test_a_websocket_sees_quotes_signals_orders_and_positions(fleet: Fleet
         order = await asyncio.to_thread(fleet.buy)
         seen: dict[str, list[int]] = {}
         wanted = {"quotes", "orders", "positions"}
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not (wanted <= set(seen) and _mentions(seen, order)):
                 frame = json.loads(await socket.recv())
                 if "channel" in frame and "seq" in frame:

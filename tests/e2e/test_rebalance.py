@@ -97,7 +97,7 @@ def test_a_portfolio_that_is_killed_half_way_goes_on_where_it_was(fleet: Fleet, 
     started(fleet, rebalance)
     wait_until(lambda: len(orders_of(fleet, rebalance)) >= placed, "the first orders")
     victim.kill()
-    psutil.wait_procs([victim], timeout=5)
+    psutil.wait_procs([victim], timeout=60)
     wait_until(quietly(lambda: is_ready(fleet)), "the fleet after kill -9 of portfolio", 60)
     done = ended(fleet, rebalance)
     assert (done["state"], done["error"]) == ("done", None)
@@ -179,7 +179,7 @@ def test_a_schedule_survives_a_restart_and_runs_by_itself(fleet: Fleet) -> None:
     try:
         victim = fleet.service("portfolio")
         victim.kill()
-        psutil.wait_procs([victim], timeout=5)
+        psutil.wait_procs([victim], timeout=60)
 
         def ran() -> bool:
             (schedule,) = fleet.client.get("/v1/portfolio/schedules").raise_for_status().json()["schedules"]

@@ -56,7 +56,7 @@ def test_a_killed_part_comes_back_and_nothing_is_lost(fleet: Fleet, service: str
     accepted = fleet.buy(quantity="2").json()["client_order_id"]
     victim = fleet.service(service)
     victim.kill()
-    psutil.wait_procs([victim], timeout=5)
+    psutil.wait_procs([victim], timeout=60)
     wait_until(lambda: not psutil.pid_exists(victim.pid) or fleet.status()["services"] != [], "the end of the victim")
     wait_until(
         lambda: any(row["name"] == service and row["restarts"] for row in fleet.status()["services"]), "a restart"

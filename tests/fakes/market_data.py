@@ -21,7 +21,7 @@ from trading.market import Bar, Interval, QuoteBlock, TradeBlock
 
 async def eventually(condition: Callable[[], bool], what: str = "the condition") -> None:
     """Let the loop run until a condition holds."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110  a test waits for any state, not for an event
             await asyncio.sleep(0.001)
 

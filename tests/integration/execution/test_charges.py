@@ -67,7 +67,9 @@ async def a_portfolio(
         def is_ready() -> bool:
             assert child.poll() is None, log.read_text()
             try:
-                return httpx.get(f"http://127.0.0.1:{metrics_port}/readyz", trust_env=False).status_code == 200
+                return (
+                    httpx.get(f"http://127.0.0.1:{metrics_port}/readyz", trust_env=False, timeout=60).status_code == 200
+                )
             except httpx.HTTPError:
                 return False
 
@@ -87,7 +89,7 @@ async def trade(stub: ExecutionServiceStub, side: pb.Side, quantity_nanos: int) 
 
 async def at_the_venue(venue: LiveVenue) -> Books:
     """What the venue's account has."""
-    async with httpx.AsyncClient(trust_env=False, headers=venue.key.headers()) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60, headers=venue.key.headers()) as client:
         rest = venue.addresses["rest"]
         cash = (await client.get(f"{rest}/v2/account")).json()["cash"]
         held = (await client.get(f"{rest}/v2/positions")).json()

@@ -102,7 +102,7 @@ async def _fills(stub: ExecutionServiceStub) -> list[pb.Fill]:
 def _position_at(venue: LiveVenue) -> int:
     """What the venue says we hold of AAPL, in nanos."""
     url = f"{venue.addresses['rest']}/v2/positions/AAPL"
-    answer = httpx.get(url, headers=venue.key.headers(), trust_env=False)
+    answer = httpx.get(url, headers=venue.key.headers(), trust_env=False, timeout=60)
     return 0 if answer.status_code == 404 else parse_nanos(answer.json()["qty"])
 
 

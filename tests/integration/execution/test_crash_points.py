@@ -152,7 +152,7 @@ async def before_the_answer(moment: Moment, request: rpc.SubmitOrderRequest) -> 
     name = order.order_id.replace("-", "")
     venue = moment.scene.venue
     url = f"{venue.addresses['rest']}/v2/orders:by_client_order_id?client_order_id={name}"
-    async with httpx.AsyncClient(headers=venue.key.headers(), trust_env=False) as client:
+    async with httpx.AsyncClient(headers=venue.key.headers(), trust_env=False, timeout=60) as client:
 
         async def taken() -> bool:
             return (await client.get(url)).status_code == 200

@@ -190,7 +190,7 @@ async def test_every_event_is_told_once_on_jetstream(service: ExecutionProcess, 
 
         durable = f"test-{new_id()}"
         consumer = asyncio.create_task(bus.consume(subjects.ORDER_STREAM, durable, subjects.ORDERS_ALL, handle))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             await complete.wait()
         consumer.cancel()
         await asyncio.wait([consumer])
@@ -254,7 +254,7 @@ def _signal(side: "inference_pb2.SignalSide.ValueType", confidence: float = 0.9)
 async def _traded(stub: ExecutionServiceStub, bus: Bus, signal: inference_pb2.Signal) -> pb.Order:
     """The filled order that a signal led to."""
     await bus.publish(subjects.signal(signal.model, signal.symbol), signal.SerializeToString())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             try:
                 order = (await stub.GetOrder(rpc.GetOrderRequest(client_order_id=signal.id))).order

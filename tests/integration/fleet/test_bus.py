@@ -89,7 +89,7 @@ async def test_an_event_carries_exactly_the_headers_of_the_contract(bus: Bus, na
         await bus.publish_event(
             f"{stream}.a", b"payload", event_id="id-1", event_type="order.filled", source="execution", time_ns=time_ns
         )
-    message = await subscription.next_msg(5)
+    message = await subscription.next_msg(60)
     assert (message.data, message.headers) == (
         b"payload",
         {

@@ -7,7 +7,7 @@ import nats
 import pytest
 from buses import Consumer, StartConsumer, publish
 from nats.js.api import AckPolicy, ConsumerConfig
-from waiting import until
+from waiting import until, within
 
 from fleet import bus as fleet_bus
 from fleet.bus import Bus, Message
@@ -44,6 +44,7 @@ async def test_a_backlog_is_handled_in_batches(consumer: StartConsumer, bus: Bus
     await reader.stop()
 
 
+@pytest.mark.timed
 async def test_a_lone_event_does_not_wait_for_company(consumer: StartConsumer, bus: Bus) -> None:
     reader, subject = await consumer()
     await publish(bus, subject)
@@ -54,7 +55,7 @@ async def test_a_lone_event_does_not_wait_for_company(consumer: StartConsumer, b
         await publish(bus, subject)
         await until(lambda seen=number: len(reader.handled) == seen, "the next event")
         waits.append(time.perf_counter() - started)
-    assert sorted(waits)[len(waits) // 2] < 0.2
+    assert sorted(waits)[len(waits) // 2] < within(0.2)
 
 
 async def test_a_failing_event_is_delivered_again(consumer: StartConsumer, bus: Bus) -> None:
@@ -75,7 +76,7 @@ async def test_a_poison_event_is_given_up_after_five_deliveries_and_blocks_nobod
     sent = [b"poison" if number == 3 else f"{number}".encode() for number in range(10)]
     for payload in sent:
         await publish(bus, subject, payload, f"{subject}-{payload.decode()}")
-    letter = await letters.next_msg(20)
+    letter = await letters.next_msg(60)
     assert letter.data == b"poison"
     assert letter.headers is not None
     assert letter.headers["ce-id"] == f"{subject}-poison"
@@ -127,6 +128,7 @@ async def test_slow_handling_keeps_its_claim_on_the_events(
     task.cancel()
 
 
+@pytest.mark.timed
 async def test_what_a_crashed_consumer_had_fetched_comes_again_soon(bus: Bus, nats_url: str) -> None:
     stream = f"C{new_id().replace('-', '')}"
     await bus.ensure_stream(stream, [f"{stream}.>"])
@@ -143,7 +145,7 @@ async def test_what_a_crashed_consumer_had_fetched_comes_again_soon(bus: Bus, na
     started = time.perf_counter()
     reader = Consumer(bus, stream, f"{stream}.>", lambda _payload: None)
     await until(lambda: reader.handled == [b"once"], "the redelivery")
-    assert time.perf_counter() - started < 5
+    assert time.perf_counter() - started < within(5)
     await reader.stop()
 
 

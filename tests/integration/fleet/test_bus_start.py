@@ -8,7 +8,7 @@ import pytest
 from buses import publish
 from faults import say_nothing, tcp_server
 from servers import accepts, free_port, process
-from waiting import until
+from waiting import until, within
 
 from fleet import bus as fleet_bus
 from fleet.bus import connect
@@ -16,6 +16,7 @@ from fleet.metrics import Metrics
 from trading.errors import Unavailable
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("login", ["", "trader:hunter2@", "hunter2@", "a//b:hunter2@"])
 async def test_an_absent_server_is_unavailable_and_the_password_unsaid(login: str) -> None:
     port = free_port()
@@ -24,7 +25,7 @@ async def test_an_absent_server_is_unavailable_and_the_password_unsaid(login: st
         async with connect(f"nats://{login}127.0.0.1:{port}", "test", Metrics(), start_timeout_s=0.3):
             raise AssertionError
     assert "hunter2" not in str(failure.value)
-    assert time.perf_counter() - started < 2
+    assert time.perf_counter() - started < within(2)
 
 
 async def test_somebody_who_listens_and_says_nothing_is_no_nats_server() -> None:
@@ -43,7 +44,7 @@ async def test_a_wrong_password_is_said_without_saying_it(tmp_path: Path) -> Non
         async with connect(f"nats://trader:right@127.0.0.1:{port}", "test", Metrics()) as bus:
             await bus.flush()
         with pytest.raises(Unavailable, match=r"(?i)authorization") as failure:
-            async with connect(f"nats://trader:hunter2@127.0.0.1:{port}", "t", Metrics(), start_timeout_s=0.5):
+            async with connect(f"nats://trader:hunter2@127.0.0.1:{port}", "t", Metrics(), start_timeout_s=2.0):
                 raise AssertionError
     assert "hunter2" not in str(failure.value)
 

@@ -29,7 +29,7 @@ async def _echoed(url: str, payloads: list[bytes]) -> list[bytes]:
     async def take(message: Message) -> None:
         await heard.put(message.payload)
 
-    async with connect(url, "test", Metrics()) as bus, asyncio.timeout(20):
+    async with connect(url, "test", Metrics()) as bus, asyncio.timeout(60):
         listening = asyncio.create_task(bus.listen("tick.>", take))
         await asyncio.sleep(0)  # it has subscribed when it waits for the first message
         for payload in payloads:

@@ -179,7 +179,7 @@ async def test_a_reader_who_leaves_ends_the_generator_quietly(
         for _ in range(read_first):
             await call.read()
         call.cancel()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await ended.wait()
         await served.counted(STREAM_QUOTES, Kind.CANCELED.value)
     assert (logs, caplog.records) == ([], [])

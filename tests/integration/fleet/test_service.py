@@ -18,7 +18,7 @@ import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from servers import REPOSITORY, free_port
-from waiting import until
+from waiting import until, within
 
 from fleet import channels
 from neuraltrader.portfolio.v1 import portfolio_service_pb2 as portfolio
@@ -54,7 +54,7 @@ class Tiny:
         """Send a signal, if any, and wait for the exit code."""
         if number is not None:
             self.process.send_signal(number)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             return await self.process.wait()
 
     @property
@@ -115,6 +115,7 @@ async def heard(service: Tiny, word: str) -> None:
     await until(lambda: word in service.said, f"{word!r}; it said {service.said} {service.errors}")
 
 
+@pytest.mark.timed
 async def test_a_service_is_soon_ready_and_drains_to_exit_code_zero(start: Start) -> None:
     started = time.perf_counter()
     async with start() as service:
@@ -126,7 +127,7 @@ async def test_a_service_is_soon_ready_and_drains_to_exit_code_zero(start: Start
         assert await service.ended(signal.SIGTERM) == 0
     assert service.said == ["wiring", "working", "work ended", "closed"]
     assert health == health_pb2.HealthCheckResponse.SERVING
-    assert used.user + used.system < READY_CPU_SECONDS * (4 if sys.flags.dont_write_bytecode else 1)
+    assert used.user + used.system < within(READY_CPU_SECONDS * (4 if sys.flags.dont_write_bytecode else 1))
     assert [event["event"] for event in service.events] == ["tiny.wired", "service.started", "service.stopped"]
     assert {event["service"] for event in service.events} == {"tiny"}
 
@@ -163,6 +164,7 @@ async def _new_call(address: str) -> None:
         await portfolio_grpc.PortfolioServiceStub(channel).ListAccounts(portfolio.ListAccountsRequest())
 
 
+@pytest.mark.timed
 async def test_a_call_that_outlasts_the_grace_does_not_hold_the_process(start: Start) -> None:
     async with start("--drain-seconds", "0.2", slow_s="60") as service:
         await until(service.is_ready, "the service to be ready")
@@ -170,7 +172,7 @@ async def test_a_call_that_outlasts_the_grace_does_not_hold_the_process(start: S
         await heard(service, "called")
         started = time.perf_counter()
         assert await service.ended(signal.SIGTERM) == 0
-        assert time.perf_counter() - started < 10
+        assert time.perf_counter() - started < within(10)
         with pytest.raises(Exception, match=r"."):
             await call
 
@@ -204,13 +206,14 @@ async def test_unusable_settings_are_one_clear_line_and_exit_code_two(start: Sta
     assert service.said == []
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_service_that_still_waits_for_its_resources_can_be_stopped(start: Start, number: int) -> None:
     async with start(wiring_s="600") as service:
         await heard(service, "wiring")
         started = time.perf_counter()
         assert await service.ended(number) == 0
-        assert time.perf_counter() - started < 5
+        assert time.perf_counter() - started < within(5)
 
 
 async def test_readiness_follows_the_dependency_and_liveness_does_not(start: Start, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from services.gateway.wiring import wire
 from trading.clock import SystemClock
 
 KEY = "nt_admin1_0123456789abcdef0123456789abcdef"
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 ORDER: dict[str, Any] = {"symbol": "AAPL", "side": "BUY", "quantity": "10", "order_type": "MARKET"}
 ORDER_ID = "01990000-0000-7000-8000-000000000001"
 

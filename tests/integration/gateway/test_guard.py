@@ -24,7 +24,7 @@ def gateway(own_gateway: Gateway) -> Gateway:
 
 
 async def test_every_route_that_is_not_open_wants_a_key(gateway: Gateway) -> None:
-    async with httpx.AsyncClient(base_url=str(gateway.http.base_url), trust_env=False) as nobody:
+    async with httpx.AsyncClient(base_url=str(gateway.http.base_url), trust_env=False, timeout=60) as nobody:
         for method, path in CLOSED:
             answer = await nobody.request(method, path)
             if path.startswith("/v2"):  # which tells errors in the protocol's own form
@@ -36,7 +36,7 @@ async def test_every_route_that_is_not_open_wants_a_key(gateway: Gateway) -> Non
 
 
 async def test_every_open_route_answers_nobody_in_particular(gateway: Gateway) -> None:
-    async with httpx.AsyncClient(base_url=str(gateway.http.base_url), trust_env=False) as nobody:
+    async with httpx.AsyncClient(base_url=str(gateway.http.base_url), trust_env=False, timeout=60) as nobody:
         for method, path in sorted(set(ROUTES) - set(CLOSED)):
             assert (await nobody.request(method, path)).status_code == 200, path
 

@@ -247,7 +247,7 @@ async def _read_to_the_end(socket: Any) -> None:
 async def closed_by(socket: Any) -> int:
     """Read until the server closes; the code it gave."""
     with suppress(websockets.ConnectionClosed):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await _read_to_the_end(socket)
     return int(socket.close_code)
 

@@ -200,7 +200,7 @@ async def test_a_service_that_freezes_is_left_at_its_deadline_and_asked_again_af
         await model.logits(rows)
         assert servicer.asked == asked, "it rests"
         servicer.answers.set()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while model.running.device != "remote":
                 await asyncio.sleep(0.05)
                 await model.logits(rows)
@@ -225,7 +225,7 @@ async def test_more_requests_than_may_wait_are_refused(tmp_path: Path, foreign: 
         a_delegated_version(registry.root / "own", address, model="theirs", version="5", deadline_ms=10_000)
         async with registry.models.hold(MODEL, "9") as model:
             first = asyncio.create_task(model.logits(some_features()))
-            await asyncio.wait_for(servicer.holds_back.wait(), 10)
+            await asyncio.wait_for(servicer.holds_back.wait(), 60)
             with pytest.raises(ResourceExhausted, match="1 requests wait"):
                 await model.logits(some_features())
             servicer.answers.set()
@@ -289,7 +289,7 @@ async def test_a_whole_service_delegates_and_its_metrics_say_so(tmp_path: Path, 
         async with channels.connect(address, token=TOKEN, client="test") as channel:
             stub = stubs.GRPCInferenceServiceStub(channel)
             found = [await stub.ModelInfer(a_question(rows, version)) for version in ("9", "10")]
-        async with httpx.AsyncClient(trust_env=False) as http:
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as http:
             said = (await http.get(f"http://127.0.0.1:{metrics_port}/metrics")).text
     logits = [np.frombuffer(answer.raw_output_contents[0], np.float32) for answer in found]
     assert logits[0] == pytest.approx(REMOTE.logits(rows), abs=1e-5)

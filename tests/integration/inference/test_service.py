@@ -133,7 +133,7 @@ class Ear:
 
     async def at_least(self, count: int) -> Sequence[Any]:
         """What was heard, once it is that much."""
-        async with asyncio.timeout(15), self._grown:
+        async with asyncio.timeout(60), self._grown:
             await self._grown.wait_for(lambda: len(self.heard) >= count)
         return self.heard
 
@@ -170,7 +170,7 @@ def a_row(symbol: str = "SCORED", **changes: Any) -> inference_pb2.MarketDataRow
 
 async def when_instruments_are_known(stub: InferenceServiceStub, request: pb.PredictRequest) -> pb.PredictResponse:
     """Call again while the service has not yet heard from market_data."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while True:
             try:
                 return await stub.Predict(request)

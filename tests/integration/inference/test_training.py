@@ -113,7 +113,7 @@ async def test_a_job_ends_as_a_new_version_with_its_figures(
         await bus.flush()
         job_id = (await stub.TrainModel(a_request())).job_id
         job = await the_end(stub, job_id)
-        await asyncio.wait_for(heard_the_end.wait(), 10)
+        await asyncio.wait_for(heard_the_end.wait(), 60)
         ear.cancel()
     assert (job.state, job.error) == (pb.TRAINING_STATE_SUCCEEDED, "")
     assert job.epoch == job.epochs == len(job.loss) == 20

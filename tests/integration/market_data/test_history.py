@@ -159,7 +159,7 @@ async def test_quotes_and_trades_are_recorded_as_they_are_published(stub: Any) -
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:
     """Ask again until a condition holds; every question is a round trip, so this does not spin."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not await condition():
             pass
 

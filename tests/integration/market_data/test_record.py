@@ -75,7 +75,7 @@ def test_ctrl_c_ends_it_early_and_keeps_what_was_recorded(venue: LiveVenue, tmp_
         assert select.select([screen], [], [], 30)[0], f"It has recorded nothing yet: {shown!r}"
         shown += os.read(screen, 1024).decode()
     process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=30)
+    said, _ = process.communicate(timeout=60)
 
     assert process.returncode == 0
     assert said.startswith(f"{out}: ")

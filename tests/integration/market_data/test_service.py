@@ -223,7 +223,7 @@ def test_an_unlisted_symbol_is_an_error_in_the_log_and_no_reason_to_be_unready(s
 )
 def test_unusable_settings_end_it_with_one_line_and_code_two(env: dict[str, str], says: str, tmp_path: Path) -> None:
     with market_data(tmp_path, env) as refused:
-        assert refused.process.wait(30) == 2
+        assert refused.process.wait(60) == 2
 
     said = refused.log.read_text()
     assert says in said

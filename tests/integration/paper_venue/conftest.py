@@ -31,7 +31,7 @@ class RunningVenue:
     def call(self, method: str, path: str, **options: Any) -> httpx.Response:
         """One REST call with the customer's key."""
         options.setdefault("headers", self.headers)
-        with httpx.Client(trust_env=False) as client:
+        with httpx.Client(trust_env=False, timeout=60) as client:
             return client.request(method, self.alpaca["rest"] + path, **options)
 
     def get(self, path: str, **query: Any) -> Any:
@@ -60,7 +60,7 @@ def running_venue(*flags: str) -> Iterator[RunningVenue]:
         yield RunningVenue(process, line["alpaca"], line)
     finally:
         process.terminate()
-        process.wait(15)
+        process.wait(60)
         if process.stdout is not None:
             process.stdout.close()
 

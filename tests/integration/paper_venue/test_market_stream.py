@@ -57,7 +57,7 @@ async def test_a_wrong_key_is_told_and_cut_off(venue: Any) -> None:
     async with connected(venue) as socket:
         await say(socket, action="auth", key="wrong", secret="wrong")
         assert await hear(socket) == [{"T": "error", "code": 402, "msg": "auth failed"}]
-        await asyncio.wait_for(socket.wait_closed(), 20)
+        await asyncio.wait_for(socket.wait_closed(), 60)
 
 
 async def test_headers_authenticate_unasked(venue: Any) -> None:

@@ -11,7 +11,7 @@ from builders.binance_customer import call, signed
 from builders.fault_script import Script
 from websockets.sync.client import ClientConnection, connect
 
-PATIENCE_S = 20
+PATIENCE_S = 60
 FIRST_NS = 1_700_000_000_000_000_000
 GROUP = {"symbol": "AAPL", "qty": "10", "time_in_force": "gtc"}
 BRACKET = GROUP | {

@@ -15,7 +15,7 @@ from servers import REPOSITORY
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
-PATIENCE_S = 20
+PATIENCE_S = 60
 OPENAPI = REPOSITORY.parent / "shared" / "payloads" / "polygon" / "openapi"
 SAMPLES = REPOSITORY.parent / "shared" / "payloads" / "polygon" / "rest"
 CHANNELS = {"stocks": ("T", "Q", "A", "AM"), "crypto": ("XT", "XQ", "XAS", "XA")}
@@ -55,7 +55,7 @@ def opened(polygon: dict[str, str], market: str, *topics: str) -> Iterator[Clien
 
 def get(polygon: dict[str, str], path: str, headers: dict[str, str] | None = None, **query: Any) -> httpx.Response:
     shown = {"Authorization": f"Bearer {polygon['key']}"} if headers is None else headers
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, timeout=60) as client:
         return client.get(polygon["rest"] + path, params=query or None, headers=shown)
 
 

@@ -28,7 +28,7 @@ def test_it_prints_its_addresses_as_one_line_and_ends_with_zero(open_venue: Any)
         assert set(venue.alpaca) == {"rest", "data_rest", "stream", "crypto_stream", "trading_stream", "key", "secret"}
         assert venue.alpaca["stream"] == venue.alpaca["rest"].replace("http", "ws") + "/v2/iex"
         venue.process.send_signal(signal.SIGTERM)
-        rest, _ = venue.process.communicate(timeout=15)
+        rest, _ = venue.process.communicate(timeout=60)
 
     assert venue.process.returncode == 0
     assert rest == ""
@@ -41,7 +41,7 @@ def test_it_ends_with_zero_while_customers_listen(open_venue: Any) -> None:
     ):
         assert json.loads(stream.recv())[0]["msg"] == "connected"
         venue.process.send_signal(signal.SIGTERM)
-        assert venue.process.wait(15) == 0
+        assert venue.process.wait(60) == 0
 
 
 def test_keys_can_be_chosen(open_venue: Any) -> None:

@@ -31,7 +31,7 @@ async def _play(venue: Any) -> None:
     async with connect(venue.alpaca["stream"], additional_headers=venue.headers, proxy=None) as socket:
         await socket.send(json.dumps({"action": "subscribe", "quotes": ["AAPL"]}))
         while venue.stats()["replay"]["state"] != "finished":
-            await asyncio.wait_for(socket.recv(), 20)
+            await asyncio.wait_for(socket.recv(), 60)
 
 
 @pytest.fixture(autouse=True)

@@ -17,13 +17,13 @@ async def test_a_stranger_is_not_authorized_on_the_trading_stream(venue: Any) ->
             answer = await socket.recv()
             assert isinstance(answer, bytes)
             assert json.loads(answer)["data"] == {"status": "unauthorized", "action": "authenticate"}
-        await asyncio.wait_for(socket.wait_closed(), 20)
+        await asyncio.wait_for(socket.wait_closed(), 60)
 
 
 async def test_a_silent_stranger_is_cut_off_from_the_trading_stream(open_venue: Any) -> None:
     with open_venue("--auth-timeout-s", "0.2", "--symbols", "AAPL") as hasty:
         async with connect(hasty.alpaca["trading_stream"], proxy=None) as socket:
-            await asyncio.wait_for(socket.wait_closed(), 30)
+            await asyncio.wait_for(socket.wait_closed(), 60)
             assert socket.close_code == 1008
 
 
@@ -34,7 +34,7 @@ async def test_who_does_not_read_order_events_is_cut_off_and_orders_go_on(open_v
             await socket.send(json.dumps({"action": "listen", "data": {"streams": ["trade_updates"]}}))
             await socket.recv()
             answer = await asyncio.to_thread(venue.call, "POST", "/v2/orders", json=body)
-            await asyncio.wait_for(socket.wait_closed(), 30)
+            await asyncio.wait_for(socket.wait_closed(), 60)
         filled = venue.get(f"/v2/orders/{answer.json()['id']}")
 
     assert (answer.status_code, filled["status"]) == (200, "filled")
@@ -63,7 +63,7 @@ async def test_the_events_of_an_order_come_in_its_order(venue: Any, terms: dict[
         await socket.send(json.dumps({"action": "listen", "data": {"streams": ["trade_updates"]}}))
         await socket.recv()
         answer = await asyncio.to_thread(venue.call, "POST", "/v2/orders", json=body)
-        heard = [json.loads(await asyncio.wait_for(socket.recv(), 20))["data"] for _ in told]
+        heard = [json.loads(await asyncio.wait_for(socket.recv(), 60))["data"] for _ in told]
 
     assert [each["event"] for each in heard] == told
     assert {each["order"]["id"] for each in heard} == {answer.json()["id"]}

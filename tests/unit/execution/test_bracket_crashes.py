@@ -1,7 +1,7 @@
 """A bracket over a kill -9: the next process holds what the last one held, and sends nothing twice."""
 
 from builders.brackets import BRACKET, LOSS, NEVER, PROFIT, Trade, a_trade, reborn
-from builders.execution import a_desk, assemble, at_work, until
+from builders.execution import PATIENCE_S, SOON_S, a_desk, assemble, at_work, until
 from builders.orders import MAIN, an_order, life
 
 from services.execution.domain.bracket import leg_terms
@@ -56,7 +56,7 @@ async def test_a_crash_while_the_profit_rests_leaves_the_loss_armed() -> None:
 
 async def test_a_crash_while_the_profit_is_canceled_for_the_loss_is_settled() -> None:
     """The cancel's answer was lost with the process; the next quote at the loss sends it."""
-    async with a_desk(rhythm=NEVER) as desk:
+    async with a_desk(rhythm=NEVER, cancel_wait_s=SOON_S) as desk:
         old = await a_trade(desk, filled=10)
         desk.quote(*PROFIT)
         await old.until("FILLED", "ACCEPTED", "EMULATED")
@@ -83,7 +83,7 @@ async def test_a_crash_after_the_loss_was_sent_sends_it_no_second_time() -> None
             loss = again.live(old.loss.order.order_id)
             again.quote(*LOSS)
             again.broker.fill(loss.order.order_id, 10, 89)
-            assert await loss.until(lambda order: order.status is OrderStatus.FILLED, 1)
+            assert await loss.until(lambda order: order.status is OrderStatus.FILLED, PATIENCE_S)
             assert again.blotter.holdings[MAIN].position("AAPL").quantity_nanos == 0
             assert again.blotter.open_orders() == []
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from builders.brackets import LOSS, NEVER, PROFIT, Trade, a_trade, reborn
-from builders.execution import Desk, a_desk, at_work, until
+from builders.execution import PATIENCE_S, Desk, a_desk, at_work, until
 
 from services.execution.domain.bracket import MOST_ATTEMPTS, leg_terms
 from services.execution.ports.venue import VenueRefused
@@ -71,7 +71,7 @@ async def test_a_leg_refused_every_time_is_told_once() -> None:
         for number in range(1, MOST_ATTEMPTS + 1):
             await until(at_a_loss(desk, await attempt(trade, number), OrderStatus.REJECTED))
         desk.quote(*LOSS)
-        await desk.background.drain(1)
+        await desk.background.drain(PATIENCE_S)
         counted = desk.metrics.registry.get_sample_value("nt_unprotected_positions_total")
         assert (counted, trade.held) == (1, 10)
 
@@ -127,6 +127,6 @@ async def test_legs_that_a_person_canceled_stay_canceled_after_a_crash() -> None
         await old.until("PARTIALLY_FILLED", "CANCELED", "CANCELED")
         async with at_work(await reborn(old)) as again:
             trade = Trade(again, old.entry.order.order_id)
-            await again.background.drain(1)
+            await again.background.drain(PATIENCE_S)
             assert trade.statuses == ("PARTIALLY_FILLED", "CANCELED", "CANCELED")
             assert len([entry for entry in again.store.entries if entry.event.version == 1]) == 3

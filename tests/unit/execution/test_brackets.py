@@ -2,7 +2,7 @@
 
 import pytest
 from builders.brackets import BRACKET, LOSS, NEVER, PROFIT, a_trade
-from builders.execution import a_desk, until
+from builders.execution import PATIENCE_S, a_desk, until
 from builders.orders import MAIN
 
 from services.execution.domain.bracket import leg_terms
@@ -31,7 +31,7 @@ async def test_nothing_is_released_before_the_entry_has_traded(market: tuple[int
     async with a_desk(rhythm=NEVER) as desk:
         trade = await a_trade(desk)
         desk.quote(*market)
-        await desk.background.drain(1)
+        await desk.background.drain(PATIENCE_S)
         assert trade.statuses == ("ACCEPTED", "EMULATED", "EMULATED")
 
 
@@ -94,7 +94,7 @@ async def test_a_profit_that_fills_while_it_is_canceled_leaves_nothing_to_lose()
         await trade.until("FILLED", "ACCEPTED", "EMULATED")
         told = desk.broker.fill(trade.profit.order.order_id, 10, 110, tell=False)
         desk.quote(*LOSS)
-        await desk.background.drain(1)
+        await desk.background.drain(PATIENCE_S)
         assert trade.statuses == ("FILLED", "ACCEPTED", "EMULATED")
         desk.broker.stream.put_nowait(told)
         await trade.until("FILLED", "FILLED", "CANCELED")
@@ -110,7 +110,7 @@ async def test_a_refused_cancel_is_asked_for_once_a_quote() -> None:
         desk.broker.cancel_answer = VenueRefused("not now")
         for asked in (1, 2, 3):
             desk.quote(*LOSS)
-            await desk.background.drain(1)
+            await desk.background.drain(PATIENCE_S)
             await desk.journal.flush()
             kinds = [e.event.kind for e in desk.store.entries if e.event.order_id == trade.profit.order.order_id]
             assert kinds.count(OrderEventKind.CANCEL_REJECTED) == asked
@@ -181,10 +181,10 @@ async def test_a_halt_holds_the_legs_back() -> None:
         trade = await a_trade(desk, filled=10)
         await desk.control.set_trading_state("main", TradingState.HALTED, "me", "", cancel_open=False)
         desk.quote(*LOSS)
-        await desk.background.drain(1)
+        await desk.background.drain(PATIENCE_S)
         await desk.control.set_trading_state("main", TradingState.ACTIVE, "me", "", cancel_open=False)
         desk.quote(99, 101)
-        await desk.background.drain(1)
+        await desk.background.drain(PATIENCE_S)
         assert trade.statuses == ("FILLED", "EMULATED", "EMULATED")
         desk.quote(*LOSS)
         await trade.until("FILLED", "CANCELED", "ACCEPTED")
@@ -196,9 +196,9 @@ async def test_a_bracket_may_have_one_leg() -> None:
         order = (await desk.sent(**{**BRACKET, "take_profit_nanos": None})).order
         (leg,) = leg_terms(order.terms)
         desk.broker.fill(order.order_id, 10)
-        assert await desk.live(order.order_id).until(lambda order: order.status is OrderStatus.FILLED, 1)
+        assert await desk.live(order.order_id).until(lambda order: order.status is OrderStatus.FILLED, PATIENCE_S)
         desk.quote(*LOSS)
-        assert await desk.live(leg.order_id).until(lambda order: order.status is OrderStatus.ACCEPTED, 1)
+        assert await desk.live(leg.order_id).until(lambda order: order.status is OrderStatus.ACCEPTED, PATIENCE_S)
 
 
 async def test_a_bracket_that_is_over_is_forgotten() -> None:
@@ -214,7 +214,7 @@ async def test_the_legs_of_an_entry_that_was_never_written_end() -> None:
     """The store was away longer than the submit could wait."""
     async with a_desk(rhythm=NEVER) as desk:
         desk.store.down = True
-        with pytest.raises(Unavailable):
+        with desk.in_a_hurry(), pytest.raises(Unavailable):
             await desk.sent(**BRACKET)
         desk.store.down = False
         await until(lambda: desk.blotter.open_orders() == [])

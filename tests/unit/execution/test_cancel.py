@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from builders.execution import RHYTHM, a_desk, until
+from builders.execution import PATIENCE_S, RHYTHM, a_desk, until
 
 from services.execution.domain.order import Order
 from services.execution.ports.venue import VenueRefused
@@ -36,7 +36,7 @@ async def test_a_closed_order_cannot_be_canceled() -> None:
         order_id = (await desk.sent()).order.order_id
         desk.broker.fill(order_id, 10)
         live = await desk.orders.need(order_id)
-        await live.until(lambda order: order.status.is_closed, 1)
+        await live.until(lambda order: order.status.is_closed, PATIENCE_S)
         with pytest.raises(FailedPrecondition) as refusal:
             await desk.cancel(order_id)
         assert refusal.value.reason == "ORDER_CLOSED"
@@ -61,7 +61,8 @@ async def test_a_cancel_whose_answer_is_lost_stays_pending() -> None:
     async with a_desk(rhythm=replace(RHYTHM, in_flight_every_s=60.0)) as desk:
         order_id = (await desk.sent()).order.order_id
         desk.broker.cancel_answer = Unavailable("timeout")
-        live = await desk.cancel(order_id)
+        with desk.in_a_hurry():
+            live = await desk.cancel(order_id)
         assert live.order.status is OrderStatus.PENDING_CANCEL
 
 
@@ -81,7 +82,7 @@ async def test_an_order_the_venue_never_named_cannot_be_canceled_yet() -> None:
     async with a_desk(rhythm=replace(RHYTHM, in_flight_every_s=60.0)) as desk:
         desk.broker.answers = [Unavailable("timeout")]
         order_id = (await desk.buy()).order.order_id
-        with pytest.raises(FailedPrecondition) as refusal:
+        with desk.in_a_hurry(), pytest.raises(FailedPrecondition) as refusal:
             await desk.cancel(order_id)
         assert refusal.value.reason == "ORDER_UNRESOLVED"
 
@@ -103,7 +104,7 @@ async def test_an_order_that_closes_while_all_are_canceled_is_no_trouble() -> No
         order_id = (await desk.sent()).order.order_id
         desk.broker.fill(order_id, 10, tell=False)
         desk.cancel.cancel_all()
-        await desk.background.drain(1)
+        await desk.background.drain(PATIENCE_S)
         live = await desk.orders.need(order_id)
         assert live.order.status in (OrderStatus.ACCEPTED, OrderStatus.FILLED)
 
@@ -125,4 +126,4 @@ async def test_a_cancel_the_caller_left_goes_on() -> None:
         caller.cancel()
         await asyncio.wait([caller])
         assert caller.cancelled()
-        assert await live.until(lambda order: order.status is OrderStatus.CANCELED, 1)
+        assert await live.until(lambda order: order.status is OrderStatus.CANCELED, PATIENCE_S)

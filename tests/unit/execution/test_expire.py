@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from builders.execution import RHYTHM, Desk, a_desk, after_crash, at_work, until
+from builders.execution import PATIENCE_S, RHYTHM, Desk, a_desk, after_crash, at_work, until
 from builders.orders import LIMIT
 from fakes.orders import FakeBroker
 
@@ -30,7 +30,7 @@ async def test_an_order_at_the_venue_is_canceled_there_when_its_time_is_over() -
         live = desk.live((await desk.sent(**LIMIT, **until_soon(desk))).order.order_id)
         end_ns = live.order.terms.expire_time_ns
         assert live.order.status is OrderStatus.ACCEPTED
-        assert await live.until(lambda order: order.status is OrderStatus.CANCELED, 2)
+        assert await live.until(lambda order: order.status is OrderStatus.CANCELED, PATIENCE_S)
         assert end_ns is not None
         assert desk.clock.now_ns() >= end_ns
         assert len(desk.broker.canceled) == 1
@@ -40,9 +40,9 @@ async def test_a_held_order_expires_without_the_venue() -> None:
     """It never heard of it."""
     async with a_desk(broker=FakeBroker(unworked=frozenset({OrderType.STOP})), rhythm=NEVER) as desk:
         live = desk.live((await desk.sent(**STOP, **until_soon(desk))).order.order_id)
-        assert await live.until(lambda order: order.status is OrderStatus.EXPIRED, 2)
+        assert await live.until(lambda order: order.status is OrderStatus.EXPIRED, PATIENCE_S)
         desk.quote(105, 106)
-        await desk.background.drain(1)
+        await desk.background.drain(PATIENCE_S)
         assert (live.order.status, desk.broker.submitted) == (OrderStatus.EXPIRED, [])
 
 
@@ -54,7 +54,7 @@ async def test_an_end_that_the_venue_did_not_take_is_asked_for_again(answer: Exc
         live = desk.live((await desk.sent(**LIMIT, **until_soon(desk))).order.order_id)
         await until(lambda: [e.event.kind for e in desk.store.entries].count(OrderEventKind.CANCEL_REJECTED) > 1)
         desk.broker.cancel_answer = None
-        assert await live.until(lambda order: order.status is OrderStatus.CANCELED, 2)
+        assert await live.until(lambda order: order.status is OrderStatus.CANCELED, PATIENCE_S)
 
 
 async def test_an_order_whose_time_ran_out_while_we_were_down_ends_at_the_start() -> None:
@@ -97,5 +97,5 @@ async def test_an_end_that_is_over_already_is_refused() -> None:
         assert refusal.value.metadata["field"] == "expire_time_ns"
         asked = {**LIMIT, **until_soon(desk), "client_order_id": "mine"}
         live = desk.live((await desk.sent(**asked)).order.order_id)
-        assert await live.until(lambda order: order.status is OrderStatus.CANCELED, 2)
+        assert await live.until(lambda order: order.status is OrderStatus.CANCELED, PATIENCE_S)
         assert (await desk.sent(**asked)).duplicate

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from builders.execution import RHYTHM, Desk, a_desk, until
+from builders.execution import PATIENCE_S, RHYTHM, Desk, a_desk, until
 from builders.orders import LIMIT, MAIN
 from fakes.orders import FakeBroker
 
@@ -23,7 +23,7 @@ async def holding(desk: Desk, **positions: int) -> None:
         side = Side.BUY if quantity > 0 else Side.SELL
         order_id = (await desk.sent(symbol=symbol, side=side, quantity_nanos=abs(quantity) * ONE)).order.order_id
         desk.broker.fill(order_id, abs(quantity))
-        assert await desk.live(order_id).until(lambda order: order.status is OrderStatus.FILLED, 1)
+        assert await desk.live(order_id).until(lambda order: order.status is OrderStatus.FILLED, PATIENCE_S)
 
 
 async def flatten(desk: Desk) -> tuple[int, int]:
@@ -136,7 +136,7 @@ async def test_a_venue_that_is_away_does_not_keep_trading_open() -> None:
         assert await flatten(desk) == (0, 1)
         assert state(desk) is TradingState.HALTED
         (live,) = desk.blotter.open_orders()
-        assert await live.until(lambda order: order.status is OrderStatus.UNRESOLVED, 1)
+        assert await live.until(lambda order: order.status is OrderStatus.UNRESOLVED, PATIENCE_S)
 
 
 async def test_an_operator_who_leaves_leaves_no_half_closed_account() -> None:

@@ -24,7 +24,7 @@ async def test_orders_are_taken_once_the_venue_has_answered() -> None:
         with pytest.raises(Unavailable):
             desk.gate.check()
         desk.broker.down = False
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(60):
             await desk.gate.until_open()
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from unittest.mock import sentinel
 
 import pytest
-from builders.execution import QUICK, RHYTHM, a_desk, assemble, at_work, running, until
+from builders.execution import PATIENCE_S, QUICK, RHYTHM, a_desk, assemble, at_work, running, until
 from builders.orders import MAIN, venue_order
 from fakes.orders import FakeOrderStore
 
@@ -132,7 +132,7 @@ async def test_the_relay_waits_out_an_outage_of_the_store() -> None:
         desk.relay.offer(())
         await asyncio.sleep(0.02)
         desk.store.down = False
-        assert await desk.relay.until_empty(1)
+        assert await desk.relay.until_empty(PATIENCE_S)
 
 
 async def test_what_is_committed_while_the_outbox_cannot_be_read_does_not_overtake_it() -> None:
@@ -163,7 +163,7 @@ async def test_what_has_a_history_is_not_abandoned() -> None:
         desk.store.down = True
         found = venue_order(None, terms=VenueTerms("AAPL", Side.BUY, OrderType.MARKET, TimeInForce.DAY, 10 * ONE))
         await desk.record.adopt(found)
-        with pytest.raises(Unavailable):
+        with desk.in_a_hurry(), pytest.raises(Unavailable):
             await desk.orders.need(adopted_id(found))
         filled = replace(found, status=OrderStatus.FILLED, filled_nanos=10 * ONE, avg_price_nanos=100 * ONE)
         for fact in differences(desk.blotter.get(adopted_id(found)).order, filled):
@@ -228,4 +228,4 @@ async def test_rows_that_others_put_into_the_outbox_are_told_too() -> None:
             desk.bell.rung.put_nowait(place)
         await until(lambda: len(desk.publisher.published) == 3)
         assert desk.publisher.published[-1] == foreign
-        assert await desk.relay.until_empty(1)
+        assert await desk.relay.until_empty(PATIENCE_S)

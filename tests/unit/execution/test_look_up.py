@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from builders.execution import RHYTHM, a_desk
+from builders.execution import PATIENCE_S, RHYTHM, a_desk
 
 from trading.errors import InvalidArgument, NotFound, UnknownOrder, UnknownSymbol
 from trading.ids import OrderId
@@ -73,7 +73,7 @@ async def test_the_life_of_an_order_shows_it_after_every_event() -> None:
         order_id = (await desk.sent()).order.order_id
         desk.broker.fill(order_id, 4)
         live = await desk.orders.need(order_id)
-        await live.until(lambda order: order.filled_nanos > 0, 1)
+        await live.until(lambda order: order.filled_nanos > 0, PATIENCE_S)
         life = await desk.look_up.life(order_id)
         assert [logged.event.kind for logged, _ in life] == ["INITIALIZED", "SUBMITTED", "ACCEPTED", "FILL"]
         assert [after.status for _, after in life] == ["INITIALIZED", "SUBMITTED", "ACCEPTED", "PARTIALLY_FILLED"]
@@ -86,7 +86,7 @@ async def test_fills_page_by_their_place_in_the_log() -> None:
         live = await desk.orders.need(order_id)
         for _ in range(3):
             desk.broker.fill(order_id, 2)
-        await live.until(lambda order: order.filled_nanos == 6 * ONE, 1)
+        await live.until(lambda order: order.filled_nanos == 6 * ONE, PATIENCE_S)
         await desk.journal.flush()
         page = await desk.look_up.fills("", 0, 2)
         assert (len(page.fills), page.has_more) == (2, True)
@@ -110,7 +110,7 @@ async def test_the_counters_count() -> None:
         await desk.sent()
         desk.broker.end(first, OrderEventKind.CANCELED)
         live = await desk.orders.need(first)
-        await live.until(lambda order: order.status.is_closed, 1)
+        await live.until(lambda order: order.status.is_closed, PATIENCE_S)
         stats = desk.look_up.stats()
         assert stats.orders_by_status == {OrderStatus.ACCEPTED: 1, OrderStatus.CANCELED: 1}
         assert stats.tally.orders == 2

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from builders.execution import RHYTHM, Desk, a_desk, after_crash, at_work, until
+from builders.execution import PATIENCE_S, RHYTHM, Desk, a_desk, after_crash, at_work, until
 from builders.orders import LIMIT, MAIN, a_quote
 
 from services.execution.domain.change import Change
@@ -60,7 +60,7 @@ async def test_a_change_is_recorded_once_whoever_tells_it_first(stream_first: bo
             found = desk.broker.book[live.order.order_id]
             desk.broker.stream.put_nowait(VenueUpdate(found, OrderEventKind.UPDATED, found.event_time_ns))
         desk.broker.fill(live.order.order_id, 12)
-        assert await live.until(lambda order: order.status is OrderStatus.FILLED, 1)
+        assert await live.until(lambda order: order.status is OrderStatus.FILLED, PATIENCE_S)
         assert await told(desk, live) == ["PENDING_UPDATE", "UPDATED", "FILL"]
 
 
@@ -141,7 +141,8 @@ async def test_the_larger_quantity_is_exposed_while_a_change_is_under_way() -> N
         live = await at_rest(desk)
         desk.broker.modify_answer = Unavailable("timeout")
         for quantity, reach in ((12, 12), (8, 10)):
-            await desk.modify(live.order.order_id, Change(quantity_nanos=quantity * ONE))
+            with desk.in_a_hurry():
+                await desk.modify(live.order.order_id, Change(quantity_nanos=quantity * ONE))
             assert live.order.status is OrderStatus.PENDING_UPDATE
             assert desk.blotter.holdings[MAIN].reach("AAPL") == (reach * ONE, 0)
             await desk.reconcile.in_flight()
@@ -155,13 +156,14 @@ async def test_a_fill_during_a_change_keeps_the_change_going() -> None:
     async with a_desk(rhythm=NEVER) as desk:
         live = await at_rest(desk)
         desk.broker.modify_answer = Unavailable("timeout")
-        await desk.modify(live.order.order_id, TWELVE)
+        with desk.in_a_hurry():
+            await desk.modify(live.order.order_id, TWELVE)
         desk.broker.modify_answer = None
         desk.broker.fill(live.order.order_id, 3)
-        await live.until(lambda order: order.filled_nanos > 0, 1)
+        await live.until(lambda order: order.filled_nanos > 0, PATIENCE_S)
         assert live.order.status is OrderStatus.PENDING_UPDATE
         await desk.broker.modify(live.order, replace(live.order.terms, quantity_nanos=12 * ONE))
-        await live.until(lambda order: order.wished is None, 1)
+        await live.until(lambda order: order.wished is None, PATIENCE_S)
         assert (live.order.status, live.order.remaining_nanos) == (OrderStatus.PARTIALLY_FILLED, 9 * ONE)
         assert await told(desk, live) == ["PENDING_UPDATE", "FILL", "PENDING_UPDATE", "UPDATED"]
 
@@ -173,7 +175,8 @@ async def test_a_lost_answer_to_a_change_is_settled_by_asking(was_made: bool, cr
     async with a_desk(rhythm=NEVER) as desk:
         live = await at_rest(desk)
         desk.broker.modify_answer = Unavailable("timeout")
-        await desk.modify(live.order.order_id, TWELVE)
+        with desk.in_a_hurry():
+            await desk.modify(live.order.order_id, TWELVE)
         assert live.order.status is OrderStatus.PENDING_UPDATE
         if was_made:
             desk.broker.modify_answer, desk.broker.tells = None, False
@@ -200,7 +203,8 @@ async def test_a_lost_change_of_an_order_that_filled_meanwhile_is_settled() -> N
     async with a_desk(rhythm=NEVER) as desk:
         live = await at_rest(desk)
         desk.broker.modify_answer = Unavailable("timeout")
-        await desk.modify(live.order.order_id, TWELVE)
+        with desk.in_a_hurry():
+            await desk.modify(live.order.order_id, TWELVE)
         desk.broker.modify_answer, desk.broker.tells = None, False
         await desk.broker.modify(live.order, replace(live.order.terms, quantity_nanos=12 * ONE))
         desk.broker.fill(live.order.order_id, 12, tell=False)
@@ -214,7 +218,8 @@ async def test_a_cancel_waits_for_the_change_under_way() -> None:
     async with a_desk(rhythm=NEVER) as desk:
         live = await at_rest(desk)
         desk.broker.modify_answer = Unavailable("timeout")
-        await desk.modify(live.order.order_id, TWELVE)
+        with desk.in_a_hurry():
+            await desk.modify(live.order.order_id, TWELVE)
         desk.broker.modify_answer = None
         cancel = asyncio.create_task(desk.cancel(live.order.order_id))
         await asyncio.sleep(0)
@@ -259,7 +264,7 @@ async def test_a_change_without_an_order_log_is_asked_of_nobody() -> None:
         live = await at_rest(desk)
         await desk.journal.flush()
         desk.store.down = True
-        with pytest.raises(Unavailable):
+        with desk.in_a_hurry(), pytest.raises(Unavailable):
             await desk.modify(live.order.order_id, TWELVE)
         desk.store.down = False
         assert await told(desk, live) == ["PENDING_UPDATE", "MODIFY_REJECTED"]
@@ -283,7 +288,7 @@ async def test_a_change_the_caller_left_goes_on() -> None:
         caller.cancel()
         await asyncio.wait([caller])
         assert caller.cancelled()
-        assert await live.until(lambda order: order.replacements == 1, 1)
+        assert await live.until(lambda order: order.replacements == 1, PATIENCE_S)
         assert live.order.terms.quantity_nanos == 12 * ONE
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from builders.execution import RHYTHM, Desk, a_desk, after_crash, assemble, at_work, until
+from builders.execution import PATIENCE_S, RHYTHM, Desk, a_desk, after_crash, assemble, at_work, until
 from builders.orders import MAIN, fill_update, update, venue_order
 
 from services.execution.domain.chain import verify
@@ -133,7 +133,7 @@ async def test_an_order_that_is_not_at_the_venue_ends_after_two_proofs() -> None
     async with a_desk(rhythm=replace(NEVER, miss_apart_s=0.05)) as desk:
         desk.broker.answers = [Unavailable("timeout")]
         live = await desk.orders.need((await desk.buy()).order.order_id)
-        await live.until(lambda order: order.status is OrderStatus.UNRESOLVED, 1)
+        await live.until(lambda order: order.status is OrderStatus.UNRESOLVED, PATIENCE_S)
         assert await desk.reconcile.in_flight() == 0
         assert await desk.reconcile.in_flight() == 0
         assert live.order.status is OrderStatus.UNRESOLVED
@@ -158,7 +158,8 @@ async def test_a_cancel_that_never_arrived_is_found_out() -> None:
     async with a_desk(rhythm=NEVER) as desk:
         live = await the_order(desk)
         desk.broker.cancel_answer = Unavailable("timeout")
-        await desk.cancel(live.order.order_id)
+        with desk.in_a_hurry():
+            await desk.cancel(live.order.order_id)
         assert await desk.reconcile.in_flight() == 1
         assert live.order.status is OrderStatus.ACCEPTED
 
@@ -168,7 +169,7 @@ async def test_open_orders_are_compared_while_the_service_runs() -> None:
     async with a_desk() as desk:
         live = await the_order(desk)
         desk.broker.end(live.order.order_id, OrderEventKind.CANCELED, tell=False)
-        assert await live.until(lambda order: order.status is OrderStatus.CANCELED, 2)
+        assert await live.until(lambda order: order.status is OrderStatus.CANCELED, PATIENCE_S)
 
 
 async def test_an_order_the_venue_has_lost_is_asked_for_by_name_before_it_ends() -> None:
@@ -198,7 +199,7 @@ async def test_the_loop_outlives_a_venue_that_does_not_answer() -> None:
         await until(lambda: desk.clock.monotonic_ns() - live.moved_ns > 30_000_000)
         desk.broker.down = False
         desk.broker.fill(live.order.order_id, 10, tell=False)
-        assert await live.until(lambda order: order.status is OrderStatus.FILLED, 2)
+        assert await live.until(lambda order: order.status is OrderStatus.FILLED, PATIENCE_S)
 
 
 async def test_nothing_accepted_is_lost_by_a_crash() -> None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from builders.execution import RHYTHM, Desk, a_desk, after_crash, at_work, until
+from builders.execution import PATIENCE_S, RHYTHM, Desk, a_desk, after_crash, at_work, until
 from builders.orders import LIMIT, MAIN, fact
 from fakes.orders import FakeBroker
 
@@ -37,7 +37,7 @@ async def long(desk: Desk, quantity: int) -> None:
     """The account has bought, and nothing works any more."""
     order_id = (await desk.sent(quantity_nanos=quantity * ONE)).order.order_id
     desk.broker.fill(order_id, quantity)
-    assert await desk.live(order_id).until(lambda order: order.status is OrderStatus.FILLED, 1)
+    assert await desk.live(order_id).until(lambda order: order.status is OrderStatus.FILLED, PATIENCE_S)
 
 
 async def halt(desk: Desk, state: TradingState = TradingState.HALTED) -> None:
@@ -82,7 +82,7 @@ async def test_a_held_stop_is_sent_once_when_the_market_touches_it(
         assert live.order.status is OrderStatus.EMULATED
         for _ in range(100):
             desk.quote(103, 105)
-        assert await live.until(lambda order: order.status is OrderStatus.ACCEPTED, 1)
+        assert await live.until(lambda order: order.status is OrderStatus.ACCEPTED, PATIENCE_S)
         sent = desk.broker.terms[live.order.order_id]
         assert (sent.order_type, sent.price_nanos, sent.stop_price_nanos) == (kind, price, None)
         assert live.order.terms.order_type is order["order_type"]
@@ -99,7 +99,7 @@ async def test_a_seller_is_touched_by_the_bid() -> None:
         desk.quote(96, 97)
         assert live.order.status is OrderStatus.EMULATED
         desk.quote(95, 97)
-        assert await live.until(lambda order: order.status is OrderStatus.ACCEPTED, 1)
+        assert await live.until(lambda order: order.status is OrderStatus.ACCEPTED, PATIENCE_S)
 
 
 async def test_a_quote_of_another_symbol_touches_nothing() -> None:
@@ -121,7 +121,7 @@ async def test_a_trailing_stop_follows_the_market_and_never_back() -> None:
             desk.quote(bid, bid + 2)
             assert (live.stop_nanos, live.order.status) == (stop * ONE, OrderStatus.EMULATED)
         desk.quote(105, 107)
-        assert await live.until(lambda order: order.status is OrderStatus.ACCEPTED, 1)
+        assert await live.until(lambda order: order.status is OrderStatus.ACCEPTED, PATIENCE_S)
         assert desk.broker.terms[live.order.order_id].order_type is OrderType.MARKET
 
 
@@ -138,7 +138,7 @@ async def test_a_trailing_stop_stands_where_it_stood_after_a_crash() -> None:
             again.quote(106, 108)
             assert (live.stop_nanos, live.order.status) == (105 * ONE, OrderStatus.EMULATED)
             again.quote(105, 107)
-            assert await live.until(lambda order: order.status is OrderStatus.ACCEPTED, 1)
+            assert await live.until(lambda order: order.status is OrderStatus.ACCEPTED, PATIENCE_S)
 
 
 async def test_a_released_order_is_judged_by_what_it_adds_once() -> None:
@@ -147,7 +147,7 @@ async def test_a_released_order_is_judged_by_what_it_adds_once() -> None:
         await desk.control.set_limits(RiskLimits(MAIN, max_position_nanos=10 * ONE, max_open_orders=1), "me")
         live = await held(desk)
         desk.quote(105, 106)
-        assert await live.until(lambda order: order.is_answered and order.released, 1)
+        assert await live.until(lambda order: order.is_answered and order.released, PATIENCE_S)
         assert live.order.status is OrderStatus.ACCEPTED
 
 
@@ -163,7 +163,7 @@ async def test_a_released_order_that_breaches_now_is_denied(limits: dict[str, An
         await desk.control.set_limits(RiskLimits(MAIN, **limits), "me")
         sent = list(desk.broker.submitted)
         desk.quote(105, 106)
-        assert await live.until(lambda order: order.status is OrderStatus.DENIED, 1)
+        assert await live.until(lambda order: order.status is OrderStatus.DENIED, PATIENCE_S)
         assert live.order.denial is not None
         assert live.order.denial.code == code
         assert live.order.denial.limits
@@ -186,11 +186,11 @@ async def test_nothing_is_released_while_trading_is_halted() -> None:
         live = await held(desk)
         await halt(desk)
         desk.quote(105, 106)
-        await desk.background.drain(1)
+        await desk.background.drain(PATIENCE_S)
         assert (live.order.status, desk.broker.submitted) == (OrderStatus.EMULATED, [])
         await halt(desk, TradingState.ACTIVE)
         desk.quote(105, 106)
-        assert await live.until(lambda order: order.status is OrderStatus.ACCEPTED, 1)
+        assert await live.until(lambda order: order.status is OrderStatus.ACCEPTED, PATIENCE_S)
 
 
 async def test_a_held_order_is_canceled_without_asking_the_venue() -> None:
@@ -199,7 +199,7 @@ async def test_a_held_order_is_canceled_without_asking_the_venue() -> None:
         live = await held(desk)
         assert (await desk.cancel(live.order.order_id)).order.status is OrderStatus.CANCELED
         desk.quote(105, 106)
-        await desk.background.drain(1)
+        await desk.background.drain(PATIENCE_S)
         assert (desk.broker.canceled, desk.broker.submitted) == ([], [])
         assert desk.blotter.held == {}
 
@@ -214,7 +214,7 @@ async def test_a_held_order_survives_a_crash() -> None:
             again = reborn.live(live.order.order_id)
             assert (again.order.status, reborn.broker.submitted) == (OrderStatus.EMULATED, [])
             reborn.quote(105, 106)
-            assert await again.until(lambda order: order.status is OrderStatus.ACCEPTED, 1)
+            assert await again.until(lambda order: order.status is OrderStatus.ACCEPTED, PATIENCE_S)
             assert reborn.broker.submitted == [live.order.order_id]
 
 
@@ -223,7 +223,7 @@ async def test_an_order_released_and_not_sent_before_a_crash_is_sent_after_it() 
     async with a_desk_of_stops() as desk:
         live = await held(desk)
         desk.quote(105, 106)
-        await live.until(lambda order: order.status is OrderStatus.ACCEPTED, 1)
+        await live.until(lambda order: order.status is OrderStatus.ACCEPTED, PATIENCE_S)
         await desk.journal.flush()
         cut = [e for e in desk.store.entries if e.event.kind not in ("SUBMITTED", "ACCEPTED")]
         reborn = after_crash(desk, NEVER)
@@ -231,7 +231,7 @@ async def test_an_order_released_and_not_sent_before_a_crash_is_sent_after_it() 
         reborn.broker.book.clear()
         async with at_work(reborn):
             again = reborn.live(live.order.order_id)
-            assert await again.until(lambda order: order.status is OrderStatus.ACCEPTED, 1)
+            assert await again.until(lambda order: order.status is OrderStatus.ACCEPTED, PATIENCE_S)
             assert reborn.broker.submitted == [live.order.order_id]
 
 
@@ -248,10 +248,10 @@ async def test_a_held_order_waits_while_nobody_knows_its_instrument() -> None:
 
         desk.catalogue.get = get  # type: ignore[method-assign]
         desk.quote(105, 106)
-        await desk.background.drain(1)
+        await desk.background.drain(PATIENCE_S)
         assert live.order.status is OrderStatus.EMULATED
         desk.quote(105, 106)
-        assert await live.until(lambda order: order.status is OrderStatus.ACCEPTED, 1)
+        assert await live.until(lambda order: order.status is OrderStatus.ACCEPTED, PATIENCE_S)
 
 
 async def test_an_order_canceled_while_it_is_judged_is_not_sent() -> None:
@@ -260,7 +260,7 @@ async def test_an_order_canceled_while_it_is_judged_is_not_sent() -> None:
         live = await held(desk)
         desk.quote(105, 106)
         desk.journal.record(live, fact(OrderEventKind.CANCELED))
-        await desk.background.drain(1)
+        await desk.background.drain(PATIENCE_S)
         assert (live.order.status, desk.broker.submitted) == (OrderStatus.CANCELED, [])
 
 
@@ -280,7 +280,7 @@ async def test_a_released_order_may_be_changed_as_what_it_became() -> None:
     async with a_desk_of_stops() as desk:
         live = await held(desk, **STOP_LIMIT)
         desk.quote(105, 106)
-        await live.until(lambda order: order.status is OrderStatus.ACCEPTED, 1)
+        await live.until(lambda order: order.status is OrderStatus.ACCEPTED, PATIENCE_S)
         await desk.modify(live.order.order_id, Change(price_nanos=106 * ONE))
         sent = desk.broker.terms[live.order.order_id]
         assert (sent.order_type, sent.price_nanos, sent.stop_price_nanos) == (OrderType.LIMIT, 106 * ONE, None)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from builders.execution import Desk, a_desk, after_crash, at_work, until
+from builders.execution import PATIENCE_S, Desk, a_desk, after_crash, at_work, until
 from builders.orders import MAIN
 
 from services.execution.domain.limits import RiskLimits, SignalTrading
@@ -46,7 +46,7 @@ async def test_a_signal_is_traded_under_its_own_id() -> None:
         live = order_of(desk, signal)
         assert live is not None
         assert live.order.terms.quantity_nanos == 10 * ONE
-        await live.until(lambda order: order.is_answered, 1)
+        await live.until(lambda order: order.is_answered, PATIENCE_S)
         assert desk.observer.tally.tick_to_order_reply.summary().count == 1
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from builders.execution import RHYTHM, Desk, a_desk
+from builders.execution import PATIENCE_S, RHYTHM, Desk, a_desk
 from builders.orders import LIMIT, NOW_NS
 from fakes.orders import FakeBroker
 
@@ -24,7 +24,7 @@ async def bought(desk: Desk, quantity: int, price: int = 100, **order: object) -
     """An order of ten of which so many have traded."""
     order_id = (await desk.sent(**order)).order.order_id
     desk.broker.fill(order_id, quantity, price)
-    assert await desk.live(order_id).until(lambda order: order.filled_nanos > 0, 1)
+    assert await desk.live(order_id).until(lambda order: order.filled_nanos > 0, PATIENCE_S)
     return order_id
 
 
@@ -67,7 +67,7 @@ async def test_a_statement_waits_for_the_log() -> None:
         await desk.journal.flush()
         desk.store.down = True
         await desk.record(desk.broker.fill(order_id, 10, tell=False))
-        with pytest.raises(Unavailable):
+        with desk.in_a_hurry(), pytest.raises(Unavailable):
             await desk.state.statement("", "")
         desk.store.down = False
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from builders.execution import QUICK, RHYTHM, Desk, a_desk, assemble, at_work, until
+from builders.execution import PATIENCE_S, QUICK, RHYTHM, Desk, a_desk, assemble, at_work, until
 from builders.orders import MAIN, a_quote
 from fakes.orders import FakeOrderStore
 
@@ -97,7 +97,7 @@ async def test_latencies_of_an_order_nobody_waited_for_come_later() -> None:
         desk.broker.gate.set()
         live = desk.blotter.get(outcome.order.order_id)
         assert live is not None
-        await live.until(lambda order: order.is_answered, 1)
+        await live.until(lambda order: order.is_answered, PATIENCE_S)
         assert live.timings.total_ns >= live.timings.validation_ns + live.timings.execution_ns > 0
 
 
@@ -285,12 +285,12 @@ async def test_the_stream_may_tell_of_an_order_before_the_call_comes_back() -> N
         assert live is not None
         desk.broker.take(live.order.terms)
         desk.broker.fill(live.order.order_id, 10)
-        await live.until(lambda order: order.status.is_closed, 1)
+        await live.until(lambda order: order.status.is_closed, PATIENCE_S)
         desk.broker.book[live.order.order_id] = replace(
             desk.broker.book[live.order.order_id], status=OrderStatus.ACCEPTED
         )
         desk.broker.gate.set()
-        await desk.background.drain(1)
+        await desk.background.drain(PATIENCE_S)
         await desk.journal.flush()
         assert [e.event.kind for e in desk.store.entries] == ["INITIALIZED", "SUBMITTED", OrderEventKind.FILL]
 
@@ -329,10 +329,10 @@ async def test_a_store_that_does_not_answer_accepts_nothing() -> None:
     store = FakeOrderStore()
     async with a_desk(store=store) as desk:
         store.down = True
-        with pytest.raises(Unavailable) as refusal:
+        with desk.in_a_hurry(), pytest.raises(Unavailable) as refusal:
             await desk.buy(client_order_id="mine")
         assert refusal.value.metadata["retry_after_s"] > 0
-        with pytest.raises(Unavailable):
+        with desk.in_a_hurry(), pytest.raises(Unavailable):
             await desk.buy()
         store.down = False
         await until(lambda: desk.blotter.by_client_id(MAIN, MINE) is None)
@@ -347,12 +347,12 @@ async def test_an_intent_written_after_its_submitter_gave_up_is_ended_unsent() -
     store = FakeOrderStore()
     async with a_desk(store=store) as desk:
         store.down, store.written_anyway = True, 1
-        with pytest.raises(Unavailable):
+        with desk.in_a_hurry(), pytest.raises(Unavailable):
             await desk.buy(client_order_id="mine")
         store.down = False
         live = desk.blotter.by_client_id(MAIN, MINE)
         assert live is not None
-        assert await live.until(lambda order: order.status is OrderStatus.CANCELED, 1)
+        assert await live.until(lambda order: order.status is OrderStatus.CANCELED, PATIENCE_S)
         assert live.order.reason == "ABANDONED"
         assert desk.broker.submitted == []
 
@@ -388,7 +388,7 @@ async def _sent_order(desk: Desk) -> OrderId:
 async def _closed(desk: Desk, order_id: OrderId) -> None:
     live = desk.blotter.get(order_id)
     assert live is not None
-    assert await live.until(lambda order: order.status.is_closed, 1)
+    assert await live.until(lambda order: order.status.is_closed, PATIENCE_S)
 
 
 async def _until_forgotten(desk: Desk, order_id: OrderId) -> None:

@@ -61,7 +61,7 @@ async def a_stream(*stories: Story) -> AsyncIterator[AlpacaTradeUpdates]:
 async def heard(stream: AlpacaTradeUpdates, count: int) -> list[VenueUpdate | StreamOpened]:
     """The first `count` things the stream tells."""
     found: list[VenueUpdate | StreamOpened] = []
-    async with asyncio.timeout(5), aclosing(stream.updates()) as updates:
+    async with asyncio.timeout(60), aclosing(stream.updates()) as updates:
         async for update in updates:
             found.append(update)
             if len(found) == count:

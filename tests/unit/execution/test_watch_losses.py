@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
-from builders.execution import RHYTHM, Desk, a_desk, after_crash, at_work, until
+from builders.execution import PATIENCE_S, RHYTHM, Desk, a_desk, after_crash, at_work, until
 from builders.orders import LIMIT, MAIN, a_quote
 from fakes.orders import FakeBroker
 
@@ -24,7 +24,7 @@ async def a_long_desk() -> AsyncIterator[Desk]:
     async with a_desk(broker=FakeBroker(unworked=frozenset({OrderType.STOP})), rhythm=NEVER) as desk:
         order_id = (await desk.sent()).order.order_id
         desk.broker.fill(order_id, 10)
-        assert await desk.live(order_id).until(lambda order: order.status is OrderStatus.FILLED, 1)
+        assert await desk.live(order_id).until(lambda order: order.status is OrderStatus.FILLED, PATIENCE_S)
         await desk.control.set_limits(LIMITS, "me")
         yield desk
 
@@ -120,7 +120,7 @@ async def test_a_store_that_is_away_does_not_keep_the_account_trading() -> None:
         live = desk.live((await desk.sent(**{**LIMIT, "price_nanos": 80 * ONE})).order.order_id)
         desk.controls.down = True
         desk.quote(89, 91)
-        assert await live.until(lambda order: order.status is OrderStatus.CANCELED, 1)
+        assert await live.until(lambda order: order.status is OrderStatus.CANCELED, PATIENCE_S)
         assert is_halted(desk)
         desk.controls.down = False
         assert (await desk.buy()).order.status is OrderStatus.DENIED

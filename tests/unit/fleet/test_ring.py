@@ -325,7 +325,7 @@ def test_a_writer_that_ends_in_good_order_removes_its_segment(name: str) -> None
     writer = a_process(WRITER, name, 64, 10)
     assert (SEGMENTS / name).exists()
 
-    _, complaints = writer.communicate("\n\n", timeout=30)
+    _, complaints = writer.communicate("\n\n", timeout=60)
 
     wait_until(lambda: not (SEGMENTS / name).exists(), "the segment's end")
     assert (writer.returncode, complaints) == (0, "")

@@ -98,7 +98,7 @@ def test_the_command_counts_every_tick_of_another_process() -> None:
             for at in range(50):
                 writer.write_quotes(a_quote_block(*[(1, 2)] * 10), 1 + 10 * at)
                 writer.write_trades(a_trade_block((1, 1), symbol="MSFT"), at)
-            said = json.loads(child.communicate(timeout=30)[0])
+            said = json.loads(child.communicate(timeout=60)[0])
 
         assert said == {"quotes": {"paper.AAPL": 501}, "trades": {"paper.MSFT": 50}, "lost": 0, "holes": 0}
         assert np.count_nonzero(reader.take()["kind"] == TRADE) == 50
@@ -113,7 +113,7 @@ def test_the_command_says_what_it_read_when_the_writer_leaves(capsys: pytest.Cap
         writer.write_quotes(a_quote_block((1, 2)), 0)
         maps = Path(f"/proc/{child.pid}/maps")
         wait_until(lambda: name in maps.read_text(), "the reader")
-    said = json.loads(child.communicate(timeout=20)[0])
+    said = json.loads(child.communicate(timeout=60)[0])
 
     assert said["quotes"] == {"paper.AAPL": 1}
     assert (main([name]), "no ring called" in capsys.readouterr().err) == (1, True)

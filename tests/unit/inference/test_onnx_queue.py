@@ -12,8 +12,8 @@ from waiting import until
 from services.inference.adapters.onnx_queue import QueueRules, RunQueue
 from trading.errors import DeadlineExceeded, ResourceExhausted
 
-INLINE = QueueRules(chunk_rows=8, inline_rows=8, waiting_rows=100, deadline_s=5.0)
-THREADED = QueueRules(chunk_rows=8, inline_rows=0, waiting_rows=100, deadline_s=5.0)
+INLINE = QueueRules(chunk_rows=8, inline_rows=8, waiting_rows=100, deadline_s=60.0)
+THREADED = QueueRules(chunk_rows=8, inline_rows=0, waiting_rows=100, deadline_s=60.0)
 
 
 class Summing:
@@ -27,7 +27,7 @@ class Summing:
 
     def run(self, samples: np.ndarray) -> np.ndarray:
         self.runs.append(len(samples))
-        assert self.go.wait(10)
+        assert self.go.wait(60)
         if self.stopped.is_set():
             raise DeadlineExceeded("stopped")
         return samples.sum(axis=1, dtype=np.float64)
@@ -122,8 +122,16 @@ async def test_a_run_is_stopped_at_its_deadline() -> None:
     async with a_queue(model, THREADED._replace(deadline_s=0.02)) as queue:
         with pytest.raises(DeadlineExceeded):
             await queue.ask(rows(1))
-        model.stopped.clear()
-        assert (await queue.ask(rows(1))).tolist() == [3.0], "the next request is served"
+        await until(lambda: _is_served(queue, model), "the next request to be served")
+
+
+async def _is_served(queue: RunQueue, model: Summing) -> bool:
+    """On a busy machine a deadline as short as this one may pass again."""
+    model.stopped.clear()
+    try:
+        return (await queue.ask(rows(1))).tolist() == [3.0]
+    except DeadlineExceeded:
+        return False
 
 
 async def test_a_request_that_waited_too_long_is_refused() -> None:

@@ -111,5 +111,5 @@ async def test_who_goes_away_stops_the_run() -> None:
     asked.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asked
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await asyncio.to_thread(model.close)

@@ -63,7 +63,7 @@ class Desk:
         return await self.train(TrainingWish(**(given | changes)))
 
     async def until(self, job_id: str, *states: TrainingState) -> TrainingJob:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             async for job in self.board.watch(job_id):
                 if job.state in states and (job.state is not RUNNING or job.loss):
                     return job
@@ -230,7 +230,7 @@ async def test_a_watcher_sees_the_job_now_and_its_end() -> None:
     async def watch() -> None:
         seen.extend([each.state async for each in desk.board.watch(job.id)])
 
-    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
         group.create_task(watch())
         await asyncio.sleep(0)
         async with desk.working():

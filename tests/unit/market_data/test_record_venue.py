@@ -42,7 +42,7 @@ async def test_it_ends_when_it_is_told_to() -> None:
     run, stop = Run(), asyncio.Event()
     recording = asyncio.create_task(RecordVenue(run, run.venue, lambda _: stop.set())(3_600, stop))
 
-    await asyncio.wait_for(recording, 5)
+    await asyncio.wait_for(recording, 60)
 
     assert not run.is_running
 

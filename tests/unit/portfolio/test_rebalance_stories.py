@@ -355,7 +355,7 @@ async def test_a_watcher_sees_the_proposal_and_its_end(desk: Desk) -> None:
     await until(lambda: bool(seen), "the proposal")
     await desk.execute(made.id)
     await desk.run()
-    await asyncio.wait_for(following, 10)
+    await asyncio.wait_for(following, 60)
     assert (seen[0].state, seen[-1].state) == (State.PROPOSED, State.DONE)
     versions = [found.version for found in seen]
     assert versions == sorted(set(versions))
