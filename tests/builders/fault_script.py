@@ -85,16 +85,28 @@ def ids_in(frame: str | bytes) -> list[int]:
 def hear(socket: ClientConnection, enough: Callable[[list[int]], bool]) -> list[int]:
     """The ids of trades until there are enough."""
     ids: list[int] = []
+    ends = time.monotonic() + PATIENCE_S
     while not enough(ids):
+        assert time.monotonic() < ends, f"Not enough in {PATIENCE_S} s."
         ids += ids_in(socket.recv(timeout=PATIENCE_S))
     return ids
 
 
-def around(socket: ClientConnection, strike: Callable[[], int], script: Script, times: int = 1) -> list[int]:
-    """The ids heard from before a fault is armed until well after it has struck."""
+def around(
+    socket: ClientConnection,
+    strike: Callable[[], int],
+    script: Script,
+    times: int = 1,
+    seen: Callable[[list[int]], bool] = lambda _: True,
+) -> list[int]:
+    """The ids heard from before a fault is armed until well after it has struck and its work is `seen` in them.
+
+    On a busy host much of what came before it has yet to be read when it strikes.
+    """
     ids = hear(socket, lambda heard: len(heard) > 3)
     fault_id = strike()
     script.until_it_strikes(fault_id, times)
+    ids += hear(socket, lambda heard: seen(ids + heard))
     return ids + hear(socket, lambda heard: len(heard) > 150)
 
 

@@ -7,10 +7,10 @@ import pytest
 from simulation.naive import CARELESS
 from simulation.world import CAREFUL, Manner, Outcome, simulate
 
-QUICK = 200
+QUICK = 60
 """Worlds of `make test`; `make test-slow` has as many as promised and more, `make simulate SEEDS=…` any number."""
 ALL = 1_200
-CHUNK = 50
+CHUNK = 30
 
 
 def chunks(first: int, last: int) -> list[range]:
@@ -30,7 +30,7 @@ def test_no_world_breaks_a_promise(seeds: range) -> None:
     """Lost and late answers, refusals, duplicates, reordered news, outages of every part, crashes at any step."""
     outcomes = check(seeds)
     happened = sum((each.kinds for each in outcomes), Counter[str]())
-    assert sum(each.crashes for each in outcomes) > CHUNK / 2
+    assert sum(each.crashes for each in outcomes) > len(seeds) / 2
     assert set(happened) >= {"FILL", "UNRESOLVED", "REJECTED", "CANCELED", "PENDING_CANCEL", "EXPIRED", "UPDATED"}
 
 

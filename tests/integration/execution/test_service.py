@@ -203,7 +203,8 @@ async def test_every_event_is_told_once_on_jetstream(service: ExecutionProcess, 
 
 
 async def _held_nanos(stub: Any, symbol: str) -> int:
-    """The position by the fills of the log, of whoever's orders."""
+    """The position by the fills of the log, of whoever's orders; the log is written up when orders are listed."""
+    await stub.ListOrders(rpc.ListOrdersRequest(page_size=1))
     fills = (await stub.ListFills(rpc.ListFillsRequest(page_size=10_000))).fills
     return sum(
         each.quantity_nanos if each.side == pb.SIDE_BUY else -each.quantity_nanos

@@ -330,7 +330,7 @@ async def test_serving_does_not_stop_while_a_job_runs(stub: TrainingServiceStub,
     await until_trained(stub, job_id, 2)
     (worker,) = workers(service)
     assert worker.pid != service.child.pid
-    assert worker.nice() == 10
+    assert worker.nice() == min(psutil.Process(service.child.pid).nice() + 10, 19)
     for _ in range(20):
         job = (await stub.GetTrainingJob(pb.GetTrainingJobRequest(job_id=job_id))).job
         assert job.state == pb.TRAINING_STATE_RUNNING, "calls are answered, not queued behind the training"

@@ -16,7 +16,13 @@ from websockets.sync.client import connect
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_dropped_trades_leave_a_hole(coin: Any, script: Script, protocol: str) -> None:
     with subscribed(coin, protocol) as socket:
-        ids = around(socket, lambda: script.arm("drop", protocol=protocol, channel="trades", count=3), script, 3)
+        ids = around(
+            socket,
+            lambda: script.arm("drop", protocol=protocol, channel="trades", count=3),
+            script,
+            3,
+            lambda heard: sum(gaps(heard)) >= 3,
+        )
 
     assert sum(gaps(ids)) == 3
     assert ids == sorted(set(ids))
@@ -26,7 +32,11 @@ def test_dropped_trades_leave_a_hole(coin: Any, script: Script, protocol: str) -
 def test_doubled_trades_come_twice(coin: Any, script: Script, protocol: str) -> None:
     with subscribed(coin, protocol) as socket:
         ids = around(
-            socket, lambda: script.arm("duplicate", protocol=protocol, symbols=["BTCUSDT"], count=2), script, 2
+            socket,
+            lambda: script.arm("duplicate", protocol=protocol, symbols=["BTCUSDT"], count=2),
+            script,
+            2,
+            lambda heard: len(heard) - len(set(heard)) >= 2,
         )
 
     assert sum(count - 1 for count in Counter(ids).values()) == 2
@@ -36,7 +46,12 @@ def test_doubled_trades_come_twice(coin: Any, script: Script, protocol: str) -> 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_reordered_trades_change_places_with_the_next(coin: Any, script: Script, protocol: str) -> None:
     with subscribed(coin, protocol) as socket:
-        ids = around(socket, lambda: script.arm("reorder", protocol=protocol, channel="trades", count=1), script)
+        ids = around(
+            socket,
+            lambda: script.arm("reorder", protocol=protocol, channel="trades", count=1),
+            script,
+            seen=lambda heard: heard != sorted(heard),
+        )
 
     assert [later - earlier for earlier, later in pairwise(ids) if later != earlier + 1] == [2, -1, 2]
 
@@ -45,10 +60,11 @@ def test_reordered_trades_change_places_with_the_next(coin: Any, script: Script,
 def test_a_late_trade_is_overtaken_by_others(coin: Any, script: Script, protocol: str) -> None:
     with subscribed(coin, protocol) as socket:
         ids = around(
-            socket, lambda: script.arm("late", protocol=protocol, channel="trades", count=1, delay_s=SHORT_S), script
+            socket,
+            lambda: script.arm("late", protocol=protocol, channel="trades", count=1, delay_s=SHORT_S),
+            script,
+            seen=lambda heard: heard != sorted(heard) and not gaps(sorted(heard)),
         )
-        # On a busy host it is later still, and much of what came before it has yet to be read.
-        ids += hear(socket, lambda more: sorted(ids + more) != ids + more and not gaps(sorted(ids + more)))
 
     (back,) = [earlier - later for earlier, later in pairwise(ids) if later < earlier]
     assert back > 3
@@ -74,7 +90,7 @@ def test_a_delayed_stream_keeps_its_order(coin: Any, script: Script, protocol: s
 def test_a_mute_stream_stays_open_and_speaks_again(coin: Any, script: Script, protocol: str) -> None:
     with subscribed(coin, protocol) as socket:
         hear(socket, bool)
-        fault_id = script.arm("mute", protocol=protocol, transport="stream", duration_s=1.0)
+        fault_id = script.arm("mute", protocol=protocol, transport="stream", duration_s=60.0)
         script.until_it_strikes(fault_id)
         with suppress(TimeoutError):
             while True:

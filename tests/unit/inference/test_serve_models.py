@@ -269,13 +269,17 @@ async def test_a_link_leads_nowhere(disk: Path, link: str) -> None:
 
 
 async def test_no_prediction_is_dropped_or_mixed_while_versions_change(disk: Path) -> None:
-    """100,000 rows in requests of 25, each all of one version, while versions are promoted and rolled back."""
+    """100,000 rows in requests of 250, each all of one version, while versions are promoted and rolled back."""
     answered = {1.0: 0, 2.0: 0, 3.0: 0}
 
+    asked = 0
+
     async def ask() -> None:
-        for _ in range(400):
+        nonlocal asked
+        while sum(answered.values()) < 100_000 or not all(answered.values()):
             async with registry.models.hold(DEFAULT) as model:
-                logits = await model.logits(np.zeros((25, 18), np.float32))
+                asked += 250
+                logits = await model.logits(np.zeros((250, 18), np.float32))
                 assert set(logits.tolist()) == {float(model.card.version)}
                 answered[float(model.card.version)] += len(logits)
 
@@ -293,5 +297,4 @@ async def test_no_prediction_is_dropped_or_mixed_while_versions_change(disk: Pat
                 group.create_task(ask())
         assert not changing.done(), changing.exception()
         changing.cancel()
-    assert sum(answered.values()) == 100_000
-    assert min(answered.values()) > 0
+    assert asked == sum(answered.values()) >= 100_000
