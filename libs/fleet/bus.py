@@ -45,13 +45,13 @@ Take = Callable[[Message], Awaitable[None]]
 
 
 class Bus:
-    """Two connections to NATS, for ticks and for events, kept up for as long as the service lives."""
+    """Two connections to NATS, one that reads events and one for all else, kept up for as long as the service lives."""
 
     def __init__(self, client: Client, core: CoreNats, metrics: Metrics, log: Any) -> None:
         self._client, self._core = client, core
         self._jetstream: JetStreamContext = client.jetstream(timeout=PUBLISH_TIMEOUT_S)
         self._streams: dict[str, tuple[str, ...]] = {}
-        self._publication = Publication(client, PUBLISH_TIMEOUT_S)
+        self._publication = Publication(core, PUBLISH_TIMEOUT_S)
         self._metrics = metrics
         self._log = log
 

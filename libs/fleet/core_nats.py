@@ -1,7 +1,7 @@
-"""Core NATS without detours, for ticks: a connection that is made again for ever.
+"""Core NATS without detours, for ticks and for events on their way out: a connection that is made again for ever.
 
 Ticks are one message at a time and cold, so each turn of the event loop between a socket and a handler costs as much
-as all other work. nats-py, which carries JetStream, takes two on the way in and one on the way out; this takes one and
+as all other work. nats-py, which reads JetStream, takes two on the way in and one on the way out; this takes one and
 none.
 """
 
@@ -9,12 +9,13 @@ import asyncio
 import json
 import re
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from fleet.nats_wire import NatsLost, Subscription, Wire
+from fleet.consumption import Message
+from fleet.nats_wire import Listener, NatsLost, Straight, Subscription, Wire
 
 CONNECT_TIMEOUT_S = 1.0
 SUBJECTS_KEPT = 65_536
@@ -44,6 +45,15 @@ def _server(url: str) -> Server:
     return Server(parts.hostname or "127.0.0.1", parts.port or 4222, parts.scheme == "tls", login)
 
 
+class Letter(NamedTuple):
+    """A message with headers (as they go over the wire, their empty last line included) and where to answer it."""
+
+    subject: str
+    reply: str
+    headers: bytes
+    payload: bytes
+
+
 class CoreNats:
     """A connection that is made again for ever; `keep` does that, everything else answers at once."""
 
@@ -59,7 +69,7 @@ class CoreNats:
     ) -> None:
         self._servers, self._name, self._complain = servers(urls), name, complain
         self._retry_s, self._ping_every_s, self._mute_most_s = retry_s, ping_every_s, mute_most_s
-        self._subscriptions: dict[int, Subscription] = {}
+        self._listeners: dict[int, Listener] = {}
         self._newest_id = 0
         self._wire: Wire | None = None
 
@@ -81,19 +91,31 @@ class CoreNats:
         wire.send(b"%b%d\r\n%b\r\n" % (_publish_to(subject), len(payload), payload))
         return True
 
+    def framed(self, letter: Letter) -> bytes:
+        """A message with headers, to be posted in this turn of the event loop.
+
+        Raises NatsLost, and ValueError for what is no subject or too long for the server.
+        """
+        return _framed(letter, self._standing().payload_most)
+
+    def post(self, frames: Iterable[bytes]) -> None:
+        """Send framed messages in one piece, in their order; raises NatsLost."""
+        self._standing().send(b"".join(frames))
+
     def subscribe(
         self, subject: str, *, messages_most: int, bytes_most: int, lost: Callable[[], None]
     ) -> tuple[int, Subscription]:
         """Hear a subject, which may have wildcards, over this connection and all that follow; and its number."""
-        self._newest_id += 1
-        self._subscriptions[self._newest_id] = Subscription(subject, messages_most, bytes_most, lost)
-        if self.is_connected:
-            self._standing().send(_subscribe(self._newest_id, subject))
-        return self._newest_id, self._subscriptions[self._newest_id]
+        subscription = Subscription(subject, messages_most, bytes_most, lost)
+        return self._listen(subscription), subscription
+
+    def hear(self, subject: str, take: Callable[[Message], None]) -> int:
+        """Hand the messages of a subject to `take` where they are read; it must be quick and must not raise."""
+        return self._listen(Straight(subject, take))
 
     def unsubscribe(self, number: int) -> None:
         """Hear no more of it."""
-        del self._subscriptions[number]
+        del self._listeners[number]
         if self.is_connected:
             self._standing().send(b"UNSUB %d\r\n" % number)
 
@@ -111,8 +133,8 @@ class CoreNats:
             except (OSError, ValueError, TimeoutError) as error:  # NatsLost is an OSError too
                 reason = str(error) or "no answer in time"
                 continue
-            for number, subscription in self._subscriptions.items():
-                self._wire.send(_subscribe(number, subscription.subject))
+            for number, listener in self._listeners.items():
+                self._wire.send(_subscribe(number, listener.subject))
             return
         raise NatsLost(reason)
 
@@ -131,6 +153,13 @@ class CoreNats:
         if self._wire is not None:
             self._wire.transport.close()
 
+    def _listen(self, listener: Listener) -> int:
+        self._newest_id += 1
+        self._listeners[self._newest_id] = listener
+        if self.is_connected:
+            self._standing().send(_subscribe(self._newest_id, listener.subject))
+        return self._newest_id
+
     def _standing(self) -> Wire:
         if self._wire is None or self._wire.lost.done():
             raise NatsLost("NATS is not connected")
@@ -139,7 +168,7 @@ class CoreNats:
     async def _enter(self, server: Server) -> Wire:
         loop = asyncio.get_running_loop()
         transport, wire = await loop.create_connection(
-            lambda: Wire(self._subscriptions.get, self._complain), server.host, server.port
+            lambda: Wire(self._listeners.get, self._complain), server.host, server.port
         )
         try:
             info = await wire.info
@@ -171,13 +200,23 @@ async def _encrypt(wire: Wire, transport: asyncio.Transport, host: str) -> None:
 
 
 def _introduction(name: str, login: Mapping[str, str]) -> bytes:
-    """Without headers: ticks have none, and the server then leaves out those that others send."""
-    said = {"verbose": False, "pedantic": False, "lang": "python", "version": "1", "protocol": 1, "headers": False}
+    """With headers, which events have, and which say that nobody takes an event."""
+    said = {"verbose": False, "pedantic": False, "lang": "python", "version": "1", "protocol": 1}
+    said |= {"headers": True, "no_responders": True}
     return b"CONNECT %b\r\n" % json.dumps(said | {"name": name} | dict(login)).encode()
 
 
 def _subscribe(number: int, subject: str) -> bytes:
     return b"SUB %b %d\r\n" % (subject.encode(), number)
+
+
+def _framed(letter: Letter, payload_most: int) -> bytes:
+    headers, payload = letter.headers, letter.payload
+    size = len(headers) + len(payload)
+    if size > payload_most:
+        raise ValueError(f"The server takes {payload_most} bytes in a message, not {size}.")
+    reply = letter.reply.encode()
+    return b"H%b%b %d %d\r\n%b%b\r\n" % (_publish_to(letter.subject), reply, len(headers), size, headers, payload)
 
 
 @lru_cache(SUBJECTS_KEPT)

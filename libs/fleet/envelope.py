@@ -8,21 +8,20 @@ from trading.clock import SECOND_NS
 
 MESSAGE_ID = "Nats-Msg-Id"
 TRACEPARENT = "traceparent"
+_LINES = 7
 
 
-def event_headers(
-    *, event_id: str, event_type: str, source: str, time_ns: int, traceparent: str | None
-) -> dict[str, str]:
-    """Headers of one event; `event_id` makes a second publish a no-op inside the stream's window."""
-    headers = {
-        MESSAGE_ID: event_id,
-        "ce-specversion": "1.0",
-        "ce-id": event_id,
-        "ce-type": event_type,
-        "ce-source": source,
-        "ce-time": _rfc3339(time_ns),
-    }
-    return headers | {TRACEPARENT: traceparent} if traceparent else headers
+def header_lines(*, event_id: str, event_type: str, source: str, time_ns: int, traceparent: str | None) -> bytes:
+    """Headers of one event as NATS wants them; `event_id` makes a second publish a no-op inside the stream's window."""
+    lines = (
+        f"NATS/1.0\r\n{MESSAGE_ID}: {event_id}\r\nce-specversion: 1.0\r\nce-id: {event_id}\r\nce-type: {event_type}\r\n"
+        f"ce-source: {source}\r\nce-time: {_rfc3339(time_ns)}\r\n"
+    )
+    if traceparent:
+        lines += f"{TRACEPARENT}: {traceparent}\r\n"
+    if lines.count("\n") != _LINES + bool(traceparent):  # a line break in a value would smuggle a header in
+        raise ValueError(f"No header may hold a line break, as {lines!r} does.")
+    return lines.encode() + b"\r\n"
 
 
 def event_id(headers: Mapping[str, str]) -> str:

@@ -7,17 +7,37 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from fleet.consumption import Message
 
 LINE_BYTES_MOST = 1024 * 1024
 """The longest line of the protocol that is waited for: an INFO that lists a cluster."""
 _NO_HEADERS: Mapping[str, str] = {}
+STATUS = "Status"
+"""The one header that is read here: the server's own word in place of an answer."""
 
 
 class NatsLost(ConnectionError):
     """There is no connection to a NATS server, or there is none any more; it says why."""
+
+
+class Listener(Protocol):
+    """Whoever hears a subject."""
+
+    subject: str
+
+    def put(self, message: Message) -> None:
+        """Take a message in, never waiting."""
+        ...
+
+
+class Straight:
+    """Hands each message on where the socket is read."""
+
+    def __init__(self, subject: str, take: Callable[[Message], None]) -> None:
+        self.subject = subject
+        self.put = take
 
 
 class Subscription:
@@ -51,7 +71,7 @@ class Subscription:
         return message
 
 
-Route = Callable[[int], Subscription | None]
+Route = Callable[[int], Listener | None]
 
 
 class Wire(asyncio.Protocol):
@@ -137,17 +157,22 @@ class Wire(asyncio.Protocol):
     def _read(self, data: bytes) -> None:
         at, size = 0, len(data)
         while (end := data.find(b"\r\n", at)) >= 0:
-            if not data.startswith(b"MSG ", at):
+            has_headers = data.startswith(b"HMSG ", at)
+            if not has_headers and not data.startswith(b"MSG ", at):
                 self._hear(data[at:end])
                 at = end + 2
                 continue
-            _, subject, sid, *_, length = data[at:end].split()
+            _, subject, sid, *_, length = words = data[at:end].split()
             begin, stop = end + 2, end + 2 + int(length)
             if stop + 2 > size:
                 self._wait_for(data[at:], stop + 2 - size)
                 return
-            if (subscription := self._route(int(sid))) is not None:
-                subscription.put(Message(subject.decode(), data[begin:stop], _NO_HEADERS))
+            if (listener := self._route(int(sid))) is not None:
+                headers, body = _NO_HEADERS, begin
+                if has_headers:
+                    body += int(words[-2])
+                    headers = _status(data[begin:body])
+                listener.put(Message(subject.decode(), data[body:stop], headers))
             at = stop + 2
         if at < size:
             self._wait_for(data[at:], 1)
@@ -183,3 +208,9 @@ class Wire(asyncio.Protocol):
     def _end(self, reason: str) -> None:
         self._said = reason
         self.transport.abort()
+
+
+def _status(headers: bytes) -> Mapping[str, str]:
+    """The server's own word, as in `NATS/1.0 503`; what other clients say in headers is left out."""
+    _, _, status = headers.partition(b"\r\n")[0].partition(b" ")
+    return {STATUS: status[:3].decode()} if status else _NO_HEADERS

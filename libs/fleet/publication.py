@@ -1,7 +1,7 @@
 """Durable events on their way to JetStream: many under way at once, each acknowledged by itself.
 
-All acks come to one inbox. (nats-py's own publish makes a request of each event: a future, a timeout and a task,
-three times the CPU.)
+All go out in one piece, and all acks come to one inbox, where they are read as the socket is. (nats-py's own publish
+makes a request of each event: a future, a timeout and a task.)
 """
 
 import asyncio
@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
-from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.errors import Error as NatsError
 
 from fleet import envelope
+from fleet.consumption import Message
+from fleet.core_nats import CoreNats, Letter
+from fleet.nats_wire import STATUS, NatsLost
 from trading.errors import Unavailable
+from trading.ids import new_id
 
 _NO_RESPONDERS = "503"
 
@@ -39,59 +40,55 @@ class StreamGone(Unavailable):
 class Publication:
     """Publishes through one connection."""
 
-    def __init__(self, client: Client, timeout_s: float) -> None:
-        self._client = client
+    def __init__(self, core: CoreNats, timeout_s: float) -> None:
+        self._core = core
         self._timeout_s = timeout_s
         self._numbers = itertools.count()
         self._inbox = ""
-        self._opening = asyncio.Lock()
         self._waiting: dict[str, tuple[_Round, int]] = {}
 
     async def publish(self, events: Sequence[Event]) -> list[Unavailable | None]:
-        """Publish and wait for the acks; gives the outcome of each event, None where it is stored."""
-        try:
-            await self._open()
-        except NatsError as error:
-            return [_unavailable(event, error) for event in events]
+        """Publish in order and wait for the acks; gives the outcome of each event, None where it is stored."""
+        if not self._inbox:
+            self._inbox = f"_INBOX.{new_id()}"
+            self._core.hear(f"{self._inbox}.*", self._take)
         waiting = _Round(len(events))
         tokens = [str(next(self._numbers)) for _ in events]
         for place, token in enumerate(tokens):
             self._waiting[token] = waiting, place
         try:
-            await self._send(events, tokens, waiting)
+            self._send(events, tokens, waiting)
             await waiting.wait(self._timeout_s)
         finally:
             for token in tokens:
                 self._waiting.pop(token, None)
         return [_outcome(event, found) for event, found in zip(events, waiting.outcomes, strict=True)]
 
-    async def _open(self) -> None:
-        if self._inbox:
-            return
-        async with self._opening:
-            if not self._inbox:
-                inbox = self._client.new_inbox()
-                await self._client.subscribe(f"{inbox}.*", cb=self._take)
-                self._inbox = inbox
-
-    async def _send(self, events: Sequence[Event], tokens: Sequence[str], waiting: "_Round") -> None:
-        """Send in order; after the first that cannot be sent none is, so that a later one overtakes no earlier one."""
-        lost = ""
+    def _send(self, events: Sequence[Event], tokens: Sequence[str], waiting: "_Round") -> None:
+        """After the first that cannot be sent none is, so that a later one overtakes no earlier one."""
+        frames, lost = [], ""
         for place, (event, token) in enumerate(zip(events, tokens, strict=True)):
-            if not self._client.is_connected:  # what waits in a buffer would be published behind the caller's back
-                lost = lost or "NATS is not connected."
+            if not lost:
+                try:
+                    frames.append(self._core.framed(self._letter(event, token)))
+                except (NatsLost, ValueError) as error:
+                    lost = repr(error)
             if lost:
                 waiting.settle(place, lost)
-                continue
-            try:
-                await self._client.publish(
-                    event.subject, event.payload, reply=f"{self._inbox}.{token}", headers=_headers(event)
-                )
-            except NatsError as error:
-                lost = repr(error)
-                waiting.settle(place, lost)
+        if frames:
+            self._core.post(frames)
 
-    async def _take(self, message: Msg) -> None:
+    def _letter(self, event: Event, token: str) -> Letter:
+        headers = envelope.header_lines(
+            event_id=event.event_id,
+            event_type=event.event_type,
+            source=event.source,
+            time_ns=event.time_ns,
+            traceparent=event.traceparent,
+        )
+        return Letter(event.subject, f"{self._inbox}.{token}", headers, event.payload)
+
+    def _take(self, message: Message) -> None:
         waiting, place = self._waiting.pop(message.subject.rpartition(".")[2], (None, 0))
         if waiting is not None:
             waiting.settle(place, _verdict(message))
@@ -126,11 +123,11 @@ class _Ack(msgspec.Struct):
 _decode_ack = msgspec.json.Decoder(_Ack).decode
 
 
-def _verdict(message: Msg) -> str:
-    if message.headers and message.headers.get("Status") == _NO_RESPONDERS:
+def _verdict(message: Message) -> str:
+    if message.headers.get(STATUS) == _NO_RESPONDERS:
         return _NO_RESPONDERS
     try:
-        ack = _decode_ack(message.data)
+        ack = _decode_ack(message.payload)
     except msgspec.DecodeError as error:
         return f"not an ack ({error})"
     return "" if ack.seq else str(ack.error)
@@ -146,13 +143,3 @@ def _outcome(event: Event, found: str | None) -> Unavailable | None:
 
 def _unavailable(event: Event, cause: object) -> Unavailable:
     return Unavailable("JetStream does not answer.", subject=event.subject, cause=str(cause))
-
-
-def _headers(event: Event) -> dict[str, str]:
-    return envelope.event_headers(
-        event_id=event.event_id,
-        event_type=event.event_type,
-        source=event.source,
-        time_ns=event.time_ns,
-        traceparent=event.traceparent,
-    )

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from fleet.consumption import Message
-from fleet.core_nats import CoreNats, Server, servers
-from fleet.nats_wire import LINE_BYTES_MOST, NatsLost, Subscription, Wire
+from fleet.core_nats import CoreNats, Letter, Server, servers
+from fleet.nats_wire import LINE_BYTES_MOST, STATUS, Listener, NatsLost, Straight, Subscription, Wire
 
 SAID = b'INFO {"max_payload":9}\r\nMSG a.b 1 4\r\ntick\r\nPING\r\nMSG a.c 1 reply.to 2\r\n\r\n\r\nPONG\r\n'
 
@@ -42,7 +42,7 @@ def subscription(
     return Subscription("a.>", messages_most, bytes_most, lost)
 
 
-def a_wire(heard: Subscription | None = None) -> tuple[Wire, Sent, list[str]]:
+def a_wire(heard: Listener | None = None) -> tuple[Wire, Sent, list[str]]:
     complaints: list[str] = []
     wire, transport = Wire({1: heard}.get, complaints.append), Sent()
     wire.connection_made(transport)
@@ -61,6 +61,30 @@ async def test_messages_are_read_however_the_bytes_are_cut(piece: int) -> None:
     await asyncio.sleep(0)
     assert (pong.done(), wire.mute_s, wire.payload_most) == (True, 0.0, 9)
     assert b"".join(transport.written) == b"PING\r\nPONG\r\n"
+
+
+@pytest.mark.parametrize("piece", [1, 5, 1000])
+async def test_of_headers_only_the_server_s_own_word_is_read(piece: int) -> None:
+    heard: list[Message] = []
+    wire, _, _ = a_wire(Straight("a.>", heard.append))
+    said = b"HMSG a.b 1 16 16\r\nNATS/1.0 503\r\n\r\n\r\nHMSG a.c 1 me 21 23\r\nNATS/1.0\r\nName: x\r\n\r\nhi\r\n"
+    for at in range(0, len(said), piece):
+        wire.data_received(said[at : at + piece])
+    assert heard == [Message("a.b", b"", {STATUS: "503"}), Message("a.c", b"hi", {})]
+
+
+async def test_letters_leave_in_one_piece_with_their_headers() -> None:
+    core = CoreNats("nats://127.0.0.1", "test", lambda _said: None, retry_s=1, ping_every_s=1, mute_most_s=1)
+    with pytest.raises(NatsLost):
+        core.framed(Letter("a", "b", b"", b""))
+    core._wire, transport, _ = a_wire()
+    core._wire.data_received(SAID)
+    await asyncio.sleep(0)
+    transport.written.clear()
+    core.post([core.framed(Letter("a", "me", b"H\r\n\r\n", b"one")), core.framed(Letter("a", "me", b"H", b"two"))])
+    assert transport.written == [b"HPUB a me 5 8\r\nH\r\n\r\none\r\nHPUB a me 1 4\r\nHtwo\r\n"]
+    with pytest.raises(ValueError, match="9 bytes"):
+        core.framed(Letter("a", "me", b"H", bytes(9)))
 
 
 async def test_the_first_message_of_a_turn_leaves_at_once_and_the_others_together() -> None:

@@ -4,11 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.envelope import event_headers, event_id
+from fleet.envelope import event_id, header_lines
 
 
 def headers(time_ns: int = 0, traceparent: str | None = None) -> dict[str, str]:
-    return event_headers(event_id="7", event_type="t", source="s", time_ns=time_ns, traceparent=traceparent)
+    lines = header_lines(event_id="7", event_type="t", source="s", time_ns=time_ns, traceparent=traceparent)
+    version, *rest, last, end = lines.decode().split("\r\n")
+    assert (version, last, end) == ("NATS/1.0", "", "")
+    return dict(line.split(": ", 1) for line in rest)
+
+
+def test_a_line_break_smuggles_no_header_in() -> None:
+    with pytest.raises(ValueError, match="line break"):
+        headers(traceparent="00-x\r\nNats-Msg-Id: another")
 
 
 def test_the_headers_are_those_of_the_contract() -> None:
