@@ -1,7 +1,6 @@
 """The calls that execution answers."""
 
-from collections.abc import AsyncIterator
-from functools import partial
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from fleet.rpc import write
@@ -41,7 +40,8 @@ class ExecutionServicer(ExecutionServiceServicer):
     async def StreamOrders(  # type: ignore[override]  # it writes its responses itself instead of yielding them
         self, request_iterator: AsyncIterator[pb.StreamOrdersRequest], context: Any
     ) -> None:
-        await self._commands(request_iterator, partial(write, context))
+        talk = _Talk(context)
+        await self._commands(talk.frames(request_iterator), talk.tell)
 
     async def CancelOrder(self, request: pb.CancelOrderRequest, context: Any) -> pb.CancelOrderResponse:
         live = await self._cancel(_order_id(request.order_id))
@@ -168,6 +168,30 @@ class ExecutionServicer(ExecutionServiceServicer):
                 return pb.StreamOrdersResponse(request_id=request.request_id, modified=modified)
             case _:
                 raise InvalidArgument("Expected a submit, a cancel or a modify.", field="command")
+
+
+class _Talk:
+    """One stream of commands; answers go several in a frame to whoever has sent several commands in one."""
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+        self._takes_many = False
+
+    async def frames(
+        self, requests: AsyncIterator[pb.StreamOrdersRequest]
+    ) -> AsyncIterator[Sequence[pb.StreamOrdersRequest]]:
+        """The commands of each frame."""
+        async for request in requests:
+            self._takes_many = self._takes_many or bool(request.commands)
+            yield request.commands or (request,)
+
+    async def tell(self, answers: Sequence[pb.StreamOrdersResponse]) -> None:
+        """Write answers."""
+        if self._takes_many and len(answers) > 1:
+            await write(self._context, pb.StreamOrdersResponse(answers=answers))
+            return
+        for answer in answers:
+            await write(self._context, answer)
 
 
 def _order(live: LiveOrder) -> Any:

@@ -96,21 +96,21 @@ class Desk:
         return samples
 
     async def flood(self, orders: int, in_flight: int) -> float:
-        """Send orders with so many under way at once; seconds until all are answered."""
-        room = asyncio.Semaphore(in_flight)
+        """Send orders with so many under way at once; seconds until all are answered.
+
+        As many as there is room for go in one frame, and answers come as many as are ready.
+        """
         began = time.perf_counter()
-
-        async def read() -> None:
-            for _ in range(orders):
-                answer = await self.stream.read()
+        sent = answered = 0
+        while answered < orders:
+            free = min(in_flight - (sent - answered), orders - sent)
+            if free:
+                await self.stream.write(rpc.StreamOrdersRequest(commands=[self._request() for _ in range(free)]))
+                sent += free
+            frame = await self.stream.read()
+            for answer in frame.answers or (frame,):
                 assert answer.WhichOneof("result") == "submitted", answer
-                room.release()
-
-        reading = asyncio.create_task(read())
-        for _ in range(orders):
-            await room.acquire()
-            await self.stream.write(self._request())
-        await reading
+                answered += 1
         return time.perf_counter() - began
 
     async def settled(self, orders: int) -> float:

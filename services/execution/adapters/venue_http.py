@@ -57,18 +57,21 @@ class VenueHttp:
             len(body),
             body,
         )
+        ends_at = asyncio.get_running_loop().time() + self._timeout_s
         try:
-            async with asyncio.timeout(self._timeout_s), self._room:
-                return await self._exchange(request)
+            if self._room.locked() or not (connection := self._idle_connection()):
+                async with asyncio.timeout_at(ends_at), self._room:
+                    return await self._exchange(self._idle_connection() or await self._connect(), request, ends_at)
+            async with self._room:
+                return await self._exchange(connection, request, ends_at)
         except TimeoutError as error:
             raise Unavailable("The venue did not answer in time.", retry_after_s=1) from error
         except (OSError, BrokenAnswer) as error:
             raise Unavailable(f"The connection to the venue failed: {error}.", retry_after_s=1) from error
 
-    async def _exchange(self, request: bytes) -> Answer:
-        connection = self._idle_connection() or await self._connect()
+    async def _exchange(self, connection: HttpConnection, request: bytes, ends_at: float) -> Answer:
         try:
-            answer = await connection.exchange(request)
+            answer = await connection.exchange(request, ends_at)
         except BaseException:  # a cancel or a timeout too leaves an answer on its way that nobody waits for
             connection.close()
             raise

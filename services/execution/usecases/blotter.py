@@ -31,7 +31,7 @@ class LiveOrder:
     correlation_id: str = ""
     traceparent: str | None = None
     executions: set[str] = field(default_factory=set)
-    watchers: "list[asyncio.Future[None]]" = field(default_factory=list)
+    watchers: "list[tuple[Callable[[Order], bool], asyncio.Future[None]]]" = field(default_factory=list)
     moved_ns: int = 0
     misses: int = 0
     missed_ns: int = 0
@@ -41,22 +41,32 @@ class LiveOrder:
         """Wait until the order meets a condition; False when it does not in time."""
         if condition(self.order):
             return True
-        try:
-            async with asyncio.timeout(timeout_s):
-                while not condition(self.order):
-                    watcher = asyncio.get_running_loop().create_future()
-                    self.watchers.append(watcher)
-                    await watcher
-        except TimeoutError:
-            return condition(self.order)
-        return True
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + timeout_s
+        while not condition(self.order) and loop.time() < ends_at:
+            watcher = loop.create_future()
+            self.watchers.append((condition, watcher))
+            timer = loop.call_at(ends_at, _wake, watcher)
+            try:
+                await watcher
+            finally:
+                timer.cancel()
+        return condition(self.order)
 
     def wake(self) -> None:
-        """Let everybody who waits look again."""
-        for watcher in self.watchers:
-            if not watcher.done():
+        """Wake those who have waited for what the order is now."""
+        if not self.watchers:
+            return
+        order, waiting = self.order, []
+        for watching in self.watchers:
+            condition, watcher = watching
+            if watcher.done():
+                continue
+            if condition(order):
                 watcher.set_result(None)
-        self.watchers.clear()
+            else:
+                waiting.append(watching)
+        self.watchers = waiting
 
 
 class Blotter:
@@ -220,12 +230,18 @@ class Blotter:
             self._by_client_id.pop((live.order.account, live.order.terms.client_order_id), None)
 
     def _holdings(self, order: Order) -> Holdings:
-        return self.holdings.setdefault(order.account, Holdings())
+        account = order.terms.account
+        return self.holdings.get(account) or self.holdings.setdefault(account, Holdings())
 
     def _count(self, before: Order | None, after: Order | None) -> None:
         for order, step in ((before, -1), (after, 1)):
             if order is not None:
                 self.statuses[order.status] = self.statuses.get(order.status, 0) + step
+
+
+def _wake(watcher: "asyncio.Future[None]") -> None:
+    if not watcher.done():
+        watcher.set_result(None)
 
 
 def _ignore(_live: LiveOrder) -> None:

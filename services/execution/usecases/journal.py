@@ -125,11 +125,17 @@ class Journal:
         step = self._step(live, fact)
         return self._put(_Group([step], live, asyncio.get_running_loop().create_future()))
 
-    async def until_durable(self, live: LiveOrder) -> None:
-        """Wait until an order's creation is committed; raises Unavailable when that takes too long."""
+    @property
+    def patience_s(self) -> float:
+        """How long an intent may take to become durable."""
+        return self._bounds.intent_patience_s
+
+    async def until_durable(self, live: LiveOrder, waited_s: float = 0.0) -> None:
+        """Wait until an order's creation is committed; raises Unavailable when that takes too long, all together."""
         if live.durable is None:
             return
-        await asyncio.wait((live.durable,), timeout=self._bounds.intent_patience_s)
+        if not live.durable.done():
+            await asyncio.wait((live.durable,), timeout=self._bounds.intent_patience_s - waited_s)
         group = self._intents.get(live.order.order_id)
         if group is not None and not live.durable.done():
             group.abandoned = True
@@ -253,6 +259,7 @@ class Journal:
             self._waiting -= len(group.events)
             self._intents.pop(group.live.order.order_id, None)
             group.durable.set_result(None)
+            group.live.wake()
             if group.abandoned:
                 self.on_abandoned(group.live)
 
@@ -267,6 +274,7 @@ class Journal:
                 self._blotter.withdraw(group.live)
                 group.durable.set_exception(Unavailable("The order was not written.", retry_after_s=1))
                 group.durable.exception()  # seen: whoever still waits is told, and nobody has to
+                group.live.wake()
             else:
                 kept.append(group)
         return kept

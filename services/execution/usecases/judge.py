@@ -82,7 +82,8 @@ class Judge:
         if not account.limits.refuse_self_trades:
             return []
         open_orders = self._blotter.open_in(account.record.id, terms.symbol)
-        return [live.order.terms for live in open_orders if live.order.status is not OrderStatus.EMULATED]
+        opposite = [live.order for live in open_orders if live.order.terms.side is not terms.side]
+        return [order.terms for order in opposite if order.status is not OrderStatus.EMULATED]
 
 
 def _costs_more(terms: OrderTerms, before: OrderTerms) -> bool:

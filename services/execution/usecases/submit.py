@@ -154,10 +154,17 @@ class Submit:
     async def _outcome(self, live: LiveOrder, account: Account, patience: Patience) -> Submitted:
         if live.order.denial is not None and live.order.denial.code == _DAILY_LOSS:
             await self.on_daily_loss(account)
-        await self._journal.until_durable(live)
-        await live.until(_condition(live.order, patience.until), patience.timeout_s)
+        await self._until(live, patience)
         self._observer.replied(live)
         return Submitted(live.order, live.timings)
+
+    async def _until(self, live: LiveOrder, patience: Patience) -> None:
+        """Wait for a durable intent and for what the caller wants, most often at once: a wait is a turn of the loop."""
+        is_met, durable = _condition(live.order, patience.until), live.durable
+        first_s = min(patience.timeout_s, self._journal.patience_s)
+        await live.until(lambda order: (durable is None or durable.done()) and is_met(order), first_s)
+        await self._journal.until_durable(live, first_s)
+        await live.until(is_met, patience.timeout_s - first_s)
 
     async def _again(self, live: LiveOrder, body: str, patience: Patience) -> Submitted:
         if live.order.terms.fingerprint != body:
@@ -166,8 +173,7 @@ class Submit:
                 client_order_id=live.order.terms.client_order_id,
                 order_id=live.order.order_id,
             )
-        await self._journal.until_durable(live)
-        await live.until(_condition(live.order, patience.until), patience.timeout_s)
+        await self._until(live, patience)
         return Submitted(live.order, live.timings, duplicate=True)
 
     def _end_of_day_ns(self, request: OrderRequest, instrument: Instrument) -> int | None:

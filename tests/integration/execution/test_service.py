@@ -160,6 +160,26 @@ async def test_the_stream_answers_each_command_by_itself(service: ExecutionProce
         assert canceled == [pb.ORDER_STATUS_CANCELED] * 40
 
 
+async def test_commands_in_one_frame_are_answered_each_and_in_frames(service: ExecutionProcess) -> None:
+    """Matched by request id; a frame that holds commands is none itself."""
+    submits = [rpc.StreamOrdersRequest(request_id=at, submit=resting(wait=pb.WAIT_ACCEPTED)) for at in range(1, 21)]
+    nothing = rpc.StreamOrdersRequest(request_id=21)
+    async with service.plain_channel() as channel:
+        stub = ExecutionServiceStub(channel)
+        frames = [rpc.StreamOrdersRequest(commands=[*submits, nothing]), rpc.StreamOrdersRequest(request_id=22)]
+        heard = [frame async for frame in stub.StreamOrders(iter(frames))]
+        answers = {answer.request_id: answer for frame in heard for answer in frame.answers or (frame,)}
+        assert sorted(answers) == list(range(1, 23))
+        orders = [answers[number].submitted.order for number in range(1, 21)]
+        assert {order.status for order in orders} == {pb.ORDER_STATUS_ACCEPTED}
+        assert [answers[number].error.metadata["field"] for number in (21, 22)] == ["command", "command"]
+        cancels = [rpc.StreamOrdersRequest(cancel=rpc.CancelOrderRequest(order_id=each.order_id)) for each in orders]
+        whole = [rpc.StreamOrdersRequest(commands=cancels)]
+        heard = [frame async for frame in stub.StreamOrders(iter(whole))]
+        canceled = [answer.canceled.order.status for frame in heard for answer in frame.answers or (frame,)]
+        assert canceled == [pb.ORDER_STATUS_CANCELED] * 20
+
+
 async def test_a_client_that_leaves_its_stream_leaves_its_orders(service: ExecutionProcess) -> None:
     """What was accepted goes on, and the service with it."""
     async with service.plain_channel() as channel:

@@ -1,7 +1,7 @@
 """Commands of a stream, and work in the background."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
@@ -11,9 +11,9 @@ from services.execution.usecases.run_command import attempt
 from trading.errors import Kind, NotFound, ResourceExhausted, TradingError
 
 
-async def numbers(count: int) -> AsyncIterator[int]:
-    for number in range(count):
-        yield number
+async def numbers(count: int, together: int = 1) -> AsyncIterator[Sequence[int]]:
+    for first in range(0, count, together):
+        yield range(first, min(first + together, count))
 
 
 class Answers(list[int]):
@@ -22,12 +22,17 @@ class Answers(list[int]):
     overlapped = False
     _writing = False
 
-    async def write(self, answer: int) -> None:
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[list[int]] = []
+
+    async def write(self, answers: Sequence[int]) -> None:
         self.overlapped |= self._writing
         self._writing = True
         await asyncio.sleep(0)
         self._writing = False
-        self.append(answer)
+        self.extend(answers)
+        self.writes.append(list(answers))
 
 
 async def test_answers_come_as_they_are_ready() -> None:
@@ -48,6 +53,18 @@ async def test_answers_come_as_they_are_ready() -> None:
     assert not answers.overlapped
 
 
+async def test_what_is_ready_during_a_write_is_written_together_by_the_next() -> None:
+    """All of one frame are under way at once, and no answer waits for company."""
+
+    async def run(number: int) -> int:
+        return number
+
+    answers = Answers()
+    await AnswerCommands(run, 8)(numbers(6, together=6), answers.write)
+    assert answers.writes == [[0], [1, 2, 3, 4, 5]]
+    assert not answers.overlapped
+
+
 async def test_only_so_many_commands_are_under_way() -> None:
     """The reader waits for the answers to be written."""
     under_way, most = 0, 0
@@ -59,12 +76,12 @@ async def test_only_so_many_commands_are_under_way() -> None:
         await asyncio.sleep(0)
         return number
 
-    async def write(_answer: int) -> None:
+    async def write(answers: Sequence[int]) -> None:
         nonlocal under_way
         await asyncio.sleep(0)
-        under_way -= 1
+        under_way -= len(answers)
 
-    await AnswerCommands(run, 2)(numbers(20), write)
+    await AnswerCommands(run, 2)(numbers(20, together=5), write)
     assert (most, under_way) == (2, 0)
 
 
@@ -90,8 +107,8 @@ async def test_a_reader_that_leaves_stops_the_commands() -> None:
 async def test_a_broken_stream_ends_with_its_error() -> None:
     """Not with a group of errors: the boundary of the call knows its name."""
 
-    async def broken() -> AsyncIterator[int]:
-        yield 1
+    async def broken() -> AsyncIterator[Sequence[int]]:
+        yield [1]
         raise ConnectionError("gone")
 
     async def run(number: int) -> int:

@@ -300,6 +300,7 @@ class StreamOrdersRequest(_message.Message):
     SUBMIT_FIELD_NUMBER: _builtins.int
     CANCEL_FIELD_NUMBER: _builtins.int
     MODIFY_FIELD_NUMBER: _builtins.int
+    COMMANDS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.int
     """Names the command; the answer carries it."""
     @_builtins.property
@@ -314,6 +315,12 @@ class StreamOrdersRequest(_message.Message):
     def modify(self) -> Global___ModifyOrderRequest:
         """Change an order."""
 
+    @_builtins.property
+    def commands(self) -> _containers.RepeatedCompositeFieldContainer[Global___StreamOrdersRequest]:
+        """Several commands in one frame, which then has none of its own; a command in here holds no others. From the first
+        such frame on, answers of the stream may come several in a frame too.
+        """
+
     def __init__(
         self,
         *,
@@ -321,10 +328,11 @@ class StreamOrdersRequest(_message.Message):
         submit: Global___SubmitOrderRequest | None = ...,
         cancel: Global___CancelOrderRequest | None = ...,
         modify: Global___ModifyOrderRequest | None = ...,
+        commands: _abc.Iterable[Global___StreamOrdersRequest] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "command", b"command", "modify", b"modify", "submit", b"submit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "command", b"command", "modify", b"modify", "request_id", b"request_id", "submit", b"submit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel", b"cancel", "command", b"command", "commands", b"commands", "modify", b"modify", "request_id", b"request_id", "submit", b"submit"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_command: _TypeAlias = _typing.Literal["submit", "cancel", "modify"]  # noqa: Y015
     _WhichOneofArgType_command: _TypeAlias = _typing.Literal["command", b"command"]  # noqa: Y015
@@ -405,6 +413,7 @@ class StreamOrdersResponse(_message.Message):
     CANCELED_FIELD_NUMBER: _builtins.int
     ERROR_FIELD_NUMBER: _builtins.int
     MODIFIED_FIELD_NUMBER: _builtins.int
+    ANSWERS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.int
     """Which command."""
     @_builtins.property
@@ -423,6 +432,10 @@ class StreamOrdersResponse(_message.Message):
     def modified(self) -> Global___ModifyOrderResponse:
         """Answer to a change."""
 
+    @_builtins.property
+    def answers(self) -> _containers.RepeatedCompositeFieldContainer[Global___StreamOrdersResponse]:
+        """Several answers in one frame, which then has none of its own; only to a caller that has sent such frames."""
+
     def __init__(
         self,
         *,
@@ -431,10 +444,11 @@ class StreamOrdersResponse(_message.Message):
         canceled: Global___CancelOrderResponse | None = ...,
         error: Global___StreamError | None = ...,
         modified: Global___ModifyOrderResponse | None = ...,
+        answers: _abc.Iterable[Global___StreamOrdersResponse] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["canceled", b"canceled", "error", b"error", "modified", b"modified", "result", b"result", "submitted", b"submitted"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["canceled", b"canceled", "error", b"error", "modified", b"modified", "request_id", b"request_id", "result", b"result", "submitted", b"submitted"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answers", b"answers", "canceled", b"canceled", "error", b"error", "modified", b"modified", "request_id", b"request_id", "result", b"result", "submitted", b"submitted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_result: _TypeAlias = _typing.Literal["submitted", "canceled", "error", "modified"]  # noqa: Y015
     _WhichOneofArgType_result: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
