@@ -22,13 +22,17 @@ from trading.market import QuoteBlock
 Floats = npt.NDArray[np.float64]
 Reals = npt.NDArray[np.floating]
 
-PIECE = 2048
-"""Ticks that are computed at once: their columns stay in the processor's cache, and a model takes them in one run."""
+PIECE = 4096
+"""Ticks that are computed at once: enough that calls cost little, few enough for the processor's cache."""
 FEW = 64
 """Up to this many ticks stepping one by one is faster than columns."""
 _NANO = 1_000_000_000.0
-_MEAN_ROW, _DEVIATION_ROW = 1, len(AVERAGES) - 1
-_average = Averages([alpha for _, alpha in AVERAGES[:_DEVIATION_ROW]])
+_WEIGHT, _COUNTS, _SIGNS, _IMBALANCES, _LOGARITHMS = 0, slice(1, 3), slice(3, 5), slice(5, 7), slice(7, 9)
+_GAIN, _LOSS, _WEIGHTED_PRICE, _TRADES, _RETURN = 9, 10, 11, 12, 13
+_FAST_SQUARE, _MIDDLE_SQUARE, _SLOW_SQUARE, _DEVIATION = 14, 15, 16, 17
+_SQUARES, _WEIGHTS, _ROOTS = slice(14, 17), slice(0, 3), slice(14, 18)
+"""Where AVERAGES has each; of two, the middle one is the first."""
+_average = Averages([alpha for _, alpha in AVERAGES[:_DEVIATION]])
 _average_deviation = Averages([MIDDLE])
 """The last of AVERAGES, which depends on another."""
 
@@ -119,7 +123,7 @@ class Folding:
 
     def __init__(self) -> None:
         self._columns = np.zeros((len(FEATURES), PIECE))
-        self._inputs = self._columns[:_DEVIATION_ROW]  # they are used up before a column is written
+        self._inputs = self._columns[:_DEVIATION]  # they are used up before a column is written
         self._averages = np.zeros((len(AVERAGES), PIECE))
         self._deviation = np.zeros((1, PIECE))
 
@@ -149,13 +153,13 @@ class Folding:
         count, start = len(ticks), np.array(state.averages)
         whole = padded_count(count)
         inputs, averages, deviation = self._inputs[:, :whole], self._averages[:, :whole], self._deviation[:, :whole]
-        inputs[:, count:] = 0.0
+        if whole > count:
+            inputs[:, count:] = deviation[:, count:] = 0.0
         _put_inputs(ticks, moves, flow, inputs[:, :count])
-        _average(inputs, start[:_DEVIATION_ROW], averages[:_DEVIATION_ROW])
-        deviation[:, count:] = 0.0
-        np.subtract(moves.x, averages[_MEAN_ROW, :count], out=deviation[0, :count])
+        _average(inputs, start[:_DEVIATION], averages[:_DEVIATION])
+        np.subtract(moves.x, averages[_LOGARITHMS.start, :count], out=deviation[0, :count])
         deviation *= deviation
-        _average_deviation(deviation, start[_DEVIATION_ROW:], averages[_DEVIATION_ROW:])
+        _average_deviation(deviation, start[_DEVIATION:], averages[_DEVIATION:])
         return averages[:, :count]
 
 
@@ -227,63 +231,68 @@ def _with_first(column: Floats, pending: float) -> Floats:
 
 def carried(sign: Floats, start: float) -> Floats:
     """Each zero takes the sign before it, the first ones that of `start`."""
+    if sign.all():
+        return sign
     last_move = np.maximum.accumulate(np.where(sign != 0, np.arange(len(sign)), -1))
     return np.where(last_move >= 0, sign[last_move], start)
 
 
 def _put_inputs(ticks: Ticks, moves: _Moves, flow: _Flow, inputs: Floats) -> None:
     """One row for each of AVERAGES but the last."""
-    x, r = moves.x, moves.r
-    q8, x32, q32, i32, w32, wp32, t32, s32, c32, x128, r128, q128, i128, s128, c128, gain, loss = inputs
-    np.multiply(r, r, out=q8)
-    q32[:] = q128[:] = q8
-    x32[:] = x128[:] = x
-    _imbalance(ticks, i32)
-    i128[:] = i32
-    w32[:] = flow.weight
-    np.multiply(flow.weight, ticks.price, out=wp32)
-    t32[:] = flow.trades
-    s32[:] = s128[:] = flow.signs
-    c32[:] = c128[:] = flow.count
-    r128[:] = r
-    np.maximum(r, 0.0, out=gain)
-    np.subtract(gain, r, out=loss)
+    r = moves.r
+    inputs[_WEIGHT] = flow.weight
+    inputs[_COUNTS] = flow.count
+    inputs[_SIGNS] = flow.signs
+    inputs[_IMBALANCES] = _imbalance(ticks)
+    inputs[_LOGARITHMS] = moves.x
+    np.maximum(r, 0.0, out=inputs[_GAIN])
+    np.subtract(inputs[_GAIN], r, out=inputs[_LOSS])
+    np.multiply(flow.weight, ticks.price, out=inputs[_WEIGHTED_PRICE])
+    inputs[_TRADES] = flow.trades
+    inputs[_RETURN] = r
+    np.multiply(r, r, out=inputs[_SQUARES])
 
 
-def _imbalance(ticks: Ticks, out: Floats) -> None:
-    np.subtract(ticks.bid_size, ticks.ask_size, out=out)
-    out /= ticks.bid_size + ticks.ask_size + WEIGHT_FLOOR
+def _imbalance(ticks: Ticks) -> Floats:
+    imbalance = ticks.bid_size - ticks.ask_size
+    imbalance /= ticks.bid_size + ticks.ask_size + WEIGHT_FLOOR
+    return imbalance
 
 
 def _put_columns(ticks: Ticks, moves: _Moves, averages: Floats, columns: Floats) -> None:
-    """The formulas of `FeatureState.features` as (F, N) columns; in place, because memory is what takes the time."""
-    q8, x32, q32, i32, w32, wp32, t32, s32, c32, x128, r128, q128, i128, s128, c128, gain, loss, d32 = averages
-    x, history = moves.x, moves.history
+    """The formulas of `FeatureState.features` as (F, N) columns; `averages` are used up.
+
+    As many rows at once as can be, and in place: with a few thousand ticks, calls and memory are what takes the time.
+    """
+    x, history, price = moves.x, moves.history, ticks.price
     columns[0] = moves.r
     np.subtract(x, history[LONG_LAG - SHORT_LAG : -SHORT_LAG], out=columns[1])
     np.subtract(x, history[:-LONG_LAG], out=columns[2])
-    np.subtract(x, x32, out=columns[3])
-    np.subtract(x, x128, out=columns[4])
-    np.sqrt(q32, out=columns[5])
-    np.divide(columns[3], np.sqrt(d32) + MOVE_FLOOR, out=columns[6])
+    np.subtract(x, averages[_LOGARITHMS], out=columns[3:5])
+    roots = averages[_ROOTS]
+    np.sqrt(roots, out=roots)
+    columns[5] = averages[_MIDDLE_SQUARE]
+    roots += MOVE_FLOOR
+    np.divide(columns[3], averages[_DEVIATION], out=columns[6])
     np.subtract(ticks.ask, ticks.bid, out=columns[7])
     columns[7] *= BASIS_POINTS
-    columns[7] /= ticks.price
-    _imbalance(ticks, columns[8])
-    columns[9] = i32
-    columns[10] = i128
-    np.divide(s32, c32 + WEIGHT_FLOOR, out=columns[11])
-    np.divide(s128, c128 + WEIGHT_FLOOR, out=columns[12])
-    columns[13] = t32
-    np.divide(gain + MOVE_FLOOR, gain + loss + 2 * MOVE_FLOOR, out=columns[14])
-    vwap = (wp32 + WEIGHT_FLOOR * ticks.price) / (w32 + WEIGHT_FLOOR)
-    np.divide(ticks.price, vwap, out=columns[15])
+    columns[7] /= price
+    columns[8] = _imbalance(ticks)
+    columns[9:11] = averages[_IMBALANCES]
+    averages[_WEIGHTS] += WEIGHT_FLOOR
+    np.divide(averages[_SIGNS], averages[_COUNTS], out=columns[11:13])
+    columns[13] = averages[_TRADES]
+    averages[_GAIN : _LOSS + 1] += MOVE_FLOOR
+    averages[_LOSS] += averages[_GAIN]
+    np.divide(averages[_GAIN], averages[_LOSS], out=columns[14])
+    vwap = WEIGHT_FLOOR * price
+    vwap += averages[_WEIGHTED_PRICE]
+    vwap /= averages[_WEIGHT]
+    np.divide(price, vwap, out=columns[15])
     columns[15] -= 1
     columns[15] *= BASIS_POINTS
-    slow_move = np.sqrt(q128)
-    slow_move += MOVE_FLOOR
-    np.divide(r128, slow_move, out=columns[16])
-    np.divide(np.sqrt(q8) + MOVE_FLOOR, slow_move, out=columns[17])
+    np.divide(averages[_RETURN], averages[_SLOW_SQUARE], out=columns[16])
+    np.divide(averages[_FAST_SQUARE], averages[_SLOW_SQUARE], out=columns[17])
 
 
 def _leave(state: FeatureState, ticks: Ticks, moves: _Moves, averages: Floats) -> None:
@@ -295,8 +304,8 @@ def _leave(state: FeatureState, ticks: Ticks, moves: _Moves, averages: Floats) -
     state.averages = tuple(averages[:, -1].tolist())
     state.price, state.bid, state.ask = float(ticks.price[-1]), float(ticks.bid[-1]), float(ticks.ask[-1])
     state.bid_size, state.ask_size = float(ticks.bid_size[-1]), float(ticks.ask_size[-1])
-    moved = np.flatnonzero(moves.change)
+    moved = moves.change[-1:] if moves.change[-1] else moves.change[moves.change != 0][-1:]
     if len(moved):
-        state.last_sign = 1.0 if moves.change[moved[-1]] > 0 else -1.0
+        state.last_sign = 1.0 if moved[0] > 0 else -1.0
     state.last_r = float(moves.r[-1])
     state.pending_volume = state.pending_trades = state.pending_signs = 0.0

@@ -44,26 +44,29 @@ WEIGHT_FLOOR = 1e-9
 """Units of size that a ratio of sizes adds below the line."""
 
 AVERAGES = (
-    ("r²", FAST),
-    ("x", MIDDLE),
-    ("r²", MIDDLE),
-    ("imbalance", MIDDLE),
     ("weight", MIDDLE),
-    ("weight·price", MIDDLE),
-    ("trades", MIDDLE),
-    ("signs", MIDDLE),
     ("sign count", MIDDLE),
-    ("x", SLOW),
-    ("r", SLOW),
-    ("r²", SLOW),
-    ("imbalance", SLOW),
-    ("signs", SLOW),
     ("sign count", SLOW),
+    ("signs", MIDDLE),
+    ("signs", SLOW),
+    ("imbalance", MIDDLE),
+    ("imbalance", SLOW),
+    ("x", MIDDLE),
+    ("x", SLOW),
     ("gain", WILDER),
     ("loss", WILDER),
+    ("weight·price", MIDDLE),
+    ("trades", MIDDLE),
+    ("r", SLOW),
+    ("r²", FAST),
+    ("r²", MIDDLE),
+    ("r²", SLOW),
     ("(x − mean)²", MIDDLE),
 )
-"""The order of `FeatureState.averages`: what is averaged, and with which α."""
+"""The order of `FeatureState.averages`: what is averaged, and with which α.
+
+Averages of the same, and those that the same is done to, lie side by side, so that columns take them at once.
+"""
 
 
 class FeatureState:
@@ -148,28 +151,28 @@ class FeatureState:
             self.pending_volume = self.pending_trades = self.pending_signs = 0.0
         else:
             weight, signs, count = sizes, sign, 1.0
-        q8, x32, q32, i32, w32, wp32, t32, s32, c32, x128, r128, q128, i128, s128, c128, gain, loss, d32 = self.averages
+        w32, c32, c128, s32, s128, i32, i128, x32, x128, gain, loss, wp32, t32, r128, q8, q32, q128, d32 = self.averages
         square = r * r
         x32 += MIDDLE * (x - x32)
         deviation = x - x32
         self.averages = (
-            q8 + FAST * (square - q8),
-            x32,
-            q32 + MIDDLE * (square - q32),
-            i32 + MIDDLE * (imbalance - i32),
             w32 + MIDDLE * (weight - w32),
-            wp32 + MIDDLE * (weight * price - wp32),
-            t32 + MIDDLE * (trades - t32),
-            s32 + MIDDLE * (signs - s32),
             c32 + MIDDLE * (count - c32),
-            x128 + SLOW * (x - x128),
-            r128 + SLOW * (r - r128),
-            q128 + SLOW * (square - q128),
-            i128 + SLOW * (imbalance - i128),
-            s128 + SLOW * (signs - s128),
             c128 + SLOW * (count - c128),
+            s32 + MIDDLE * (signs - s32),
+            s128 + SLOW * (signs - s128),
+            i32 + MIDDLE * (imbalance - i32),
+            i128 + SLOW * (imbalance - i128),
+            x32,
+            x128 + SLOW * (x - x128),
             gain + WILDER * ((r if r > 0 else 0.0) - gain),
             loss + WILDER * ((-r if r < 0 else 0.0) - loss),
+            wp32 + MIDDLE * (weight * price - wp32),
+            t32 + MIDDLE * (trades - t32),
+            r128 + SLOW * (r - r128),
+            q8 + FAST * (square - q8),
+            q32 + MIDDLE * (square - q32),
+            q128 + SLOW * (square - q128),
             d32 + MIDDLE * (deviation * deviation - d32),
         )
         ring[tick % len(ring)] = x
@@ -180,7 +183,7 @@ class FeatureState:
 
     def features(self) -> tuple[float, ...]:
         """The newest feature row in the order of FEATURES; needs at least one tick."""
-        q8, x32, q32, i32, w32, wp32, t32, s32, c32, x128, r128, q128, i128, s128, c128, gain, loss, d32 = self.averages
+        w32, c32, c128, s32, s128, i32, i128, x32, x128, gain, loss, wp32, t32, r128, q8, q32, q128, d32 = self.averages
         ring, tick, price = self.ring, self.ticks - 1, self.price
         x = ring[tick % len(ring)]
         slow_move = math.sqrt(q128) + MOVE_FLOOR

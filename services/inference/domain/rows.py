@@ -12,7 +12,7 @@ from trading.errors import InvalidArgument
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
-Positions = npt.NDArray[np.int32]
+Positions = npt.NDArray[np.intp]
 
 MOST_ROWS = 100_000
 _SPREAD_TOLERANCE = 1e-6
@@ -85,7 +85,7 @@ def by_symbol(rows: Rows, canonical: Sequence[str | None]) -> Iterator[tuple[str
     number_of: dict[str | None, int] = {name: number for number, name in enumerate(names)}
     small = np.uint16 if len(names) <= _FEW_SYMBOLS else np.intp
     numbers = np.array([number_of.get(name, 0) for name in canonical], small)[rows.symbol]
-    order = np.argsort(numbers, kind="stable").astype(np.int32)
+    order = np.argsort(numbers, kind="stable")
     edges = np.searchsorted(numbers[order], np.arange(len(names) + 1)).tolist()
     for name, start, end in zip(names, edges, edges[1:], strict=False):
         positions = order[start:end]
@@ -100,15 +100,14 @@ def following_ticks(state: FeatureState, rows: Rows, positions: Positions) -> Ti
     A row carries no sizes: those displayed last stand. A volume is one trade at the row's price, whose aggressor
     is told by the price before it and else by the tick rule, as `FeatureState.trade` does.
     """
-    price, volume = rows.price[positions], rows.volume[positions]
+    price, volume = rows.price.take(positions), rows.volume.take(positions)
     traded = volume > 0
-    sizes = np.ones(len(price))
     return Ticks(
         price=price,
-        bid=rows.bid[positions],
-        ask=rows.ask[positions],
-        bid_size=state.bid_size * sizes,
-        ask_size=state.ask_size * sizes,
+        bid=rows.bid.take(positions),
+        ask=rows.ask.take(positions),
+        bid_size=np.full(len(price), state.bid_size),
+        ask_size=np.full(len(price), state.ask_size),
         volume=volume,
         trades=traded.astype(np.float64),
         signs=_signs(state, price, traded),
@@ -117,12 +116,21 @@ def following_ticks(state: FeatureState, rows: Rows, positions: Positions) -> Ti
 
 def _signs(state: FeatureState, price: Floats, traded: Bools) -> Floats:
     """The aggressor's sign of each row that traded, and 0 of the others; leaves the last in `state`."""
-    signs, prints = np.zeros(len(price)), price[traded]
-    if not len(prints):
-        return signs
-    before = np.concatenate(([state.price if state.ticks else price[0]], price[:-1]))[traded]
-    against_mid = np.sign(prints - before)
-    change = np.sign(np.diff(prints, prepend=state.last_trade_price or prints[0]))
-    signs[traded] = carried(np.where(against_mid != 0, against_mid, change), state.last_trade_sign)
-    state.last_trade_price, state.last_trade_sign = float(prints[-1]), float(signs[traded][-1])
+    if not traded.any():
+        return np.zeros(len(price))
+    before = np.empty_like(price)
+    before[0], before[1:] = state.price if state.ticks else price[0], price[:-1]
+    if traded.all():
+        return _signs_of_prints(state, price, before)
+    signs = np.zeros(len(price))
+    signs[traded] = _signs_of_prints(state, price[traded], before[traded])
+    return signs
+
+
+def _signs_of_prints(state: FeatureState, prints: Floats, mid: Floats) -> Floats:
+    signs = np.sign(prints - mid)
+    if not signs.all():
+        change = np.sign(np.diff(prints, prepend=state.last_trade_price or prints[0]))
+        signs = carried(np.where(signs != 0, signs, change), state.last_trade_sign)
+    state.last_trade_price, state.last_trade_sign = float(prints[-1]), float(signs[-1])
     return signs
