@@ -48,6 +48,13 @@ class _Part(NamedTuple):
     stop: int
 
 
+class _Ran(NamedTuple):
+    """What a thread has run, and what the model said of it."""
+
+    parts: list[_Part]
+    logits: Logits
+
+
 class RunQueue:
     """The requests of one model; `run` turns samples into logits, `stop` ends a run from another thread."""
 
@@ -60,6 +67,7 @@ class RunQueue:
         self._waiting: deque[_Request] = deque()
         self._rows = 0
         self._busy = False
+        self._closed = False
         self._timer: asyncio.TimerHandle | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"model-{name}")
 
@@ -84,6 +92,7 @@ class RunQueue:
 
     def close(self) -> None:
         """Wait for the run in progress and end the thread; what still waits is cancelled."""
+        self._closed = True
         self._thread.shutdown()
         for request in self._waiting:
             request.answer.cancel()
@@ -99,14 +108,32 @@ class RunQueue:
             self._go_on(loop)
             return
         self._timer = loop.call_later(self._rules.deadline_s, self._stop)
-        running = self._thread.submit(self._run_together, parts)
+        running = self._thread.submit(self._run_on, loop, parts)
         running.add_done_callback(lambda ended: _told(loop, self._ended, loop, parts, ended))
 
-    def _ended(self, loop: asyncio.AbstractEventLoop, parts: list[_Part], ended: "Future[Logits]") -> None:
+    def _run_on(self, loop: asyncio.AbstractEventLoop, parts: list[_Part]) -> _Ran:
+        """In the thread: the parts of one run, and further chunks of a request that is alone."""
+        found = [self._run_together(parts)]
+        request, start, stop = parts[-1]
+        while len(parts) == 1 and stop < len(request.samples) and self._may_go_on(request, loop):
+            more = min(stop + self._rules.chunk_rows, len(request.samples))
+            found.append(self._checked(request.samples[stop:more]))
+            stop, parts = more, [_Part(request, start, more)]
+        return _Ran(parts, found[0] if len(found) == 1 else np.concatenate(found))
+
+    def _may_go_on(self, request: _Request, loop: asyncio.AbstractEventLoop) -> bool:
+        alone = not (self._waiting or self._closed or request.answer.done())
+        return alone and loop.time() <= request.expires
+
+    def _ended(self, loop: asyncio.AbstractEventLoop, parts: list[_Part], ended: "Future[_Ran]") -> None:
         if self._timer is not None:
             self._timer.cancel()
         error = ended.exception()
-        self._settle(parts, None if error else ended.result(), error)
+        if error is None:
+            parts, logits = ended.result()
+            self._settle(parts, logits, None)
+        else:
+            self._settle(parts, None, error)
         self._go_on(loop)
 
     def _attempt(self, parts: list[_Part]) -> tuple[Logits | None, Exception | None]:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 CHUNK = 32
-_FEW = 64
+_FEW = 32
 """Up to this many chunks one triangle of weights carries on what another level would."""
 
 

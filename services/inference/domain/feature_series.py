@@ -22,7 +22,7 @@ from trading.market import QuoteBlock
 Floats = npt.NDArray[np.float64]
 Reals = npt.NDArray[np.floating]
 
-PIECE = 4096
+PIECE = 3072
 """Ticks that are computed at once: enough that calls cost little, few enough for the processor's cache."""
 FEW = 64
 """Up to this many ticks stepping one by one is faster than columns."""

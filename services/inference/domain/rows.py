@@ -12,7 +12,7 @@ from trading.errors import InvalidArgument
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
-Positions = npt.NDArray[np.intp]
+Positions = npt.NDArray[np.int32]
 
 MOST_ROWS = 100_000
 _SPREAD_TOLERANCE = 1e-6
@@ -85,7 +85,7 @@ def by_symbol(rows: Rows, canonical: Sequence[str | None]) -> Iterator[tuple[str
     number_of: dict[str | None, int] = {name: number for number, name in enumerate(names)}
     small = np.uint16 if len(names) <= _FEW_SYMBOLS else np.intp
     numbers = np.array([number_of.get(name, 0) for name in canonical], small)[rows.symbol]
-    order = np.argsort(numbers, kind="stable")
+    order = np.argsort(numbers, kind="stable").astype(np.int32)
     edges = np.searchsorted(numbers[order], np.arange(len(names) + 1)).tolist()
     for name, start, end in zip(names, edges, edges[1:], strict=False):
         positions = order[start:end]
@@ -100,12 +100,13 @@ def following_ticks(state: FeatureState, rows: Rows, positions: Positions) -> Ti
     A row carries no sizes: those displayed last stand. A volume is one trade at the row's price, whose aggressor
     is told by the price before it and else by the tick rule, as `FeatureState.trade` does.
     """
-    price, volume = rows.price.take(positions), rows.volume.take(positions)
+    at = positions.astype(np.intp)  # what NumPy would make of them for each column
+    price, volume = rows.price.take(at), rows.volume.take(at)
     traded = volume > 0
     return Ticks(
         price=price,
-        bid=rows.bid.take(positions),
-        ask=rows.ask.take(positions),
+        bid=rows.bid.take(at),
+        ask=rows.ask.take(at),
         bid_size=np.full(len(price), state.bid_size),
         ask_size=np.full(len(price), state.ask_size),
         volume=volume,

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
@@ -18,8 +19,11 @@ from services.inference.ports import Instruments, Model, Models, Workshop
 from services.inference.usecases.compare_shadows import CompareShadows
 from trading.errors import ResourceExhausted
 
+ROOM = 2 * PIECE
+"""Rows that a model gets at once: enough to be worth two hops between threads."""
 T = TypeVar("T")
 Float32s = npt.NDArray[np.float32]
+_Feel = Callable[[FeatureState, Positions, Float32s], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +138,9 @@ class Predict:
             return
         card = scores.model.card
         logits = await scores.model.logits(piece.samples)
-        scores.warm[piece.positions] = True
-        scores.predictions[piece.positions], scores.confidence[piece.positions] = opinions(card, logits)
+        at = piece.positions.astype(np.intp)
+        scores.warm[at] = True
+        scores.predictions[at], scores.confidence[at] = opinions(card, logits)
         if self._shadows is not None:
             self._shadows.offer(card, logits, lambda other: piece.samples if _sees_the_same(card, other) else None)
 
@@ -165,22 +170,61 @@ def _undecided(count: int, model: Model) -> Scores:
 
 
 def _pieces(rows: Rows, series: Sequence[_Series], card: ModelCard) -> Iterator[_Piece]:
-    """The warm rows of every series, at most PIECE at a time; each series' state goes on from piece to piece."""
+    """The warm rows of every series; whoever asks for the next but one is done with this one."""
+    feel = _feeling(rows, series)
+    return _tables(rows, series, card, feel) if len(card.sample_shape) == 1 else _windows(series, card, feel)
+
+
+def _feeling(rows: Rows, series: Sequence[_Series]) -> _Feel:
+    """What puts the features of a part into a table, in the way that is fastest for so many rows."""
     folding = Folding() if any(len(each.positions) > FEW for each in series) else None
-    for positions, state, history in series:
+
+    def feel(state: FeatureState, part: Positions, features: Float32s) -> None:
+        fold = folding.fold if folding and len(part) > FEW else step_through
+        fold(state, following_ticks(state, rows, part), features)
+
+    return feel
+
+
+def _tables(rows: Rows, series: Sequence[_Series], card: ModelCard, feel: _Feel) -> Iterator[_Piece]:
+    """Rows of several series in one table, up to ROOM of them; two tables in turn, because fresh memory is slow."""
+    tables = cycle([np.empty((min(ROOM, len(rows)), len(FEATURES)), np.float32) for _ in range(2)])
+    table, filled, at = next(tables), list[Positions](), 0
+    for state, part in _parts(series):
+        if at + len(part) > len(table):
+            yield _Piece(np.concatenate(filled), picked(table[:at], card.features))
+            table, filled, at = next(tables), [], 0
+        cold = _cold(state, part)
+        features = table[at : at + len(part)]
+        feel(state, part, features)
+        if cold:
+            features[:-cold] = features[cold:]
+        filled.append(part[cold:])
+        at += len(part) - cold
+    if at:
+        yield _Piece(np.concatenate(filled), picked(table[:at], card.features))
+
+
+def _windows(series: Sequence[_Series], card: ModelCard, feel: _Feel) -> Iterator[_Piece]:
+    """The windows that end in the rows of one part of one series at a time."""
+    histories = {id(each.state): each.history for each in series}
+    for state, part in _parts(series):
+        cold, features = _cold(state, part), np.empty((len(part), len(FEATURES)), np.float32)
+        feel(state, part, features)
+        history = histories[id(state)]
+        windows = windows_over(history, features[cold:], card.window)
+        yield _Piece(part[len(part) - len(windows) :], picked(windows, card.features))
+        if card.window > 1:
+            histories[id(state)] = np.concatenate((history, features[cold:]))[1 - card.window :]
+
+
+def _parts(series: Sequence[_Series]) -> Iterator[tuple[FeatureState, Positions]]:
+    """At most PIECE rows of a series at a time, each series' state going on from part to part."""
+    for positions, state, _ in series:
         for start in range(0, len(positions), PIECE):
-            part = positions[start : start + PIECE]
-            cold = min(max(WARM_UP_TICKS - 1 - state.ticks, 0), len(part))
-            features = np.empty((len(part), len(FEATURES)), np.float32)
-            fold = folding.fold if folding and len(part) > FEW else step_through
-            fold(state, following_ticks(state, rows, part), features)
-            yield _piece(part[cold:], features[cold:], history, card)
-            if card.window > 1:
-                history = np.concatenate((history, features[cold:]))[1 - card.window :]
+            yield state, positions[start : start + PIECE]
 
 
-def _piece(positions: Positions, features: Float32s, history: Float32s, card: ModelCard) -> _Piece:
-    if len(card.sample_shape) == 1:
-        return _Piece(positions, picked(features, card.features))
-    windows = windows_over(history, features, card.window)
-    return _Piece(positions[len(positions) - len(windows) :], picked(windows, card.features))
+def _cold(state: FeatureState, part: Positions) -> int:
+    """How many of the next rows come before the symbol is warm."""
+    return min(max(WARM_UP_TICKS - 1 - state.ticks, 0), len(part))

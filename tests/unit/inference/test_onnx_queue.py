@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -90,6 +91,44 @@ async def test_a_big_request_takes_turns_with_small_ones() -> None:
     async with a_queue(model, INLINE) as queue:
         await asyncio.gather(ask("big", 80), ask("small", 1))
     assert order == ["small", "big"]
+
+
+async def test_a_big_request_on_the_thread_goes_on_until_somebody_waits() -> None:
+    model, order = Summing(), []
+    model.go.clear()
+
+    async def ask(name: str, samples: np.ndarray) -> np.ndarray:
+        found = await queue.ask(samples)
+        order.append(name)
+        return found
+
+    samples = np.arange(240, dtype=np.float32).reshape(80, 3)
+    async with a_queue(model, THREADED) as queue:
+        big = asyncio.create_task(ask("big", samples))
+        await until(lambda: model.runs == [8], "a run")
+        small = asyncio.create_task(ask("small", rows(1)))
+        await asyncio.sleep(0)  # it waits now, while the model has the first eight rows
+        model.go.set()
+        assert (await small).tolist() == [3.0]
+        assert (await big).tolist() == samples.sum(axis=1).tolist()
+    assert order == ["small", "big"]
+    assert model.runs == [8] * 10 + [1]
+
+
+async def test_a_request_on_the_thread_ends_at_its_deadline_between_two_runs() -> None:
+    """A run that nobody can stop still costs no further one."""
+    model = Summing()
+
+    def slowly(samples: np.ndarray) -> np.ndarray:
+        model.runs.append(len(samples))
+        time.sleep(0.05)
+        return samples.sum(axis=1, dtype=np.float64)
+
+    queue = RunQueue("test", slowly, lambda: None, THREADED._replace(deadline_s=0.02))
+    with pytest.raises(DeadlineExceeded, match=r"more than 0\.02"):
+        await queue.ask(rows(80))
+    queue.close()
+    assert len(model.runs) <= 1
 
 
 async def test_too_many_waiting_rows_are_refused_and_the_others_answered() -> None:

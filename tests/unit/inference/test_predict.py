@@ -13,7 +13,7 @@ from services.inference.domain.features import FEATURES, WARM_UP_TICKS
 from services.inference.domain.markets import Markets
 from services.inference.domain.rows import Rows
 from services.inference.usecases.compare_shadows import CompareShadows
-from services.inference.usecases.predict import Asked, Predict, PredictRules, Scores
+from services.inference.usecases.predict import ROOM, Asked, Predict, PredictRules, Scores
 from trading.errors import InvalidArgument, ResourceExhausted, UnknownModel, UnknownSymbol
 
 
@@ -96,7 +96,31 @@ async def test_symbols_do_not_see_one_another(markets: Markets) -> None:
     rows = walking_rows(600, ("AAPL", "BTC/USD"))
     own = {name: getattr(rows, name)[::2] for name in ("price", "volume", "bid", "ask", "timestamp_ns")}
     await alone.ask(some_rows(300, **own))
-    assert together.model.asked[0] == pytest.approx(alone.model.asked[0])
+    assert together.seen()[:300] == pytest.approx(alone.seen())
+
+
+@pytest.mark.parametrize("volumes", [0.5, 1.0], ids=["some trade", "all trade"])
+async def test_rows_of_many_tables_get_their_own_scores(markets: Markets, volumes: float) -> None:
+    """More rows than two tables hold, of a warm and a cold symbol in turn: as if each symbol had come alone."""
+    count = 2 * ROOM + 2_000
+    rows = walking_rows(2 * count, ("AAPL", "BTC/USD"), volumes=volumes)
+    together = Desk(markets)
+    together.model.logits = sums  # type: ignore[method-assign]
+    scores = await together.ask(rows)
+    for number, symbol in enumerate(("AAPL", "BTC/USD")):
+        alone = Desk(markets)
+        alone.model.logits = sums  # type: ignore[method-assign]
+        names = ("price", "volume", "bid", "ask", "timestamp_ns")
+        own = await alone.ask(some_rows(count, (symbol,), **{name: getattr(rows, name)[number::2] for name in names}))
+        assert scores.warm[number::2].tolist() == own.warm.tolist()
+        assert scores.predictions[number::2] == pytest.approx(own.predictions, abs=1e-5)
+        assert len(np.unique(own.predictions)) > count / 2, "rows differ"
+    assert scores.warm.sum() == 2 * count - (WARM_UP_TICKS - 2)
+
+
+async def sums(samples: np.ndarray) -> np.ndarray:
+    """Logits that tell rows apart."""
+    return np.tanh(samples.astype(np.float64)).sum(axis=1) / 4
 
 
 async def test_a_big_request_is_worked_out_beside_the_event_loop(markets: Markets) -> None:
