@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,5 +27,11 @@ def sources(*roots: str) -> Iterator[Source]:
     """Every module below the given roots; below all of them by default."""
     for root in roots or ROOTS:
         for path in sorted((REPOSITORY / root).rglob("*.py")):
-            text = path.read_text()
-            yield Source(path, text, ast.parse(text, str(path)))
+            yield _read(path)
+
+
+@cache
+def _read(path: Path) -> Source:
+    """Read once for all the tests that ask."""
+    text = path.read_text()
+    return Source(path, text, ast.parse(text, str(path)))

@@ -8,17 +8,8 @@ from typing import Any
 
 import structlog
 from builders.orders import AAPL, MAIN, a_quote, request
-from fakes.orders import (
-    FakeBell,
-    FakeBroker,
-    FakeCatalogue,
-    FakeChargeStore,
-    FakeControlStore,
-    FakeLease,
-    FakeOrderStore,
-    FakePublisher,
-    FakeQuotes,
-)
+from fakes.order_stores import FakeChargeStore, FakeControlStore, FakeOrderStore
+from fakes.orders import FakeBell, FakeBroker, FakeCatalogue, FakeLease, FakePublisher, FakeQuotes
 
 from fleet.metrics import Metrics
 from services.execution.domain.limits import RiskLimits, SignalTrading

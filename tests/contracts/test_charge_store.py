@@ -8,7 +8,7 @@ import pytest
 from builders.charges import NOON_NS, a_charge
 from builders.orders import life
 from contracts.test_order_store import entries
-from fakes.orders import FakeChargeStore, FakeOrderStore
+from fakes.order_stores import FakeChargeStore, FakeOrderStore
 
 from fleet.database import Database, open_database
 from services.execution.adapters.sql_charges import SqlCharges

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coro
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from fakes.orders import FakeOrderStore
+from fakes.order_stores import FakeOrderStore
 from simulation.exchange import Exchange
 from simulation.weather import Weather
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from builders.orders import AAPL, MAIN, a_quote
-from fakes.orders import FakeBell, FakeCatalogue, FakeChargeStore, FakeControlStore, FakeQuotes
+from fakes.order_stores import FakeChargeStore, FakeControlStore
+from fakes.orders import FakeBell, FakeCatalogue, FakeQuotes
 from simulation.callers import Caller, NotReached, requests
 from simulation.exchange import Exchange
 from simulation.invariants import Evidence, by_order, unlike_the_venue, violations

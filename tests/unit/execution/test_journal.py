@@ -8,7 +8,7 @@ from unittest.mock import sentinel
 import pytest
 from builders.execution import PATIENCE_S, QUICK, RHYTHM, a_desk, assemble, at_work, running, until
 from builders.orders import MAIN, venue_order
-from fakes.orders import FakeOrderStore
+from fakes.order_stores import FakeOrderStore
 
 from services.execution.domain.adoption import adopted_id
 from services.execution.domain.chain import verify

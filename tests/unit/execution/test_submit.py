@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from builders.execution import PATIENCE_S, QUICK, RHYTHM, Desk, a_desk, assemble, at_work, until
 from builders.orders import MAIN, a_quote
-from fakes.orders import FakeOrderStore
+from fakes.order_stores import FakeOrderStore
 
 from services.execution.domain.submission import Wait
 from services.execution.ports.market import SeenQuote
