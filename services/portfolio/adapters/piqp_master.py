@@ -29,7 +29,9 @@ class _Layout(NamedTuple):
     trades: Indices
     """Positions, among the chosen, of the assets with a trade variable of their own."""
     simple: Floats
-    """1 for every asset whose turnover is its weight."""
+    """1 for every asset that can only be bought, −1 for every one that can only be sold."""
+    held: float
+    """Σ simple·w₀: with it the turnover of these assets is simple·w − κ·held."""
 
     @property
     def size(self) -> int:
@@ -37,10 +39,11 @@ class _Layout(NamedTuple):
 
     @property
     def turnover(self) -> Floats:
-        """The row that sums all trades of the chosen."""
+        """The row that sums all trades of the chosen, among them κ's."""
         row = np.zeros(self.size)
         row[: self.weights] = self.simple
         row[self.weights : -1] = 1.0
+        row[-1] = -self.held
         return row
 
 
@@ -75,9 +78,11 @@ def _layout(chosen: Chosen) -> _Layout:
     program = chosen.program
     count = len(program.excess)
     if not program.trades_matter:
-        return _Layout(count, np.zeros(0, np.intp), np.zeros(count))
-    split = (program.held != 0) | (program.lower < 0)
-    return _Layout(count, np.flatnonzero(split), (~split).astype(np.float64))
+        return _Layout(count, np.zeros(0, np.intp), np.zeros(count), 0.0)
+    buys = program.lower >= program.held
+    sells = ~buys & (program.upper <= program.held)
+    simple = buys.astype(np.float64) - sells
+    return _Layout(count, np.flatnonzero(~buys & ~sells), simple, float(simple @ program.held))
 
 
 def _objective(chosen: Chosen, layout: _Layout) -> tuple[Floats, Floats]:
@@ -131,7 +136,7 @@ def _inequalities(chosen: Chosen, layout: _Layout) -> list[_Rows]:
         groups.append(_Rows("budget", _total(chosen, layout)[None, :], np.zeros(1)))
     if program.limit is not None:
         row = layout.turnover
-        row[-1] = chosen.rest_turnover - program.limit
+        row[-1] += chosen.rest_turnover - program.limit
         groups.append(_Rows("turnover", row[None, :], np.zeros(1)))
     if program.target is not None:
         row = -_net(chosen, layout)

@@ -26,10 +26,11 @@ import numpy as np
 
 from services.portfolio.domain.matrices import Floats
 from services.portfolio.domain.optimiser.branch_and_bound import Point
-from services.portfolio.domain.optimiser.first_columns import first_columns
+from services.portfolio.domain.optimiser.first_columns import first_columns, is_small
 from services.portfolio.domain.optimiser.problem import Problem
 from services.portfolio.domain.optimiser.program import Indices, Program
 from services.portfolio.domain.optimiser.proof import Multipliers
+from services.portfolio.domain.optimiser.trade_sides import TradeSides, slope_at_rest
 from trading.errors import TradingError
 
 _ROUNDS_MOST = 200
@@ -89,12 +90,12 @@ class ColumnGeneration:
     def solve(self, lower: Floats, upper: Floats) -> Point | None:
         """The global optimum inside a box, or None when there is none."""
         program = replace(self.program, lower=lower, upper=upper, rest=np.clip(self.program.rest, lower, upper))
-        chosen = first_columns(self.problem, program, self.warm)
+        sides, chosen = self._begun(program)
         found: Point | None = None
         is_settled = False
         for _ in range(_ROUNDS_MOST):
             try:
-                solved, chosen = self._solved(program, chosen)
+                solved, chosen, sides = self._solved(program, chosen, sides)
             except TradingError:
                 if not is_settled:
                     raise
@@ -103,26 +104,43 @@ class ColumnGeneration:
                 return None
             weights = program.rest.copy()
             weights[chosen] = np.clip(solved.weights, lower[chosen], upper[chosen])
-            priced = _price(program, weights, chosen, solved.multipliers)
+            priced = _price(program, weights, chosen, solved.multipliers, sides)
             found = Point(program.objective(weights, priced.along), weights, solved.multipliers)
             is_sized = 1 / _RESIZE < priced.size / self.size < _RESIZE
             is_settled = not len(priced.improving)
             self.size = priced.size
             if is_settled and is_sized:
                 break
+            sides.turn(priced.improving, chosen, priced.up, priced.down)
             chosen = priced.next_columns(chosen)
         assert found is not None
         self.warm = np.flatnonzero(np.abs(found.weights - program.rest) > _AT_REST)
         return found
 
-    def _solved(self, program: Program, chosen: Indices) -> tuple[Solved | None, Indices]:
-        """The master's answer, for all assets where the chosen ones are infeasible; with the assets it is for."""
+    def _begun(self, program: Program) -> tuple[TradeSides, Indices]:
+        """The first assets, and the sides they trade to: both, where the master is not made of slopes or sees all."""
+        is_quadratic = program.returns is None and program.risk_limit is None
+        if not (program.trades_matter and is_quadratic) or is_small(program):
+            return TradeSides.both(program), first_columns(self.problem, program, self.warm)
+        slope = slope_at_rest(program)
+        return TradeSides.of(program, slope), first_columns(self.problem, program, self.warm, slope)
+
+    def _solved(
+        self, program: Program, chosen: Indices, sides: TradeSides
+    ) -> tuple[Solved | None, Indices, TradeSides]:
+        """The master's answer, with the assets and sides it is for: more of them, where fewer are infeasible."""
         self.rounds += 1
-        solved = self.master(_restrict(program, chosen, self.size))
-        if solved is None and len(chosen) < program.size:
-            chosen = np.arange(program.size)
-            solved = self.master(_restrict(program, chosen, self.size))
-        return solved, chosen
+        everything = np.arange(program.size)
+        attempts = [(chosen, sides)]
+        if len(chosen) < program.size:
+            attempts.append((everything, sides))
+        if sides.kept.any():
+            attempts.append((everything, TradeSides.both(program)))
+        for columns, each in attempts:
+            solved = self.master(_restrict(each.narrowed(program), columns, self.size))
+            if solved is not None:
+                return solved, columns, each
+        return None, chosen, sides
 
 
 class _Priced(NamedTuple):
@@ -134,6 +152,9 @@ class _Priced(NamedTuple):
     """Assets at rest that would improve the portfolio, the most promising first."""
     alive: Indices
     """Chosen assets that are worth keeping."""
+    up: Floats
+    down: Floats
+    """The Lagrangian's slopes of every asset when it rises, and when it falls."""
 
     def next_columns(self, chosen: Indices) -> Indices:
         """The assets of the next round."""
@@ -143,18 +164,20 @@ class _Priced(NamedTuple):
         return np.union1d(self.alive, self.improving[:count])
 
 
-def _price(program: Program, weights: Floats, chosen: Indices, multipliers: Multipliers) -> _Priced:
+def _price(
+    program: Program, weights: Floats, chosen: Indices, multipliers: Multipliers, sides: TradeSides
+) -> _Priced:
     along = program.along(weights, multipliers)
-    up, down = program.directions(weights, along, multipliers)
+    up, down = program.directions(weights, along, multipliers, sides.standing(weights))
     gain = np.maximum(np.where(weights < program.upper, -up, 0.0), np.where(weights > program.lower, -down, 0.0))
-    gain[chosen] = 0.0
+    gain[chosen] = np.maximum(sides.unseen(up, down)[chosen], 0.0)
     risky, reward = program.gradient(weights, along, multipliers)
     steepness = float(np.abs(weights) @ (np.abs(risky) + np.abs(reward)))
     improving = np.flatnonzero(gain > _TOLERANCE * max(steepness, _NOTHING))
     ordered = improving[np.argsort(-gain[improving], kind="stable")]
     moved = np.abs(weights[chosen] - program.rest[chosen]) > _AT_REST
     near = np.minimum(np.abs(up[chosen]), np.abs(down[chosen])) < _DEAD * float(np.abs(risky[chosen]).max())
-    return _Priced(along, program.objective_size(weights, along), ordered, chosen[moved | near])
+    return _Priced(along, program.objective_size(weights, along), ordered, chosen[moved | near], up, down)
 
 
 def everything(program: Program) -> Chosen:

@@ -6,6 +6,7 @@ from services.portfolio.domain.matrices import Floats
 from services.portfolio.domain.optimiser.feasibility import filled
 from services.portfolio.domain.optimiser.problem import Problem
 from services.portfolio.domain.optimiser.program import Indices, Program
+from services.portfolio.domain.optimiser.trade_sides import offered
 
 _SMALL = 120
 """So few assets are all chosen: solving for them costs less than choosing."""
@@ -13,18 +14,29 @@ _FIRST_LEAST = 80
 _HELD_MOST = 300
 
 
-def first_columns(problem: Problem, program: Program, warm: Indices | None) -> Indices:
-    """Positions of the chosen assets, ascending; the guess holds at least one portfolio that fits the caps."""
-    if program.size <= _SMALL:
+def is_small(program: Program) -> bool:
+    """All assets are chosen at once."""
+    return program.size <= _SMALL
+
+
+def first_columns(
+    problem: Problem, program: Program, warm: Indices | None, slope: Floats | None = None
+) -> Indices:
+    """Positions of the chosen assets, ascending; the guess holds at least one portfolio that fits the caps.
+
+    `slope` is the gradient where nothing is traded, of a problem whose assets trade to one side each.
+    """
+    if is_small(program):
         return np.arange(program.size)
     caps = problem.sector_caps()
+    held = _held(program) if slope is None else offered(program, slope)
     if warm is not None:
-        first = np.union1d(warm, _held(program))
+        first = np.union1d(warm, held)
     else:
-        scores = _scores(program)
+        scores = _scores(program) if slope is None else -slope
         best = np.argsort(-scores, kind="stable")[: _count(program)]
         full = np.flatnonzero(filled(problem, caps, scores, stops_at_zero=False))
-        first = np.concatenate([best, full, _held(program)])
+        first = np.concatenate([best, full, held])
     if program.is_ratio or program.target is not None:
         first = np.concatenate([first, np.flatnonzero(filled(problem, caps, program.excess, stops_at_zero=True))])
     return np.unique(first).astype(np.intp)

@@ -155,8 +155,13 @@ class Program:
             return along * (self.net(weights) / (float(weights @ along) or 1.0)), self.excess
         return along, self.linear
 
-    def directions(self, weights: Floats, along: Floats, multipliers: Multipliers) -> tuple[Floats, Floats]:
-        """The Lagrangian's slope for each asset when its weight rises, and when it falls: below 0 improves it."""
+    def directions(
+        self, weights: Floats, along: Floats, multipliers: Multipliers, standing: Floats
+    ) -> tuple[Floats, Floats]:
+        """The Lagrangian's slope for each asset when its weight rises, and when it falls: below 0 improves it.
+
+        `standing` is where each asset stands when its turnover is looked at, mostly its weight.
+        """
         risky, reward = self.gradient(weights, along, multipliers)
         slope = risky - reward + multipliers.budget
         if multipliers.target:
@@ -167,8 +172,8 @@ class Program:
         price = self.price(multipliers)
         if not price:
             return slope, -slope
-        rises = np.where(weights >= self.held, price, -price)
-        falls = np.where(weights <= self.held, price, -price)
+        rises = np.where(standing >= self.held, price, -price)
+        falls = np.where(standing <= self.held, price, -price)
         return slope + rises, falls - slope
 
     def price(self, multipliers: Multipliers) -> float:
