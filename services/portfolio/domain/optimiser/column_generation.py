@@ -164,9 +164,7 @@ class _Priced(NamedTuple):
         return np.union1d(self.alive, self.improving[:count])
 
 
-def _price(
-    program: Program, weights: Floats, chosen: Indices, multipliers: Multipliers, sides: TradeSides
-) -> _Priced:
+def _price(program: Program, weights: Floats, chosen: Indices, multipliers: Multipliers, sides: TradeSides) -> _Priced:
     along = program.along(weights, multipliers)
     up, down = program.directions(weights, along, multipliers, sides.standing(weights))
     gain = np.maximum(np.where(weights < program.upper, -up, 0.0), np.where(weights > program.lower, -down, 0.0))

@@ -19,9 +19,7 @@ def is_small(program: Program) -> bool:
     return program.size <= _SMALL
 
 
-def first_columns(
-    problem: Problem, program: Program, warm: Indices | None, slope: Floats | None = None
-) -> Indices:
+def first_columns(problem: Problem, program: Program, warm: Indices | None, slope: Floats | None = None) -> Indices:
     """Positions of the chosen assets, ascending; the guess holds at least one portfolio that fits the caps.
 
     `slope` is the gradient where nothing is traded, of a problem whose assets trade to one side each.
