@@ -53,7 +53,8 @@ class TradeSides:
     @property
     def kept(self) -> Flags:
         """Assets that have one side only."""
-        return self.free & (self.rises != self.falls)
+        kept: Flags = self.free & (self.rises != self.falls)
+        return kept
 
     def narrowed(self, program: Program) -> Program:
         """The program in which every asset keeps to its side."""
