@@ -217,15 +217,19 @@ class TrainingStore(Protocol):
     """Training jobs that outlive the process."""
 
     async def add(self, job: TrainingJob, rows: TrainingSet) -> None:
-        """Keep a new job with its rows."""
+        """Keep a new job with its rows; nothing of it when this raises Unavailable."""
         ...
 
     async def save(self, job: TrainingJob) -> None:
-        """Keep a job as it is now."""
+        """Keep a job as it is now; raises Unavailable when the disk does not take it."""
         ...
 
     async def all(self) -> list[TrainingJob]:
         """Every kept job, oldest first."""
+        ...
+
+    async def forget(self, job_id: str) -> None:
+        """Keep nothing of a job any more."""
         ...
 
 

@@ -85,6 +85,13 @@ class Settings(FleetSettings):
     instruments_refresh_s: float = Field(60.0, gt=0, description="How often the instruments are asked for, in s.")
     instruments_retry_s: float = Field(0.5, gt=0, description="Wait before asking again after a failure, in s.")
     training_rows_max: int = Field(1_000_000, ge=4, description="Most rows of a training set.")
+    training_set_mb_max: int = Field(
+        256, ge=1, description="Largest training set that comes in pieces, in MB; one message holds 16 MiB."
+    )
+    training_uploads_max: int = Field(2, ge=1, description="Most training sets that come in pieces at the same time.")
+    training_upload_s: float = Field(
+        300.0, gt=0, description="Longest time that a training set in pieces may take to come, in s."
+    )
     training_waiting_max: int = Field(8, ge=1, description="Most training jobs that wait; one more is refused.")
     training_attempts_max: int = Field(3, ge=1, description="How often a training process may die over one job.")
     training_memory_mb: int = Field(
@@ -96,4 +103,4 @@ class Settings(FleetSettings):
     training_checkpoint_s: float = Field(
         1.0, ge=0, description="Most work, in s, that the death of a training process costs."
     )
-    training_jobs_kept: int = Field(100, ge=1, description="Training jobs remembered; the oldest ended ones go.")
+    training_jobs_kept: int = Field(100, ge=1, description="Training jobs remembered after their end; the oldest go.")

@@ -44,8 +44,10 @@ from services.inference.settings import Settings
 from services.inference.usecases.compare_shadows import CompareShadows
 from services.inference.usecases.follow import Follow, Follower, FollowRules, followers
 from services.inference.usecases.infer import Infer
+from services.inference.usecases.list_training import ListTraining
 from services.inference.usecases.predict import Predict, PredictRules
 from services.inference.usecases.receive_model import ReceiveModel
+from services.inference.usecases.receive_training import ReceiveRules, ReceiveTraining
 from services.inference.usecases.repository import Repository
 from services.inference.usecases.run_training import QueueRules, RunTraining
 from services.inference.usecases.serve_models import ServeModels
@@ -90,7 +92,7 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
             new_id,
             _follow_rules(settings),
         )
-        training = _training(settings, runtime, registry, NatsTraining(nats))
+        training = _training(settings, runtime, registry, NatsTraining(nats), stack)
         listeners = Listeners(nats, follow, runtime.log)
         workshop = ThreadWorkshop()
         stack.callback(workshop.close)
@@ -122,31 +124,38 @@ class _Training(NamedTuple):
     loop: Callable[[], Coroutine[Any, Any, None]]
 
 
-def _training(settings: Settings, runtime: Runtime, registry: "_Registry", news: NatsTraining) -> _Training:
+def _training(
+    settings: Settings, runtime: Runtime, registry: "_Registry", news: NatsTraining, stack: AsyncExitStack
+) -> _Training:
     files = TrainingFiles(settings.data_dir / "training", settings.training_jobs_kept, runtime.log)
-    rules = WorkerRules(settings.training_memory_mb * _MB, settings.training_niceness, settings.training_checkpoint_s)
+    work = WorkerRules(settings.training_memory_mb * _MB, settings.training_niceness, settings.training_checkpoint_s)
     models = TrainedModelFiles(registry.files, registry.limits)
-    board = TrainingBoard(files, news)
+    board = TrainingBoard(files, news, settings.training_jobs_kept)
     queue = RunTraining(
         board,
-        TrainingProcess(files, rules),
+        TrainingProcess(files, work),
         registry.models,
         models,
         runtime.clock,
         QueueRules(settings.training_waiting_max, settings.training_attempts_max),
         runtime.log,
     )
+    workshop = ThreadWorkshop()
+    stack.callback(workshop.close)
     train = Train(
         registry.models,
         models,
         files,
         board,
         queue,
+        workshop,
         runtime.clock,
         new_id,
         TrainRules(rows_max=settings.training_rows_max),
     )
-    return _Training(TrainingRpc(train, board), queue.run)
+    rules = ReceiveRules(settings.training_set_mb_max * _MB, settings.training_uploads_max, settings.training_upload_s)
+    receive, jobs = ReceiveTraining(train, rules), ListTraining(board, registry.models)
+    return _Training(TrainingRpc(train, receive, jobs, board), queue.run)
 
 
 class _Registry(NamedTuple):

@@ -6,8 +6,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from services.inference.domain.errors import StorageFailed
 from services.inference.domain.model_spec import ModelSpec
-from services.inference.domain.training import TrainingJob, TrainingSet
+from services.inference.domain.training import TrainingJob, TrainingSet, TrainingState
 from services.inference.domain.training_errors import NotTrainable
 from services.inference.ports import Made, TrainingProgress
 from trading.errors import UnknownModel
@@ -16,20 +17,26 @@ MADE = Made(Path("model.safetensors"), Path("card.md"), 0.6, {"brier_skill": 0.1
 
 
 class FakeStore:
-    """Jobs as they were saved, oldest first."""
+    """Jobs as they were saved, oldest first; there is no room for those in the states `full_for`."""
 
     def __init__(self, *kept: TrainingJob) -> None:
         self.jobs = {job.id: job for job in kept}
         self.rows: dict[str, TrainingSet] = {}
         self.saved: list[TrainingJob] = []
+        self.full_for = frozenset[TrainingState]()
 
     async def add(self, job: TrainingJob, rows: TrainingSet) -> None:
         self.rows[job.id] = rows
         await self.save(job)
 
     async def save(self, job: TrainingJob) -> None:
+        if job.state in self.full_for:
+            raise StorageFailed("There is no room.")
         self.jobs[job.id] = job
         self.saved.append(job)
+
+    async def forget(self, job_id: str) -> None:
+        del self.jobs[job_id]
 
     async def all(self) -> list[TrainingJob]:
         return sorted(self.jobs.values(), key=lambda job: job.created_ns)

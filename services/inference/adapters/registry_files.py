@@ -15,13 +15,16 @@ from pathlib import Path
 import msgspec
 
 from services.inference.adapters.model_files import MANIFEST_FILE, ONNX_FILE, SAFETENSORS_FILE, manifest_of
+from services.inference.adapters.storage import storing
 from services.inference.domain.errors import ModelRefused, Refusal
 from services.inference.domain.model import ModelCard
 from services.inference.domain.registry import NAME, VERSION, Deployment
 from trading.errors import FailedPrecondition, UnknownModel
 
 STATE_FILE = "registry.json"
+VERSION_TAKEN = "MODEL_EXISTS"
 _INCOMING = ".incoming"
+_REGISTRY = "The registry of models"
 _LARGEST_STATE_BYTES = 4 * 1024 * 1024
 
 
@@ -67,8 +70,9 @@ class RegistryFiles:
     def incoming(self) -> Iterator[Path]:
         """A new directory of ours, to be filled and kept by `keep`; what is left of it goes at the end."""
         parent = self._own / _INCOMING
-        parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(dir=parent))
+        with storing(_REGISTRY):
+            parent.mkdir(parents=True, exist_ok=True)
+            made = Path(tempfile.mkdtemp(dir=parent))
         try:
             yield made
         finally:
@@ -78,6 +82,7 @@ class RegistryFiles:
         """The number after the highest one."""
         return str(max((int(each) for each in self.versions(name) if each.isdecimal()), default=0) + 1)
 
+    @storing(_REGISTRY)
     def keep(self, filled: Path, card: ModelCard) -> None:
         """Rename a filled directory to a version, with its manifest; raises FailedPrecondition when it is there."""
         self.write_manifest(filled, card)
@@ -87,17 +92,17 @@ class RegistryFiles:
             file.chmod(0o444)
             _sync(file)
         if target.exists():
-            raise FailedPrecondition(
-                f"Version {card.version} of {card.name!r} is there already.", reason="MODEL_EXISTS"
-            )
+            raise FailedPrecondition(f"Version {card.version} of {card.name!r} is there already.", reason=VERSION_TAKEN)
         filled.chmod(0o755)
         filled.rename(target)
         _sync(target.parent)
 
+    @storing(_REGISTRY)
     def write_manifest(self, directory: Path, card: ModelCard) -> None:
         """Put a card's manifest into a directory."""
         (directory / MANIFEST_FILE).write_bytes(manifest_of(card))
 
+    @storing(_REGISTRY)
     def remove(self, name: str, version: str) -> None:
         """Delete a version of ours: renamed aside first, so that it is there whole or not at all."""
         directory = self.directory(name, version)
@@ -121,15 +126,21 @@ class RegistryFiles:
                 reason="REGISTRY_STATE",
             ) from error
 
+    @storing(_REGISTRY)
     def write_state(self, models: Mapping[str, Deployment]) -> None:
         """Keep what is in use; whole or not at all."""
         self._own.mkdir(parents=True, exist_ok=True)
         content = msgspec.json.format(msgspec.json.encode(_State(dict(models))), indent=2)
         with tempfile.NamedTemporaryFile(dir=self._own, prefix=f".{STATE_FILE}.", delete=False) as file:
-            file.write(content + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).replace(self._own / STATE_FILE)
+            written = Path(file.name)
+            try:
+                file.write(content + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+                written.replace(self._own / STATE_FILE)
+            except OSError:
+                written.unlink(missing_ok=True)
+                raise
         _sync(self._own)
 
 

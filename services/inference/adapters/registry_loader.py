@@ -21,14 +21,16 @@ from services.inference.adapters.model_files import (
 from services.inference.adapters.onnx_runtime import GpuPolicy
 from services.inference.adapters.onnx_session import OnnxModel, SessionRules
 from services.inference.adapters.probe import TrialRules, try_model
-from services.inference.adapters.registry_files import RegistryFiles, file_of
+from services.inference.adapters.registry_files import VERSION_TAKEN, RegistryFiles, file_of
 from services.inference.adapters.safetensors_file import FileLimits
+from services.inference.adapters.storage import storing
 from services.inference.domain.errors import ModelRefused, Refusal
 from services.inference.domain.model import ModelCard
 from services.inference.domain.registry import LoadOptions
+from trading.errors import FailedPrecondition
 
 T = TypeVar("T")
-_SNIFFED = 9
+_SNIFFED, _ATTEMPTS = 9, 3
 
 
 class RegistryLoader:
@@ -131,8 +133,21 @@ class RegistryLoader:
             if self._sha256(name, known) == card.sha256:
                 return known, False
         self._tried(directory, card, is_safetensors=is_safetensors)
-        self._files.keep(directory, card)
-        return version, True
+        return self._kept(directory, card), True
+
+    def _kept(self, directory: Path, card: ModelCard) -> str:
+        """Keep it under the next free number: training makes versions, too, and may have been faster."""
+        for _ in range(_ATTEMPTS):
+            try:
+                self._files.keep(directory, card)
+            except FailedPrecondition as error:
+                if error.reason != VERSION_TAKEN:
+                    raise
+                card = replace(card, version=self._files.next_version(card.name))
+                directory = directory.rename(directory.parent / card.version)
+            else:
+                return card.version
+        raise FailedPrecondition(f"Versions of {card.name!r} come too fast.", reason=VERSION_TAKEN)
 
     def _card_of(self, directory: Path, *, is_safetensors: bool) -> ModelCard:
         return describe_version(directory, self._limits) if is_safetensors else read_onnx_card(directory, self._limits)
@@ -180,6 +195,7 @@ class Receiving:
         await self.piece(b"")
         return await self._loader._off_loop(lambda: self._loader.take_in(self._path, self._name, wanted))
 
+    @storing("The file that is received")
     def _append(self, content: bytes) -> None:
         with self._path.open("ab") as file:
             file.write(content)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from services.inference.adapters.model_files import SAFETENSORS_FILE, describe_version, load_model
 from services.inference.adapters.onnx_session import SessionRules
-from services.inference.adapters.registry_files import RegistryFiles
+from services.inference.adapters.registry_files import VERSION_TAKEN, RegistryFiles
 from services.inference.adapters.safetensors_file import FileLimits, read_model
+from services.inference.adapters.storage import storing
 from services.inference.adapters.training_files import CARD
 from services.inference.domain.errors import ModelRefused
 from services.inference.domain.model_spec import ModelSpec
@@ -50,17 +51,18 @@ class TrainedModelFiles:
             try:
                 return self._keep(name, model, card)
             except FailedPrecondition as error:
-                if error.reason != "MODEL_EXISTS":
+                if error.reason != VERSION_TAKEN:
                     raise
-        raise FailedPrecondition(f"Versions of {name!r} come too fast.", reason="MODEL_EXISTS")
+        raise FailedPrecondition(f"Versions of {name!r} come too fast.", reason=VERSION_TAKEN)
 
     def _keep(self, name: str, model: Path, card: Path) -> str:
         version = self._files.next_version(name)
         with self._files.incoming() as aside:
             directory = aside / name / version
-            directory.mkdir(parents=True)
-            shutil.copyfile(model, directory / SAFETENSORS_FILE)
-            shutil.copyfile(card, directory / CARD)
+            with storing("The new version"):
+                directory.mkdir(parents=True)
+                shutil.copyfile(model, directory / SAFETENSORS_FILE)
+                shutil.copyfile(card, directory / CARD)
             facts = describe_version(directory, self._limits)
             for known in self._files.versions(name):
                 if self._sha256(name, known) == facts.sha256:

@@ -15,14 +15,18 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from services.inference.adapters.storage import storing
+from services.inference.domain.errors import StorageFailed
 from services.inference.domain.training import TrainingJob, TrainingSet
+from services.inference.domain.training_page import forgettable
 
 RECORD, ROWS, CHECKPOINT = "job.json", "rows.npz", "checkpoint.npz"
 MODEL, CARD = "model.safetensors", "card.md"
+_JOBS = "The directory of training jobs"
 
 
 class TrainingFiles:
-    """The `JobStore` port over a directory."""
+    """The `TrainingStore` port over a directory."""
 
     def __init__(self, root: Path, kept: int, log: Any) -> None:
         self._root, self._kept, self._log = root, kept, log
@@ -43,11 +47,22 @@ class TrainingFiles:
         """Every record, oldest first; the oldest ended ones beyond the bound are forgotten."""
         return await asyncio.to_thread(self._all)
 
-    def _add(self, job: TrainingJob, rows: TrainingSet) -> None:
-        self.directory(job.id).mkdir(parents=True)
-        write_arrays(self.directory(job.id) / ROWS, {"features": rows.features, "labels": rows.labels})
-        self._save(job)
+    async def forget(self, job_id: str) -> None:
+        """Remove a job's directory."""
+        await asyncio.to_thread(shutil.rmtree, self.directory(job_id), ignore_errors=True)
 
+    @storing(_JOBS)
+    def _add(self, job: TrainingJob, rows: TrainingSet) -> None:
+        directory = self.directory(job.id)
+        try:
+            directory.mkdir(parents=True)
+            write_arrays(directory / ROWS, {"features": rows.features, "labels": rows.labels})
+            self._save(job)
+        except (OSError, StorageFailed):
+            shutil.rmtree(directory, ignore_errors=True)
+            raise
+
+    @storing(_JOBS)
     def _save(self, job: TrainingJob) -> None:
         directory = self.directory(job.id)
         replace(directory / RECORD, msgspec.json.encode(job))
@@ -67,8 +82,7 @@ class TrainingFiles:
             ) as error:  # a kill between the rows and the record: never answered for
                 self._log.warning("training.record_unreadable", job=directory.name, error=str(error))
         jobs = sorted(found, key=lambda job: (job.created_ns, job.id))
-        ended = [job for job in jobs if job.has_ended]
-        forgotten = {job.id for job in ended[: max(0, len(jobs) - self._kept)]}
+        forgotten = set(forgettable(jobs, self._kept))
         for job_id in forgotten:
             shutil.rmtree(self.directory(job_id), ignore_errors=True)
         return [job for job in jobs if job.id not in forgotten]

@@ -31,6 +31,7 @@ from services.inference.adapters.training_files import (
     write_arrays,
 )
 from services.inference.domain.architectures import Mlp, Tcn
+from services.inference.domain.errors import StorageFailed
 from services.inference.domain.learning import Learning, NumpyLearning, fitted_scaler, recipe_for, scaler_spec
 from services.inference.domain.trained import Parts, conclude, describe, metrics, parts, samples_of
 from services.inference.domain.trainer import Diverged
@@ -78,6 +79,8 @@ def work(directory: Path, checkpoint_s: float, target: BinaryIO) -> None:
         say(Said(error=f"{OUT_OF_MEMORY}: The rows need more memory than a training job may use."))
     except Diverged as error:
         say(Said(error=f"{DIVERGED}: {error} A smaller learning rate may help."))
+    except OSError as error:
+        say(Said(error=f"{StorageFailed.REASON}: The job's directory: {error.strerror or error}."))
     except TradingError as error:
         say(Said(error=f"{error.reason}: {error.message}"))
     except Exception as error:  # the process boundary: the parent gets a name for it, the log gets the rest

@@ -4,13 +4,15 @@ FailedPrecondition
 └── ModelRefused   files that do not fit their manifest, or that this service will not run; why is one of Refusal
 NotFound
 └── NotFollowing   a model that is asked about the market and does not follow it
+Unavailable
+└── StorageFailed  a disk that is full, read-only or gone
 TradingError (INTERNAL)
 └── ModelFault     a model that ran and gave no number
 """
 
 from enum import StrEnum
 
-from trading.errors import FailedPrecondition, Kind, NotFound, TradingError
+from trading.errors import FailedPrecondition, Kind, NotFound, TradingError, Unavailable
 
 
 class Refusal(StrEnum):
@@ -85,6 +87,12 @@ class NotFollowing(NotFound):
     """A model that does not follow the market: there is nothing to measure."""
 
     REASON = "MODEL_NOT_FOLLOWING"
+
+
+class StorageFailed(Unavailable):
+    """A disk that does not take what is written: nothing has changed, and what was there is there."""
+
+    REASON = "STORAGE_FAILED"
 
 
 class ModelFault(TradingError):

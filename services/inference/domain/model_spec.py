@@ -15,6 +15,8 @@ FORMAT = 1
 LONGEST_WINDOW = 1024
 MOST_FEATURES = 1024
 MOST_GOLDEN_SAMPLES = 1024
+GOLDEN_SAMPLES = 128
+"""What our own trainers put into a file: more than a lower precision needs to be judged by."""
 Precision = Literal["fp32", "fp16", "int8"]
 PRECISIONS: tuple[str, ...] = get_args(Precision)
 FeatureName = Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9_.]{0,63}$")]

@@ -14,6 +14,8 @@ NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 MOST_REMEMBERED = 16
 _SUFFIXES = (".safetensors", ".onnx")
+_FILES = (*_SUFFIXES, ".json")
+"""Ends of names that files have: the first two are not heard in a name, and the registry's own state is the third."""
 _DRAWS = 1 << 32
 
 
@@ -138,3 +140,5 @@ def check_new_name(name: str) -> None:
         raise ModelRefused(
             Refusal.PATH, f"Expected a name of a-z, 0-9, '.', '_' and '-', up to 64 characters, was {name[:80]!r}."
         )
+    if name.endswith(_FILES):
+        raise ModelRefused(Refusal.PATH, f"Expected a model's name, was {name!r}, which is a file's.")

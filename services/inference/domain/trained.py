@@ -11,7 +11,7 @@ from services.inference.domain import calibration, model_card
 from services.inference.domain.architectures import Mlp
 from services.inference.domain.drift import distributions
 from services.inference.domain.learning import Learning, Tensors
-from services.inference.domain.model_spec import Golden, ModelSpec, Platt, Provenance, Scaler
+from services.inference.domain.model_spec import GOLDEN_SAMPLES, Golden, ModelSpec, Platt, Provenance, Scaler
 from services.inference.domain.scorecard import Decile, Scorecard, deciles, score
 from services.inference.domain.training import TrainingPlan, TrainingSet
 from services.inference.domain.walk_forward import FEWEST_ROWS
@@ -21,7 +21,6 @@ Floats = npt.NDArray[np.float64]
 TRAIN_SHARE, CALIBRATE_SHARE, GAP_SHARE = 0.6, 0.2, 0.01
 BLOCKS = 100
 """Blocks of neighbouring rows that stay together when the interval of the skill is drawn."""
-GOLDEN_SAMPLES = 16
 
 
 class Parts(NamedTuple):
@@ -143,5 +142,7 @@ def _provenance(training: TrainingSet, card: Scorecard | None, accuracy: float, 
 
 
 def _golden(learning: Learning, features: Floats) -> Golden:
-    inputs = features[:GOLDEN_SAMPLES].astype(np.float32)
+    """Samples spread over the whole set, and what the trainer's own network says of them."""
+    rows = np.linspace(0, len(features) - 1, min(len(features), GOLDEN_SAMPLES)).astype(np.int64)
+    inputs = features[rows].astype(np.float32)
     return Golden(inputs, np.asarray(learning.logits(inputs), np.float32))

@@ -49,12 +49,20 @@ class TrainingWish(NamedTuple):
     """What a caller sent; absent numbers are the defaults, an empty architecture means that of the version in use."""
 
     model: str
-    features_f64le: bytes
+    features_f64le: bytes | bytearray
     labels: Floats
     epochs: int
     learning_rate: float
     seed: int
     architecture: str
+
+
+class TrainingPiece(NamedTuple):
+    """A piece of a training set: bytes of float64, and in the first one what is wanted of all of it."""
+
+    wish: TrainingWish | None
+    features_f64le: bytes
+    labels_f64le: bytes
 
 
 class TrainingPlan(msgspec.Struct, frozen=True):
@@ -139,7 +147,7 @@ class TrainingSet:
         return len(self.labels)
 
 
-def training_set(features_f64le: bytes, labels: Floats, columns: int, most_rows: int) -> TrainingSet:
+def training_set(features_f64le: bytes | bytearray, labels: Floats, columns: int, most_rows: int) -> TrainingSet:
     """Read and judge a training set; raises BadTrainingSet with a reason for each thing that can be wrong."""
     row_bytes = 8 * columns
     rows, rest = divmod(len(features_f64le), row_bytes)
@@ -176,8 +184,9 @@ def _check_values(features: Floats, labels: Floats) -> None:
         raise BadTrainingSet(
             f"Expected at least {FEWEST_ROWS} rows, was {len(labels)}.", reason="TOO_FEW_ROWS", field="features"
         )
-    if not np.isfinite(features).all():
-        row, column = np.argwhere(~np.isfinite(features))[0].tolist()
+    finite = np.isfinite(features)
+    if not finite.all():
+        row, column = divmod(int(finite.argmin()), features.shape[1])
         raise BadTrainingSet(
             f"Expected finite numbers, features[{row}][{column}] was {features[row, column]}.",
             reason="FEATURES_NOT_FINITE",

@@ -7,7 +7,9 @@ import grpc
 
 from neuraltrader.inference.v1 import training_service_pb2 as pb
 from neuraltrader.inference.v1 import training_service_pb2_grpc as stubs
-from services.inference.translate.training import job_message, wish_of
+from services.inference.translate.training import job_message, page_message, pieces_of, question_of, wish_of
+from services.inference.usecases.list_training import ListTraining
+from services.inference.usecases.receive_training import ReceiveTraining
 from services.inference.usecases.train import Train
 from services.inference.usecases.training_board import TrainingBoard
 
@@ -18,8 +20,10 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class TrainingRpc(stubs.TrainingServiceServicer):
     """Answers the calls of `TrainingService`."""
 
-    def __init__(self, train: Train, board: TrainingBoard) -> None:
+    def __init__(self, train: Train, receive: ReceiveTraining, jobs: ListTraining, board: TrainingBoard) -> None:
         self._train = train
+        self._receive = receive
+        self._jobs = jobs
         self._board = board
 
     def register(self, server: grpc.aio.Server) -> None:
@@ -29,14 +33,18 @@ class TrainingRpc(stubs.TrainingServiceServicer):
     async def TrainModel(self, request: pb.TrainModelRequest, context: Context) -> pb.TrainModelResponse:
         return pb.TrainModelResponse(job_id=(await self._train(wish_of(request))).id)
 
+    async def UploadTrainingSet(
+        self, request_iterator: AsyncIterator[pb.UploadTrainingSetRequest], context: Context
+    ) -> pb.UploadTrainingSetResponse:
+        return pb.UploadTrainingSetResponse(job_id=(await self._receive(pieces_of(request_iterator))).id)
+
     async def GetTrainingJob(self, request: pb.GetTrainingJobRequest, context: Context) -> pb.GetTrainingJobResponse:
         return pb.GetTrainingJobResponse(job=job_message(self._board.get(request.job_id)))
 
     async def ListTrainingJobs(
         self, request: pb.ListTrainingJobsRequest, context: Context
     ) -> pb.ListTrainingJobsResponse:
-        jobs = self._board.newest(request.model, request.limit)
-        return pb.ListTrainingJobsResponse(jobs=[job_message(job) for job in jobs])
+        return page_message(await self._jobs(question_of(request)))
 
     async def CancelTrainingJob(
         self, request: pb.CancelTrainingJobRequest, context: Context

@@ -14,13 +14,12 @@ from services.inference.domain.architectures import Architecture
 from services.inference.domain.drift import distributions
 from services.inference.domain.features import FEATURES
 from services.inference.domain.learning import scaler_spec
-from services.inference.domain.model_spec import Golden, ModelSpec, Platt, Provenance
+from services.inference.domain.model_spec import GOLDEN_SAMPLES, Golden, ModelSpec, Platt, Provenance
 from services.inference.domain.windows import Windows, dense
 from services.inference.starter.fit import Judged
 from services.inference.starter.market import Market
 
 MODEL_FILE, CARD_FILE = "model.safetensors", "card.md"
-GOLDEN_SAMPLES = 16
 
 _DATA = """**It was trained on simulated data only.** The paper venue's simulator plants momentum bursts that order flow
 gives away; that is the simulator's own edge. What the model knows is how to find those bursts. It has seen no real

@@ -15,7 +15,7 @@ from services.inference.domain.calibration import Calibration
 from services.inference.domain.drift import distributions
 from services.inference.domain.features import FEATURES
 from services.inference.domain.learning import NumpyLearning, scaler_spec
-from services.inference.domain.model_spec import Golden, ModelSpec, Platt, Provenance
+from services.inference.domain.model_spec import GOLDEN_SAMPLES, Golden, ModelSpec, Platt, Provenance
 from services.inference.domain.samples import Samples, cut
 from services.inference.domain.scorecard import Scorecard
 from services.inference.domain.trained import metrics
@@ -23,8 +23,6 @@ from services.inference.domain.walk_forward import Evaluation
 from services.inference.domain.windows import Windows, dense
 from services.inference.training.history import History
 from services.inference.training.study import Study, embargo_ns, learn, stride_of
-
-_GOLDEN_SAMPLES = 16
 
 
 class Learnt(NamedTuple):
@@ -59,7 +57,7 @@ def write_version(
 ) -> None:
     """Write model and card into a directory that is there."""
     spec = _spec(learnt, histories, study, evaluation)
-    rows = np.linspace(0, len(learnt.training) - 1, _GOLDEN_SAMPLES).astype(np.int64)
+    rows = np.linspace(0, len(learnt.training) - 1, GOLDEN_SAMPLES).astype(np.int64)
     inputs = np.asarray(dense(learnt.training.features[rows]), np.float32)
     golden = Golden(inputs, np.asarray(learnt.learning.logits(inputs), np.float32))
     write_model(directory / "model.safetensors", spec, learnt.learning.tensors(), golden)

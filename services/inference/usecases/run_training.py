@@ -7,6 +7,7 @@ from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from services.inference.domain.errors import StorageFailed
 from services.inference.domain.training import TrainingJob
 from services.inference.ports import Made, TrainedModels, Trainer
 from services.inference.usecases.serve_models import ServeModels
@@ -90,22 +91,34 @@ class RunTraining:
             task = group.create_task(self._attempt(self._board.get(job_id)))
             self._working = job_id, task
         self._working = None
-        await self._board.tidy(job_id)
+        try:
+            await self._board.tidy(job_id)
+        except Unavailable as error:
+            self._log.error("training.leftovers_stay", job=job_id, error=error.message)
 
     async def _attempt(self, job: TrainingJob) -> None:
         try:
             await self._train(job)
         except TradingError as error:
             self._log.warning("training.failed", job=job.id, model=job.model, reason=error.reason, error=error.message)
-            await self._board.put(
-                self._board.get(job.id).failed(f"{error.reason}: {error.message}", self._clock.now_ns())
-            )
+            await self._fail(job.id, error)
+
+    async def _fail(self, job_id: str, error: TradingError) -> None:
+        """A disk that does not take the end either finds the job unended at the next start, and it is tried again."""
+        failed = self._board.get(job_id).failed(f"{error.reason}: {error.message}", self._clock.now_ns())
+        try:
+            await self._board.put(failed)
+        except Unavailable as unsaved:
+            self._log.error("training.end_not_kept", job=job_id, error=unsaved.message)
+            await self._board.show(failed)
 
     async def _train(self, job: TrainingJob) -> None:
         await self._board.put(job.started(self._clock.now_ns()))
         for attempt in range(1, self._rules.attempts_max + 1):
             try:
                 made = await self._follow(job.id)
+            except StorageFailed:
+                raise
             except Unavailable as error:
                 self._log.warning("training.process_died", job=job.id, attempt=attempt, error=error.message)
             else:

@@ -6,8 +6,8 @@ stays until whoever uses it has left, so that no prediction is dropped and none 
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from services.inference.domain.errors import ModelRefused
@@ -43,6 +43,7 @@ class ServeModels:
         self._most_loaded = most_loaded
         self._loading: dict[Key, asyncio.Lock] = {}
         self._changing = asyncio.Lock()
+        self._leaving: set[str] = set()
         self._shadows: dict[str, ShadowCount] = {}
 
     # What answers
@@ -115,12 +116,18 @@ class ServeModels:
 
     async def all(self) -> list[ModelStatus]:
         """The active version of every model, by name."""
-        return [await self.status(name) for name in self.names]
+        return [each async for each in self._statuses((name, "") for name in self.names)]
 
     async def all_versions(self, name: str) -> list[ModelStatus]:
         """Every version of a model, newest first; raises UnknownModel."""
         key = self._known_key(name, "")
-        return [await self.status(key.name, version) for version in self._store.versions(key.name)]
+        versions = self._store.versions(key.name)
+        return [each async for each in self._statuses((key.name, version) for version in versions)]
+
+    async def _statuses(self, asked: Iterable[tuple[str, str]]) -> AsyncIterator[ModelStatus]:
+        for each in asked:
+            with suppress(UnknownModel):  # deleted since
+                yield await self.status(*each)
 
     # What changes
 
@@ -128,7 +135,7 @@ class ServeModels:
         """Load what was in use; a version that is refused is logged and left out, those that follow must load."""
         self._deployments = dict(self._store.read_state())
         self._discover()
-        await self._save()
+        await self._save({})
         for name in self._followed:
             if name not in self._deployments:
                 raise UnknownModel(f"No model is called {name!r}.", model=name)
@@ -206,21 +213,28 @@ class ServeModels:
             raise FailedPrecondition(f"{key.name!r} came with the service and stays.", reason="MODEL_SHIPPED")
         if not version and key.name in self._followed:
             raise FailedPrecondition(f"{key.name!r} follows the market.", reason="MODEL_IN_USE")
-        if version:
-            await self._change(key.name, lambda each: each.without(version))
         async with self._changing:
-            if not version:
-                del self._deployments[key.name]
-                await self._save()
-            for each in versions:
-                self._pool.remove(Key(key.name, each))
-                await asyncio.to_thread(self._store.remove, key.name, each)
+            left = self._deployment(key.name).without(version) if version else None  # what was true may be no more
+            await self._save({key.name: left})
+            self._leaving |= set() if left else {key.name}
+            try:
+                for each in versions:
+                    await self._remove(Key(key.name, each))
+            finally:
+                self._leaving.discard(key.name)
+
+    async def _remove(self, key: Key) -> None:
+        async with self._lock_of(key):  # whoever loads it is done, or finds it gone
+            self._pool.remove(key)
+            await asyncio.to_thread(self._store.remove, *key)
+        self._loading.pop(key, None)
 
     async def received(self, name: str, version: str) -> ModelStatus:
         """Take note of a new version; the first one of its name answers at once."""
-        self._discover()
-        await self._save()
-        if self._deployments[name].active == version:
+        async with self._changing:
+            self._discover()
+            await self._save({})
+        if self._deployment(name).active == version:
             await self._held(Key(name, version))
         return await self.status(name, version)
 
@@ -253,7 +267,7 @@ class ServeModels:
     def _discover(self) -> None:
         """Take note of models that came to the disk: the newest version of a new one is active."""
         for name in self._store.names():
-            if name not in self._deployments:
+            if name not in self._deployments and name not in self._leaving:
                 self._deployments[name] = Deployment(self._store.versions(name)[0])
 
     def _in_memory(self, key: Key) -> Held[LoadedModel]:
@@ -293,12 +307,21 @@ class ServeModels:
         async with self._changing:
             before = self._deployment(name)
             after = change(before)
+            for version in set(after.in_use) - set(before.in_use):
+                self._store.directory(name, version)  # it may have been removed since it was asked about
             if after != before:
                 await self._save({name: after})
-                self._deployments[name] = after
 
-    async def _save(self, changed: dict[str, Deployment] | None = None) -> None:
-        await asyncio.to_thread(self._store.write_state, self._deployments | (changed or {}))
+    async def _save(self, changed: Mapping[str, Deployment | None]) -> None:
+        """Write what is in use with these changes, None meaning a model that goes; then let them be so."""
+        changed_and_rest = {**self._deployments, **changed}
+        kept = {name: each for name, each in changed_and_rest.items() if each is not None}
+        await asyncio.to_thread(self._store.write_state, kept)
+        for name, each in changed.items():
+            if each is None:
+                self._deployments.pop(name, None)
+            else:
+                self._deployments[name] = each
 
     def _wanted(self) -> list[Key]:
         """What was in use when the service ended, the default model first."""

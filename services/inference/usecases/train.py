@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from services.inference.domain.training import TrainingJob, TrainingWish, check_numbers, plan_of, training_set
-from services.inference.ports import TrainedModels, TrainingStore
+from services.inference.ports import TrainedModels, TrainingStore, Workshop
 from services.inference.usecases.run_training import RunTraining
 from services.inference.usecases.serve_models import ServeModels
 from services.inference.usecases.training_board import TrainingBoard
@@ -28,12 +29,13 @@ class Train:
         store: TrainingStore,
         board: TrainingBoard,
         queue: RunTraining,
+        workshop: Workshop,
         clock: Clock,
         new_id: Callable[[], str],
         rules: TrainRules,
     ) -> None:
         self._served, self._models, self._store = served, models, store
-        self._board, self._queue = board, queue
+        self._board, self._queue, self._workshop = board, queue, workshop
         self._clock, self._new_id, self._rules = clock, new_id, rules
 
     async def __call__(self, wish: TrainingWish) -> TrainingJob:
@@ -42,19 +44,23 @@ class Train:
         in_use = (await self._served.status(wish.model)).card
         spec = await self._models.spec(in_use.name, in_use.version)
         plan = plan_of(spec, wish.architecture, wish.epochs, wish.learning_rate, wish.seed)
-        rows = training_set(wish.features_f64le, wish.labels, plan.columns, self._rules.rows_max)
+        judge = partial(training_set, wish.features_f64le, wish.labels, plan.columns, self._rules.rows_max)
+        rows = await self._workshop.do(judge)
         with self._queue.place():
             job = TrainingJob(
                 id=self._new_id(), model=in_use.name, plan=plan, rows=len(rows), created_ns=self._clock.now_ns()
             )
             await self._store.add(job, rows)
-            await self._board.put(job)
+            await self._board.show(job)
             self._queue.enqueue(job.id)
         return job
 
     async def cancel(self, job_id: str) -> TrainingJob:
         """The job, ended; raises NotFound, or FailedPrecondition when it has ended by itself."""
-        job = self._board.get(job_id).canceled(self._clock.now_ns())
-        await self._board.put(job)
+        canceled = self._board.get(job_id).canceled(self._clock.now_ns())
+        await self._board.put(canceled)
+        job = self._board.get(job_id)
+        if job is not canceled:  # it ended by itself while the disk was asked
+            job.canceled(self._clock.now_ns())
         self._queue.end(job_id)
-        return self._board.get(job_id)
+        return job

@@ -19,7 +19,7 @@ from services.inference.adapters.onnx_session import SessionRules
 from services.inference.adapters.registry_export import RegistryExport
 from services.inference.adapters.safetensors_file import FileLimits, write_model
 from services.inference.domain.errors import ModelRefused, Refusal
-from trading.errors import FailedPrecondition, InvalidArgument, UnknownModel
+from trading.errors import FailedPrecondition, InvalidArgument, Unavailable, UnknownModel
 
 
 @dataclass
@@ -88,6 +88,9 @@ async def test_a_file_is_told_by_its_bytes_unless_somebody_says(disk: Path) -> N
         ("mine", b"\0" * 2_000_000, "", "MODEL_TOO_BIG"),
         ("mine", b"", "", "MODEL_UNREADABLE"),
         ("UPPER", b"x", "", "MODEL_PATH"),
+        ("registry.json", b"x", "", "MODEL_PATH"),
+        ("mine.onnx", b"x", "", "MODEL_PATH"),
+        ("../mine", b"x", "", "MODEL_PATH"),
         ("mine", b"x", "pickle", "INVALID_ARGUMENT"),
     ],
 )
@@ -195,3 +198,32 @@ async def test_a_version_that_nobody_has_cannot_be_exported(disk: Path) -> None:
         with pytest.raises(UnknownModel):
             async with registry.models.hold_exactly("mine"):
                 pass
+
+
+async def test_a_training_that_takes_the_number_meanwhile_costs_the_file_nothing(
+    disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with a_registry(disk) as registry:
+        tried = registry.loader._tried
+
+        def slow(*arguments: Any, **options: Any) -> None:
+            tried(*arguments, **options)
+            if not (disk / "own" / "mine" / "1").exists():
+                a_version(disk / "own", "1", 0.25, name="mine")
+
+        monkeypatch.setattr(registry.loader, "_tried", slow)
+        received = await sent(registry, "mine", a_file(disk, 0.5))
+        assert received.card.version == "2"
+        assert [await registry.says("mine", version) for version in ("1", "2")] == [0.25, 0.5]
+        assert describe_version(disk / "own" / "mine" / "2", FileLimits()).version == "2"
+
+
+async def test_a_disk_that_takes_no_file_is_named_and_the_registry_goes_on(disk: Path) -> None:
+    async with a_registry(disk) as registry:
+        (disk / "own" / ".incoming").write_text("no directory")
+        with pytest.raises(Unavailable) as refused:
+            await sent(registry, "mine", a_file(disk))
+        assert refused.value.reason == "STORAGE_FAILED"
+        assert await registry.says() == 1.0
+        (disk / "own" / ".incoming").unlink()
+        assert (await sent(registry, "mine", a_file(disk))).card.version == "1"

@@ -14,7 +14,7 @@ from services.inference.domain.errors import ModelRefused, Refusal
 from services.inference.domain.registry import LoadOptions
 from services.inference.domain.registry_pool import Key
 from services.inference.domain.registry_status import Residence
-from trading.errors import FailedPrecondition, InvalidArgument, UnknownModel
+from trading.errors import FailedPrecondition, InvalidArgument, Unavailable, UnknownModel
 
 
 @pytest.fixture
@@ -298,3 +298,55 @@ async def test_no_prediction_is_dropped_or_mixed_while_versions_change(disk: Pat
         assert not changing.done(), changing.exception()
         changing.cancel()
     assert asked == sum(answered.values()) >= 100_000
+
+
+# Changes at the same time, and a disk that does not take them
+
+
+async def test_a_version_is_promoted_or_deleted_and_never_both(disk: Path) -> None:
+    async with a_registry(disk) as registry:
+        for _ in range(5):
+            tried = await asyncio.gather(
+                registry.models.promote(DEFAULT, "2"),
+                registry.models.delete(DEFAULT, "2"),
+                return_exceptions=True,
+            )
+            assert sum(isinstance(each, FailedPrecondition | UnknownModel) for each in tried) == 1, tried
+            active = (await registry.models.status(DEFAULT)).deployment.active
+            assert active in registry.models.versions(DEFAULT)
+            assert await registry.says() == float(active)
+            await registry.models.promote(DEFAULT, "3")
+            if "2" in registry.models.versions(DEFAULT):
+                await registry.models.delete(DEFAULT, "2")
+            a_version(disk / "own", "2", 2.0)
+
+
+async def test_a_model_is_deleted_once_and_lists_go_on_meanwhile(disk: Path) -> None:
+    for version in ("1", "2"):
+        a_version(disk / "own", version, 5.0, name="another")
+    async with a_registry(disk) as registry:
+        first, second, *listed = await asyncio.gather(
+            registry.models.delete("another", ""),
+            registry.models.delete("another", ""),
+            *(registry.models.all() for _ in range(20)),
+            return_exceptions=True,
+        )
+        assert first is None
+        assert isinstance(second, UnknownModel)
+        assert [each for each in listed if isinstance(each, BaseException)] == []
+        assert [each.card.name for each in await registry.models.all()] == [DEFAULT]
+    assert list(json.loads((disk / "own" / "registry.json").read_text())["models"]) == [DEFAULT]
+
+
+async def test_what_the_disk_does_not_take_does_not_answer(disk: Path) -> None:
+    async with a_registry(disk) as registry:
+        (disk / "own" / "registry.json").unlink()
+        (disk / "own" / "registry.json").mkdir()
+        with pytest.raises(Unavailable) as refused:
+            await registry.models.promote(DEFAULT, "2")
+        assert refused.value.reason == "STORAGE_FAILED"
+        assert await registry.says() == 3.0
+        assert [path.name for path in (disk / "own").iterdir() if path.name.startswith(".registry")] == []
+        (disk / "own" / "registry.json").rmdir()
+        await registry.models.promote(DEFAULT, "2")
+        assert await registry.says() == 2.0

@@ -9,11 +9,15 @@ from typing import Any
 import pytest
 import structlog
 from builders.training import a_job, a_spec, some_rows
+from fakes.inference import FakeWorkshop
 from fakes.training import FakeNews, FakeRegistry, FakeStore, FakeTrainer, endless, failing, succeeding
 
 from services.inference.adapters.training_files import TrainingFiles, read_rows, write_arrays
+from services.inference.domain.errors import StorageFailed
 from services.inference.domain.training import TrainingJob, TrainingState, TrainingWish
 from services.inference.domain.training_errors import BadTrainingSet, NotTrainable
+from services.inference.domain.training_page import JobQuestion
+from services.inference.usecases.list_training import ListTraining
 from services.inference.usecases.run_training import QueueRules, RunTraining
 from services.inference.usecases.train import Train, TrainRules
 from services.inference.usecases.training_board import TrainingBoard
@@ -28,12 +32,17 @@ class Desk:
     """Everything around jobs, with its loop at hand."""
 
     def __init__(
-        self, *scripts: Any, kept: tuple[TrainingJob, ...] = (), waiting: int = 3, rows_max: int = 1000
+        self,
+        *scripts: Any,
+        kept: tuple[TrainingJob, ...] = (),
+        waiting: int = 3,
+        rows_max: int = 1000,
+        remembered: int = 100,
     ) -> None:
         log, self.clock, ids = structlog.get_logger(), ManualClock(1_000), iter(range(1, 100))
         self.store, self.news, self.registry = FakeStore(*kept), FakeNews(), FakeRegistry(a_spec())
         self.trainer = FakeTrainer(*(scripts or (succeeding,)))
-        self.board = TrainingBoard(self.store, self.news)
+        self.board = TrainingBoard(self.store, self.news, remembered)
         served: Any = self.registry
         self.queue = RunTraining(
             self.board, self.trainer, served, self.registry, self.clock, QueueRules(waiting, 3), log
@@ -44,10 +53,12 @@ class Desk:
             self.store,
             self.board,
             self.queue,
+            FakeWorkshop(),
             self.clock,
             lambda: f"job-{next(ids)}",
             TrainRules(rows_max),
         )
+        self.list = ListTraining(self.board, served)
 
     async def submit(self, **changes: Any) -> TrainingJob:
         rows = some_rows(40)
@@ -102,9 +113,14 @@ async def test_jobs_are_worked_on_in_their_order_and_listed_newest_first() -> No
         for job in jobs:
             await desk.until(job.id, SUCCEEDED)
     assert desk.trainer.began == [job.id for job in jobs]
-    assert [job.id for job in desk.board.newest("", 2)] == ["job-3", "job-2"]
-    assert len(desk.board.newest("small", 0)) == 3
-    assert desk.board.newest("other", 0) == []
+    page = await desk.list(JobQuestion(limit=2))
+    assert [job.id for job in page.jobs] == ["job-3", "job-2"]
+    rest = await desk.list(JobQuestion(limit=2, cursor=page.next_cursor))
+    assert ([job.id for job in rest.jobs], rest.next_cursor) == (["job-1"], "")
+    assert len((await desk.list(JobQuestion("./models/small.safetensors"))).jobs) == 3
+    assert (await desk.list(JobQuestion("from-onnx"))).jobs == [], "it is known and has none"
+    with pytest.raises(UnknownModel):
+        await desk.list(JobQuestion("other"))
 
 
 @pytest.mark.parametrize(
@@ -207,6 +223,42 @@ async def test_a_file_that_the_registry_refuses_fails_the_job() -> None:
         assert (await desk.until(job.id, FAILED)).error == "MODEL_GOLDEN_MISMATCH: Other numbers."
 
 
+async def test_what_has_ended_is_forgotten_while_the_service_runs_the_oldest_first() -> None:
+    desk = Desk(remembered=2)
+    async with desk.working():
+        for _ in range(4):
+            job = await desk.submit()
+            await desk.until(job.id, SUCCEEDED)
+        waiting = await desk.submit()
+        await desk.train.cancel(waiting.id)
+    assert [job.id for job in (await desk.list(JobQuestion())).jobs] == ["job-5", "job-4"]
+    assert list(desk.store.jobs) == ["job-4", "job-5"]
+
+
+async def test_a_disk_that_takes_no_progress_fails_the_job_by_name_and_the_next_one_goes_on() -> None:
+    desk = Desk(endless, succeeding)
+    job = await desk.submit()
+    desk.store.full_for = frozenset({RUNNING, FAILED})
+    async with desk.working():
+        ended = await desk.until(job.id, FAILED)
+        assert ended.error == "STORAGE_FAILED: There is no room."
+        assert desk.store.jobs[job.id].state is QUEUED, "a restart would try again"
+        desk.store.full_for = frozenset()
+        again = await desk.submit()
+        await desk.until(again.id, RUNNING, SUCCEEDED)
+
+
+async def test_a_disk_that_takes_no_job_refuses_it_and_nothing_waits() -> None:
+    desk = Desk(waiting=1)
+    desk.store.full_for = frozenset({QUEUED})
+    for _ in range(2):
+        with pytest.raises(StorageFailed):
+            await desk.submit()
+    assert (await desk.list(JobQuestion())).jobs == []
+    desk.store.full_for = frozenset()
+    assert (await desk.submit()).state is QUEUED
+
+
 async def test_what_was_not_ended_is_taken_up_oldest_first() -> None:
     kept = (
         a_job(id="done", created_ns=1, state=SUCCEEDED),
@@ -274,8 +326,19 @@ async def test_the_oldest_ended_jobs_are_forgotten_and_no_other(tmp_path: Path) 
         await store.add(job, some_rows(4))
     for job in jobs[1:]:
         await store.save(job.canceled(9))
-    assert [job.id for job in await store.all()] == ["job-0", "job-3"]
+    assert [job.id for job in await store.all()] == ["job-0", "job-2", "job-3"]
     assert not store.directory("job-1").exists()
+
+
+async def test_a_job_that_the_disk_does_not_take_leaves_nothing(tmp_path: Path) -> None:
+    store = files(tmp_path)
+    (tmp_path / "training").write_text("no directory")
+    with pytest.raises(StorageFailed, match="Not a directory"):
+        await store.add(a_job(), some_rows(4))
+    (tmp_path / "training").unlink()
+    await store.add(a_job(), some_rows(4))
+    await store.forget("job-1")
+    assert list((tmp_path / "training").iterdir()) == []
 
 
 async def test_a_record_that_a_kill_left_unwritten_is_passed_over(tmp_path: Path) -> None:

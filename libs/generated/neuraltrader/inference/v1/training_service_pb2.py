@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0neuraltrader/inference/v1/training_service.proto\x12\x19neuraltrader.inference.v1\"\x9f\x03\n\x0bTrainingJob\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x37\n\x05state\x18\x03 \x01(\x0e\x32(.neuraltrader.inference.v1.TrainingState\x12\r\n\x05\x65poch\x18\x04 \x01(\x05\x12\x0e\n\x06\x65pochs\x18\x05 \x01(\x05\x12\x0c\n\x04loss\x18\x06 \x03(\x01\x12\x15\n\x08\x61\x63\x63uracy\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07version\x18\x08 \x01(\t\x12\r\n\x05\x65rror\x18\t \x01(\t\x12\x0c\n\x04rows\x18\n \x01(\x03\x12\x17\n\x0f\x63reated_time_ns\x18\x0b \x01(\x03\x12\x17\n\x0fstarted_time_ns\x18\x0c \x01(\x03\x12\x15\n\rended_time_ns\x18\r \x01(\x03\x12\x44\n\x07metrics\x18\x0e \x03(\x0b\x32\x33.neuraltrader.inference.v1.TrainingJob.MetricsEntry\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x0b\n\t_accuracy\"\xbc\x01\n\x11TrainModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x16\n\x0e\x66\x65\x61tures_f64le\x18\x02 \x01(\x0c\x12\x0e\n\x06labels\x18\x03 \x03(\x01\x12\x13\n\x06\x65pochs\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x1a\n\rlearning_rate\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x0c\n\x04seed\x18\x06 \x01(\x03\x12\x14\n\x0c\x61rchitecture\x18\x07 \x01(\tB\t\n\x07_epochsB\x10\n\x0e_learning_rate\"$\n\x12TrainModelResponse\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"\'\n\x15GetTrainingJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"M\n\x16GetTrainingJobResponse\x12\x33\n\x03job\x18\x01 \x01(\x0b\x32&.neuraltrader.inference.v1.TrainingJob\"7\n\x17ListTrainingJobsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\x05\"P\n\x18ListTrainingJobsResponse\x12\x34\n\x04jobs\x18\x01 \x03(\x0b\x32&.neuraltrader.inference.v1.TrainingJob\"*\n\x18\x43\x61ncelTrainingJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"P\n\x19\x43\x61ncelTrainingJobResponse\x12\x33\n\x03job\x18\x01 \x01(\x0b\x32&.neuraltrader.inference.v1.TrainingJob\")\n\x17WatchTrainingJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"O\n\x18WatchTrainingJobResponse\x12\x33\n\x03job\x18\x01 \x01(\x0b\x32&.neuraltrader.inference.v1.TrainingJob*\xbc\x01\n\rTrainingState\x12\x1e\n\x1aTRAINING_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15TRAINING_STATE_QUEUED\x10\x01\x12\x1a\n\x16TRAINING_STATE_RUNNING\x10\x02\x12\x1c\n\x18TRAINING_STATE_SUCCEEDED\x10\x03\x12\x19\n\x15TRAINING_STATE_FAILED\x10\x04\x12\x1b\n\x17TRAINING_STATE_CANCELED\x10\x05\x32\xef\x04\n\x0fTrainingService\x12i\n\nTrainModel\x12,.neuraltrader.inference.v1.TrainModelRequest\x1a-.neuraltrader.inference.v1.TrainModelResponse\x12u\n\x0eGetTrainingJob\x12\x30.neuraltrader.inference.v1.GetTrainingJobRequest\x1a\x31.neuraltrader.inference.v1.GetTrainingJobResponse\x12{\n\x10ListTrainingJobs\x12\x32.neuraltrader.inference.v1.ListTrainingJobsRequest\x1a\x33.neuraltrader.inference.v1.ListTrainingJobsResponse\x12~\n\x11\x43\x61ncelTrainingJob\x12\x33.neuraltrader.inference.v1.CancelTrainingJobRequest\x1a\x34.neuraltrader.inference.v1.CancelTrainingJobResponse\x12}\n\x10WatchTrainingJob\x12\x32.neuraltrader.inference.v1.WatchTrainingJobRequest\x1a\x33.neuraltrader.inference.v1.WatchTrainingJobResponse0\x01\x42\x8e\x01\n\x1d\x63om.neuraltrader.inference.v1P\x01ZOgithub.com/neural-trader/neural-trader/go/neuraltrader/inference/v1;inferencev1\xaa\x02\x19NeuralTrader.Inference.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0neuraltrader/inference/v1/training_service.proto\x12\x19neuraltrader.inference.v1\"\x9f\x03\n\x0bTrainingJob\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x37\n\x05state\x18\x03 \x01(\x0e\x32(.neuraltrader.inference.v1.TrainingState\x12\r\n\x05\x65poch\x18\x04 \x01(\x05\x12\x0e\n\x06\x65pochs\x18\x05 \x01(\x05\x12\x0c\n\x04loss\x18\x06 \x03(\x01\x12\x15\n\x08\x61\x63\x63uracy\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07version\x18\x08 \x01(\t\x12\r\n\x05\x65rror\x18\t \x01(\t\x12\x0c\n\x04rows\x18\n \x01(\x03\x12\x17\n\x0f\x63reated_time_ns\x18\x0b \x01(\x03\x12\x17\n\x0fstarted_time_ns\x18\x0c \x01(\x03\x12\x15\n\rended_time_ns\x18\r \x01(\x03\x12\x44\n\x07metrics\x18\x0e \x03(\x0b\x32\x33.neuraltrader.inference.v1.TrainingJob.MetricsEntry\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x0b\n\t_accuracy\"\xbc\x01\n\x11TrainModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x16\n\x0e\x66\x65\x61tures_f64le\x18\x02 \x01(\x0c\x12\x0e\n\x06labels\x18\x03 \x03(\x01\x12\x13\n\x06\x65pochs\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x1a\n\rlearning_rate\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x0c\n\x04seed\x18\x06 \x01(\x03\x12\x14\n\x0c\x61rchitecture\x18\x07 \x01(\tB\t\n\x07_epochsB\x10\n\x0e_learning_rate\"$\n\x12TrainModelResponse\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"\x83\x01\n\x18UploadTrainingSetRequest\x12\x39\n\x03job\x18\x01 \x01(\x0b\x32,.neuraltrader.inference.v1.TrainModelRequest\x12\x16\n\x0e\x66\x65\x61tures_f64le\x18\x02 \x01(\x0c\x12\x14\n\x0clabels_f64le\x18\x03 \x01(\x0c\"+\n\x19UploadTrainingSetResponse\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"\'\n\x15GetTrainingJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"M\n\x16GetTrainingJobResponse\x12\x33\n\x03job\x18\x01 \x01(\x0b\x32&.neuraltrader.inference.v1.TrainingJob\"\x81\x01\n\x17ListTrainingJobsRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05limit\x18\x02 \x01(\x05\x12\x38\n\x06states\x18\x03 \x03(\x0e\x32(.neuraltrader.inference.v1.TrainingState\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\t\"e\n\x18ListTrainingJobsResponse\x12\x34\n\x04jobs\x18\x01 \x03(\x0b\x32&.neuraltrader.inference.v1.TrainingJob\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"*\n\x18\x43\x61ncelTrainingJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"P\n\x19\x43\x61ncelTrainingJobResponse\x12\x33\n\x03job\x18\x01 \x01(\x0b\x32&.neuraltrader.inference.v1.TrainingJob\")\n\x17WatchTrainingJobRequest\x12\x0e\n\x06job_id\x18\x01 \x01(\t\"O\n\x18WatchTrainingJobResponse\x12\x33\n\x03job\x18\x01 \x01(\x0b\x32&.neuraltrader.inference.v1.TrainingJob*\xbc\x01\n\rTrainingState\x12\x1e\n\x1aTRAINING_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15TRAINING_STATE_QUEUED\x10\x01\x12\x1a\n\x16TRAINING_STATE_RUNNING\x10\x02\x12\x1c\n\x18TRAINING_STATE_SUCCEEDED\x10\x03\x12\x19\n\x15TRAINING_STATE_FAILED\x10\x04\x12\x1b\n\x17TRAINING_STATE_CANCELED\x10\x05\x32\xf2\x05\n\x0fTrainingService\x12i\n\nTrainModel\x12,.neuraltrader.inference.v1.TrainModelRequest\x1a-.neuraltrader.inference.v1.TrainModelResponse\x12\x80\x01\n\x11UploadTrainingSet\x12\x33.neuraltrader.inference.v1.UploadTrainingSetRequest\x1a\x34.neuraltrader.inference.v1.UploadTrainingSetResponse(\x01\x12u\n\x0eGetTrainingJob\x12\x30.neuraltrader.inference.v1.GetTrainingJobRequest\x1a\x31.neuraltrader.inference.v1.GetTrainingJobResponse\x12{\n\x10ListTrainingJobs\x12\x32.neuraltrader.inference.v1.ListTrainingJobsRequest\x1a\x33.neuraltrader.inference.v1.ListTrainingJobsResponse\x12~\n\x11\x43\x61ncelTrainingJob\x12\x33.neuraltrader.inference.v1.CancelTrainingJobRequest\x1a\x34.neuraltrader.inference.v1.CancelTrainingJobResponse\x12}\n\x10WatchTrainingJob\x12\x32.neuraltrader.inference.v1.WatchTrainingJobRequest\x1a\x33.neuraltrader.inference.v1.WatchTrainingJobResponse0\x01\x42\x8e\x01\n\x1d\x63om.neuraltrader.inference.v1P\x01ZOgithub.com/neural-trader/neural-trader/go/neuraltrader/inference/v1;inferencev1\xaa\x02\x19NeuralTrader.Inference.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,8 +34,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._serialized_options = b'\n\035com.neuraltrader.inference.v1P\001ZOgithub.com/neural-trader/neural-trader/go/neuraltrader/inference/v1;inferencev1\252\002\031NeuralTrader.Inference.V1'
   _globals['_TRAININGJOB_METRICSENTRY']._loaded_options = None
   _globals['_TRAININGJOB_METRICSENTRY']._serialized_options = b'8\001'
-  _globals['_TRAININGSTATE']._serialized_start=1236
-  _globals['_TRAININGSTATE']._serialized_end=1424
+  _globals['_TRAININGSTATE']._serialized_start=1511
+  _globals['_TRAININGSTATE']._serialized_end=1699
   _globals['_TRAININGJOB']._serialized_start=80
   _globals['_TRAININGJOB']._serialized_end=495
   _globals['_TRAININGJOB_METRICSENTRY']._serialized_start=436
@@ -44,22 +44,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRAINMODELREQUEST']._serialized_end=686
   _globals['_TRAINMODELRESPONSE']._serialized_start=688
   _globals['_TRAINMODELRESPONSE']._serialized_end=724
-  _globals['_GETTRAININGJOBREQUEST']._serialized_start=726
-  _globals['_GETTRAININGJOBREQUEST']._serialized_end=765
-  _globals['_GETTRAININGJOBRESPONSE']._serialized_start=767
-  _globals['_GETTRAININGJOBRESPONSE']._serialized_end=844
-  _globals['_LISTTRAININGJOBSREQUEST']._serialized_start=846
-  _globals['_LISTTRAININGJOBSREQUEST']._serialized_end=901
-  _globals['_LISTTRAININGJOBSRESPONSE']._serialized_start=903
-  _globals['_LISTTRAININGJOBSRESPONSE']._serialized_end=983
-  _globals['_CANCELTRAININGJOBREQUEST']._serialized_start=985
-  _globals['_CANCELTRAININGJOBREQUEST']._serialized_end=1027
-  _globals['_CANCELTRAININGJOBRESPONSE']._serialized_start=1029
-  _globals['_CANCELTRAININGJOBRESPONSE']._serialized_end=1109
-  _globals['_WATCHTRAININGJOBREQUEST']._serialized_start=1111
-  _globals['_WATCHTRAININGJOBREQUEST']._serialized_end=1152
-  _globals['_WATCHTRAININGJOBRESPONSE']._serialized_start=1154
-  _globals['_WATCHTRAININGJOBRESPONSE']._serialized_end=1233
-  _globals['_TRAININGSERVICE']._serialized_start=1427
-  _globals['_TRAININGSERVICE']._serialized_end=2050
+  _globals['_UPLOADTRAININGSETREQUEST']._serialized_start=727
+  _globals['_UPLOADTRAININGSETREQUEST']._serialized_end=858
+  _globals['_UPLOADTRAININGSETRESPONSE']._serialized_start=860
+  _globals['_UPLOADTRAININGSETRESPONSE']._serialized_end=903
+  _globals['_GETTRAININGJOBREQUEST']._serialized_start=905
+  _globals['_GETTRAININGJOBREQUEST']._serialized_end=944
+  _globals['_GETTRAININGJOBRESPONSE']._serialized_start=946
+  _globals['_GETTRAININGJOBRESPONSE']._serialized_end=1023
+  _globals['_LISTTRAININGJOBSREQUEST']._serialized_start=1026
+  _globals['_LISTTRAININGJOBSREQUEST']._serialized_end=1155
+  _globals['_LISTTRAININGJOBSRESPONSE']._serialized_start=1157
+  _globals['_LISTTRAININGJOBSRESPONSE']._serialized_end=1258
+  _globals['_CANCELTRAININGJOBREQUEST']._serialized_start=1260
+  _globals['_CANCELTRAININGJOBREQUEST']._serialized_end=1302
+  _globals['_CANCELTRAININGJOBRESPONSE']._serialized_start=1304
+  _globals['_CANCELTRAININGJOBRESPONSE']._serialized_end=1384
+  _globals['_WATCHTRAININGJOBREQUEST']._serialized_start=1386
+  _globals['_WATCHTRAININGJOBREQUEST']._serialized_end=1427
+  _globals['_WATCHTRAININGJOBRESPONSE']._serialized_start=1429
+  _globals['_WATCHTRAININGJOBRESPONSE']._serialized_end=1508
+  _globals['_TRAININGSERVICE']._serialized_start=1702
+  _globals['_TRAININGSERVICE']._serialized_end=2456
 # @@protoc_insertion_point(module_scope)

@@ -233,6 +233,60 @@ class TrainModelResponse(_message.Message):
 Global___TrainModelResponse: _TypeAlias = TrainModelResponse  # noqa: Y015
 
 @_typing.final
+class UploadTrainingSetRequest(_message.Message):
+    """A piece of a training set; the first one says what is wanted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    FEATURES_F64LE_FIELD_NUMBER: _builtins.int
+    LABELS_F64LE_FIELD_NUMBER: _builtins.int
+    features_f64le: _builtins.bytes
+    """More of the features: row-major little-endian float64; a piece may end within a row."""
+    labels_f64le: _builtins.bytes
+    """More of the labels: little-endian float64."""
+    @_builtins.property
+    def job(self) -> Global___TrainModelRequest:
+        """In the first piece: the model and how it is trained, without features and labels."""
+
+    def __init__(
+        self,
+        *,
+        job: Global___TrainModelRequest | None = ...,
+        features_f64le: _builtins.bytes = ...,
+        labels_f64le: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["features_f64le", b"features_f64le", "job", b"job", "labels_f64le", b"labels_f64le"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UploadTrainingSetRequest: _TypeAlias = UploadTrainingSetRequest  # noqa: Y015
+
+@_typing.final
+class UploadTrainingSetResponse(_message.Message):
+    """Says that the job waits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_ID_FIELD_NUMBER: _builtins.int
+    job_id: _builtins.str
+    """Its id."""
+    def __init__(
+        self,
+        *,
+        job_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job_id", b"job_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UploadTrainingSetResponse: _TypeAlias = UploadTrainingSetResponse  # noqa: Y015
+
+@_typing.final
 class GetTrainingJobRequest(_message.Message):
     """Asks for one job."""
 
@@ -286,19 +340,29 @@ class ListTrainingJobsRequest(_message.Message):
 
     MODEL_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    STATES_FIELD_NUMBER: _builtins.int
+    CURSOR_FIELD_NUMBER: _builtins.int
     model: _builtins.str
-    """Model name; empty means all."""
+    """Model name; empty means all. NOT_FOUND for one that neither the registry nor a job knows."""
     limit: _builtins.int
-    """Most jobs; 0 means 100."""
+    """Most jobs, up to 500; 0 means 100."""
+    cursor: _builtins.str
+    """`next_cursor` of the page before."""
+    @_builtins.property
+    def states(self) -> _containers.RepeatedScalarFieldContainer[Global___TrainingState.ValueType]:
+        """States; none means all."""
+
     def __init__(
         self,
         *,
         model: _builtins.str = ...,
         limit: _builtins.int = ...,
+        states: _abc.Iterable[Global___TrainingState.ValueType] | None = ...,
+        cursor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "model", b"model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "limit", b"limit", "model", b"model", "states", b"states"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -311,6 +375,9 @@ class ListTrainingJobsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     JOBS_FIELD_NUMBER: _builtins.int
+    NEXT_CURSOR_FIELD_NUMBER: _builtins.int
+    next_cursor: _builtins.str
+    """Asks for the next page; empty on the last one."""
     @_builtins.property
     def jobs(self) -> _containers.RepeatedCompositeFieldContainer[Global___TrainingJob]:
         """Newest first."""
@@ -319,10 +386,11 @@ class ListTrainingJobsResponse(_message.Message):
         self,
         *,
         jobs: _abc.Iterable[Global___TrainingJob] | None = ...,
+        next_cursor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["jobs", b"jobs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["jobs", b"jobs", "next_cursor", b"next_cursor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

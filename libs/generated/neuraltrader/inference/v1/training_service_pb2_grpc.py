@@ -40,6 +40,11 @@ class TrainingServiceStub:
                 request_serializer=neuraltrader_dot_inference_dot_v1_dot_training__service__pb2.TrainModelRequest.SerializeToString,
                 response_deserializer=neuraltrader_dot_inference_dot_v1_dot_training__service__pb2.TrainModelResponse.FromString,
                 _registered_method=True)
+        self.UploadTrainingSet = channel.stream_unary(
+                '/neuraltrader.inference.v1.TrainingService/UploadTrainingSet',
+                request_serializer=neuraltrader_dot_inference_dot_v1_dot_training__service__pb2.UploadTrainingSetRequest.SerializeToString,
+                response_deserializer=neuraltrader_dot_inference_dot_v1_dot_training__service__pb2.UploadTrainingSetResponse.FromString,
+                _registered_method=True)
         self.GetTrainingJob = channel.unary_unary(
                 '/neuraltrader.inference.v1.TrainingService/GetTrainingJob',
                 request_serializer=neuraltrader_dot_inference_dot_v1_dot_training__service__pb2.GetTrainingJobRequest.SerializeToString,
@@ -73,6 +78,13 @@ class TrainingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UploadTrainingSet(self, request_iterator, context):
+        """The same with a training set that is larger than a message, in pieces; bounded by NT_TRAINING_SET_MB_MAX.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetTrainingJob(self, request, context):
         """One job. NOT_FOUND when there is none.
         """
@@ -81,7 +93,7 @@ class TrainingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListTrainingJobs(self, request, context):
-        """Jobs, newest first.
+        """Jobs, newest first; `loss` is that of the newest epoch alone.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -108,6 +120,11 @@ def add_TrainingServiceServicer_to_server(servicer, server):
                     servicer.TrainModel,
                     request_deserializer=neuraltrader_dot_inference_dot_v1_dot_training__service__pb2.TrainModelRequest.FromString,
                     response_serializer=neuraltrader_dot_inference_dot_v1_dot_training__service__pb2.TrainModelResponse.SerializeToString,
+            ),
+            'UploadTrainingSet': grpc.stream_unary_rpc_method_handler(
+                    servicer.UploadTrainingSet,
+                    request_deserializer=neuraltrader_dot_inference_dot_v1_dot_training__service__pb2.UploadTrainingSetRequest.FromString,
+                    response_serializer=neuraltrader_dot_inference_dot_v1_dot_training__service__pb2.UploadTrainingSetResponse.SerializeToString,
             ),
             'GetTrainingJob': grpc.unary_unary_rpc_method_handler(
                     servicer.GetTrainingJob,
@@ -158,6 +175,33 @@ class TrainingService:
             '/neuraltrader.inference.v1.TrainingService/TrainModel',
             neuraltrader_dot_inference_dot_v1_dot_training__service__pb2.TrainModelRequest.SerializeToString,
             neuraltrader_dot_inference_dot_v1_dot_training__service__pb2.TrainModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UploadTrainingSet(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/neuraltrader.inference.v1.TrainingService/UploadTrainingSet',
+            neuraltrader_dot_inference_dot_v1_dot_training__service__pb2.UploadTrainingSetRequest.SerializeToString,
+            neuraltrader_dot_inference_dot_v1_dot_training__service__pb2.UploadTrainingSetResponse.FromString,
             options,
             channel_credentials,
             insecure,

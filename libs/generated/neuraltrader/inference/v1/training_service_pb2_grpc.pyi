@@ -18,10 +18,12 @@ class TrainingServiceStub:
     def __init__(self, channel: _aio.Channel) -> None: ...
     TrainModel: _aio.UnaryUnaryMultiCallable[_training_service_pb2.TrainModelRequest, _training_service_pb2.TrainModelResponse]
     """Queues a job. RESOURCE_EXHAUSTED when too many wait."""
+    UploadTrainingSet: _aio.StreamUnaryMultiCallable[_training_service_pb2.UploadTrainingSetRequest, _training_service_pb2.UploadTrainingSetResponse]
+    """The same with a training set that is larger than a message, in pieces; bounded by NT_TRAINING_SET_MB_MAX."""
     GetTrainingJob: _aio.UnaryUnaryMultiCallable[_training_service_pb2.GetTrainingJobRequest, _training_service_pb2.GetTrainingJobResponse]
     """One job. NOT_FOUND when there is none."""
     ListTrainingJobs: _aio.UnaryUnaryMultiCallable[_training_service_pb2.ListTrainingJobsRequest, _training_service_pb2.ListTrainingJobsResponse]
-    """Jobs, newest first."""
+    """Jobs, newest first; `loss` is that of the newest epoch alone."""
     CancelTrainingJob: _aio.UnaryUnaryMultiCallable[_training_service_pb2.CancelTrainingJobRequest, _training_service_pb2.CancelTrainingJobResponse]
     """Ends a job. FAILED_PRECONDITION when it has ended."""
     WatchTrainingJob: _aio.UnaryStreamMultiCallable[_training_service_pb2.WatchTrainingJobRequest, _training_service_pb2.WatchTrainingJobResponse]
@@ -39,6 +41,14 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         """Queues a job. RESOURCE_EXHAUSTED when too many wait."""
 
     @_abc_1.abstractmethod
+    def UploadTrainingSet(
+        self,
+        request_iterator: _abc.AsyncIterator[_training_service_pb2.UploadTrainingSetRequest],
+        context: _aio.ServicerContext[_abc.AsyncIterator[_training_service_pb2.UploadTrainingSetRequest], _abc.Awaitable[_training_service_pb2.UploadTrainingSetResponse]],
+    ) -> _abc.Awaitable[_training_service_pb2.UploadTrainingSetResponse]:
+        """The same with a training set that is larger than a message, in pieces; bounded by NT_TRAINING_SET_MB_MAX."""
+
+    @_abc_1.abstractmethod
     def GetTrainingJob(
         self,
         request: _training_service_pb2.GetTrainingJobRequest,
@@ -52,7 +62,7 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _training_service_pb2.ListTrainingJobsRequest,
         context: _aio.ServicerContext[_training_service_pb2.ListTrainingJobsRequest, _abc.Awaitable[_training_service_pb2.ListTrainingJobsResponse]],
     ) -> _abc.Awaitable[_training_service_pb2.ListTrainingJobsResponse]:
-        """Jobs, newest first."""
+        """Jobs, newest first; `loss` is that of the newest epoch alone."""
 
     @_abc_1.abstractmethod
     def CancelTrainingJob(
