@@ -13,7 +13,7 @@ from pydantic import BaseModel, TypeAdapter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fleet.metrics import Metrics
-from services.gateway import optimize_body, predict_body, problems
+from services.gateway import optimize_body, predict_body, problems, train_body
 from services.gateway.auth import Scope as KeyScope
 from services.gateway.auth import scope_of
 from services.gateway.backends import Backends
@@ -113,7 +113,7 @@ def _contract(app: FastAPI) -> dict[str, Any]:
     components = document.setdefault("components", {})
     components["securitySchemes"] = {"bearerAuth": {"type": "http", "scheme": "bearer"}}
     components["schemas"]["Problem"] = _problem_schema()
-    components["schemas"] |= read_by_hand() | predict_body.shapes() | optimize_body.shapes()
+    components["schemas"] |= read_by_hand() | predict_body.shapes() | train_body.shapes() | optimize_body.shapes()
     components["schemas"]["FieldError"] = TypeAdapter(FieldError).json_schema()
     document["servers"] = [{"url": "/"}]
     document["security"] = [{"bearerAuth": []}]

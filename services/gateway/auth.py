@@ -52,6 +52,7 @@ ROUTE_SCOPES: Mapping[tuple[str, str], Scope] = {
     ("POST", "/v1/models/{name}/predict"): Scope.READ,
     ("GET", "/v1/models/{name}/drift"): Scope.READ,
     ("POST", "/v1/models/{name}/train"): Scope.TRADE,
+    ("GET", "/v1/training-jobs"): Scope.READ,
     ("GET", "/v1/training-jobs/{id}"): Scope.READ,
     ("DELETE", "/v1/training-jobs/{id}"): Scope.TRADE,
     ("POST", "/v1/orders"): Scope.TRADE,

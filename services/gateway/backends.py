@@ -25,6 +25,7 @@ from services.gateway.frontiers import Frontiers
 from services.gateway.model_transfers import ModelTransfers
 from services.gateway.order_stream import OrderStream
 from services.gateway.tables import Tables
+from services.gateway.training_sets import TrainingSets
 from trading.clock import Clock
 from trading.errors import Unavailable
 
@@ -54,6 +55,7 @@ class Backends:
     inference: InferenceServiceStub
     registry: RegistryServiceStub
     training: TrainingServiceStub
+    training_sets: TrainingSets
     open_inference: GRPCInferenceServiceStub
     execution: ExecutionServiceStub
     portfolio: PortfolioServiceStub
@@ -101,12 +103,13 @@ async def open_backends(
         stub = ExecutionServiceStub(execution)
         metadata = partial(channels.call_metadata, token)
         market, registry = MarketDataServiceStub(market_data), RegistryServiceStub(inference)
-        portfolio_stub = PortfolioServiceStub(portfolio)
+        portfolio_stub, training = PortfolioServiceStub(portfolio), TrainingServiceStub(inference)
         yield Backends(
             market,
             InferenceServiceStub(inference),
             registry,
-            TrainingServiceStub(inference),
+            training,
+            TrainingSets(training, metadata, FILE_TIMEOUT_S),
             GRPCInferenceServiceStub(inference),
             stub,
             portfolio_stub,

@@ -108,6 +108,9 @@ def _refused(error: msgspec.ValidationError) -> Read:
 
 def _read_rows(body: bytes) -> Read:
     rows = _ROWS.decode(body).market_data
+    times = [int(row.timestamp_ns) for row in rows]
+    if max(times) > MAX_NANOS:
+        return _too_late(f"market_data.{times.index(max(times))}.timestamp_ns")
     symbols, index = _numbered(row.symbol for row in rows)
     spread = [_ABSENT if row.spread is None else row.spread for row in rows]
     columns = pb.MarketDataColumns(
@@ -115,7 +118,7 @@ def _read_rows(body: bytes) -> Read:
         symbol_index=index,
         price=[row.price for row in rows],
         volume=[row.volume for row in rows],
-        timestamp_ns=[int(row.timestamp_ns) for row in rows],
+        timestamp_ns=times,
         bid=[row.bid for row in rows],
         ask=[row.ask for row in rows],
         spread=spread if any(row.spread is not None for row in rows) else (),
@@ -129,18 +132,25 @@ def _read_columns(body: bytes) -> Read:
     lengths = {name: len(column) for name, column in given.items() if column is not None}
     if len(set(lengths.values())) > 1:
         return Read(wrong=f"Expected columns of one length, was {lengths}.")
+    times = list(map(int, found.timestamp_ns))
+    if times and max(times) > MAX_NANOS:
+        return _too_late(f"timestamp_ns.{times.index(max(times))}")
     symbols, index = _numbered(found.symbol)
     columns = pb.MarketDataColumns(
         symbol=symbols,
         symbol_index=index,
         price=found.price,
         volume=found.volume,
-        timestamp_ns=map(int, found.timestamp_ns),
+        timestamp_ns=times,
         bid=found.bid,
         ask=found.ask,
         spread=found.spread or (),
     )
     return Read(columns.SerializeToString())
+
+
+def _too_late(field: str) -> Read:
+    return Read(wrong=f"Expected nanoseconds of a time before 2262, at most {MAX_NANOS}.", field=field)
 
 
 def _numbered(spellings: Iterable[str]) -> tuple[Sequence[str], list[int]]:

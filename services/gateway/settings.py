@@ -13,9 +13,13 @@ class Settings(CacheSettings, FleetSettings):
     gateway_port: int = Field(8080, ge=1, le=65535, description="Port of REST and WebSocket.")
     request_timeout_seconds: float = Field(15.0, gt=0, description="Longest time for the fleet to answer a request.")
     body_bytes_max: int = Field(1024 * 1024, ge=1024, description="Largest body of an ordinary request.")
-    bulk_body_bytes_max: int = Field(64 * 1024 * 1024, ge=1024, description="Largest body of predict, optimize, risk.")
+    bulk_body_bytes_max: int = Field(
+        64 * 1024 * 1024, ge=1024, description="Largest body of predict, train, optimize, risk."
+    )
     file_bytes_max: int = Field(256 * 1024 * 1024, ge=1024, description="Largest model file.")
-    file_timeout_seconds: float = Field(120.0, gt=0, description="Longest time for a model file to come and be tried.")
+    file_timeout_seconds: float = Field(
+        120.0, gt=0, description="Longest time for a model file or a training set to come and be tried."
+    )
     bulk_process_bytes: int = Field(
         256 * 1024, ge=0, description="Rows and predictions of so many bytes are read and written in another process."
     )

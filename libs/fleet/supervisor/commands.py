@@ -59,6 +59,7 @@ GATEWAY_COMMANDS = {
     "optimize": "choose weights for symbols, or for a file of returns",
     "stress": "tell what shocks would do to positions",
     "models": "show the registry of models, and change what answers",
+    "jobs": "list training jobs, watch one until it ends, or cancel it",
     "predict": "ask a model about the newest quotes, or about the rows of a file",
     "drift": "tell how a model that follows the market does on what it sees now",
     "rebalance": "propose, execute, watch and schedule orders that move a book to its target weights",

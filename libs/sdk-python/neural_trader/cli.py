@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from neural_trader import place
 from neural_trader.commands.book import add_book
 from neural_trader.commands.control import add_control
+from neural_trader.commands.jobs import add_jobs
 from neural_trader.commands.models import add_models
 from neural_trader.commands.optimize import add_optimize
 from neural_trader.commands.orders import add_orders
@@ -59,6 +60,7 @@ def _parser() -> "tuple[argparse.ArgumentParser, argparse._SubParsersAction[argp
         add_reports,
         add_risk,
         add_models,
+        add_jobs,
         add_predictions,
         add_rebalance,
         add_optimize,

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import Depends, Path, Query, Request, Response
 from starlette.exceptions import HTTPException
 
+from fleet.rpc import MAX_MESSAGE_BYTES
 from neuraltrader.inference.v1 import inference_service_pb2 as rpc
 from services.gateway import predict_body
 from services.gateway.bulk import Bulk
@@ -32,6 +33,7 @@ ModelName = Annotated[str, Path(min_length=1, max_length=64, description="Name i
 Version = Annotated[
     str | None, Query(min_length=1, max_length=64, description="Version; the one in use when it is left out.")
 ]
+_ROOM_FOR_THE_REST = 4096
 _ROWS = {
     "requestBody": {
         "required": True,
@@ -80,7 +82,7 @@ async def predict(name: ModelName, request: Request, fleet: Fleet, version: Vers
     asked = rpc.PredictRequest(model=name, version=version or "")
     as_rows = False
     if media_type_of(request) == ARROW:
-        asked.arrow_ipc = await request.body()
+        asked.arrow_ipc = _stream(await request.body())
     else:
         require_json(request)
         found = await bulk.do(predict_body.read, await request.body())
@@ -91,6 +93,15 @@ async def predict(name: ModelName, request: Request, fleet: Fleet, version: Vers
     except InvalidArgument as error:
         raise predict_body.pointed(error, as_rows=as_rows) from error
     return Response(await bulk.do(predict_body.reply, answer.SerializeToString()), 200, None, JSON)
+
+
+def _stream(body: bytes) -> bytes:
+    if not body:
+        raise InvalidArgument("Expected an Arrow stream, the body is empty.", field="arrow")
+    most = MAX_MESSAGE_BYTES - _ROOM_FOR_THE_REST
+    if len(body) > most:
+        raise HTTPException(413, f"Expected an Arrow stream of at most {most} bytes: ask in several requests.")
+    return body
 
 
 def _columns(found: predict_body.Read) -> bytes:

@@ -21,6 +21,7 @@ JSON = "application/json"
 BULK_PATHS = frozenset(
     {
         "/v1/models/{name}/predict",
+        "/v1/models/{name}/train",
         "/v1/portfolio/frontier",
         "/v1/portfolio/optimize",
         "/v1/portfolio/rebalances",
@@ -32,6 +33,8 @@ BULK_PATHS = frozenset(
 )
 FILE_PATHS = frozenset({"/v1/models"})
 """Whose bodies are files: they may be larger, and looking at them takes longer."""
+LONG_PATHS = FILE_PATHS | {"/v1/models/{name}/train"}
+"""Whose bodies take longer to come and to be looked at than others."""
 SUBMIT_PATH = "/v1/orders"
 """The one POST that is idempotent by itself, for ever."""
 _DESCRIPTIONS = {
@@ -113,7 +116,7 @@ class GuardedRoute(APIRoute):
             strict.body_bytes_max = _most_bytes(door.bounds, path)
             if has_body:
                 require_json(strict)
-            deadline.begin(door.bounds.file_timeout_s if path in FILE_PATHS else door.bounds.timeout_s)
+            deadline.begin(door.bounds.file_timeout_s if path in LONG_PATHS else door.bounds.timeout_s)
             with span(name, request.headers.get("traceparent")):
                 if is_remembered:
                     return await door.once(strict, principal, lambda: answer(strict))

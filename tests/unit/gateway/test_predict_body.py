@@ -67,3 +67,11 @@ def test_an_answer_is_written_whole() -> None:
         "device": "cpu",
         "latency_ms": 0.0,
     }
+
+
+def test_a_time_that_no_int64_holds_is_refused_at_its_place() -> None:
+    late = "9999999999999999999"
+    rows = predict_body.read(json.dumps({"market_data": [ROW, ROW | {"timestamp_ns": late}]}).encode())
+    assert (rows.field, "before 2262" in rows.wrong) == ("market_data.1.timestamp_ns", True)
+    columns = {name: [value, value] for name, value in ROW.items()} | {"timestamp_ns": [5, late]}
+    assert predict_body.read(json.dumps(columns).encode()).field == "timestamp_ns.1"
