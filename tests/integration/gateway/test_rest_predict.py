@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from integration.gateway.conftest import Gateway, problem
 
+from fleet.rpc import MAX_MESSAGE_BYTES
 from neuraltrader.inference.v1 import inference_service_pb2 as inference
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -50,6 +51,12 @@ async def test_an_arrow_body_goes_on_as_it_is_and_a_version_may_be_named(gateway
     assert (answer.status_code, answer.json()["version"]) == (200, "7")
     (asked,) = gateway.fleet.script.heard(inference.PredictRequest)
     assert (asked.arrow_ipc, asked.version, asked.model) == (stream, "7", "momentum-v1")
+
+
+async def test_an_arrow_body_of_nothing_or_of_more_than_a_message_is_refused_by_name(gateway: Gateway) -> None:
+    problem(await gateway.http.post(PATH, content=b"", headers=ARROW), 422, "INVALID_ARGUMENT")
+    refused = problem(await gateway.http.post(PATH, content=bytes(MAX_MESSAGE_BYTES), headers=ARROW), 413)
+    assert "in several requests" in refused["detail"]
 
 
 @pytest.mark.parametrize(
