@@ -16,7 +16,7 @@ _STATES: dict[pb.TrainingState.ValueType, "State"] = {
     pb.TRAINING_STATE_CANCELED: "canceled",
 }
 State = Literal["queued", "running", "succeeded", "failed", "canceled"]
-STATES = {name: number for number, name in _STATES.items()}
+STATES: dict[str, pb.TrainingState.ValueType] = {name: number for number, name in _STATES.items()}
 
 
 class TrainingJobCreated(TypedDict):

@@ -55,7 +55,9 @@ async def test_an_arrow_body_goes_on_as_it_is_and_a_version_may_be_named(gateway
 
 async def test_an_arrow_body_of_nothing_or_of_more_than_a_message_is_refused_by_name(gateway: Gateway) -> None:
     problem(await gateway.http.post(PATH, content=b"", headers=ARROW), 422, "INVALID_ARGUMENT")
-    refused = problem(await gateway.http.post(PATH, content=bytes(MAX_MESSAGE_BYTES), headers=ARROW), 413)
+    refused = problem(
+        await gateway.http.post(PATH, content=bytes(MAX_MESSAGE_BYTES), headers=ARROW), 413, "BODY_TOO_LARGE"
+    )
     assert "in several requests" in refused["detail"]
 
 

@@ -14,6 +14,7 @@ from services.inference.adapters.onnx_session import OnnxModel, SessionRules
 from services.inference.domain.feature_series import fold
 from services.inference.domain.features import WARM_UP_TICKS, FeatureState
 from services.inference.domain.model import opinions
+from services.inference.domain.model_spec import Precision
 from services.inference.domain.scorecard import SURE
 from services.inference.domain.trade_flow import without_trades
 from services.inference.domain.windows import Windows
@@ -100,3 +101,13 @@ def test_its_card_says_that_its_market_was_simulated_and_where_there_was_an_edge
     card = (SHIPPED / name / "1" / "card.md").read_text()
     assert "trained on simulated data only" in card
     assert "**There was an edge** on bursts, bursts.quotes_only, and none on calm" in card
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+@pytest.mark.parametrize("name", MODELS)
+def test_it_brings_enough_samples_to_be_judged_at_a_lower_precision_and_passes(name: str, precision: Precision) -> None:
+    loaded = load_model(SHIPPED / name / "1", SessionRules(gpu="off"), precision)
+    try:
+        assert loaded.card.precision == precision
+    finally:
+        loaded.close()
