@@ -191,8 +191,8 @@ _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz
 def _execution(data: Json, order: VenueOrder) -> Execution:
     return Execution(
         execution_id=data["execution_id"],
-        price_nanos=parse_nanos(data["price"]),
-        quantity_nanos=parse_nanos(data["qty"]),
+        price_nanos=_amount(data["price"]),
+        quantity_nanos=_amount(data["qty"]),
         cumulative_nanos=order.filled_nanos,
     )
 
@@ -207,14 +207,20 @@ def _terms(order: Json) -> VenueTerms | None:
         side=Side(order["side"].upper()),
         order_type=kind,
         time_in_force=in_force,
-        quantity_nanos=parse_nanos(order["qty"]),
+        quantity_nanos=_amount(order["qty"]),
         price_nanos=_nanos(order.get("limit_price")) or None,
         stop_price_nanos=_nanos(order.get("stop_price")) or None,
     )
 
 
 def _nanos(amount: str | None) -> int:
-    return parse_nanos(amount) if amount else 0
+    return _amount(amount) if amount else 0
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _amount(text: str) -> int:
+    """The same few quantities and prices come again and again."""
+    return parse_nanos(text)
 
 
 def _moved(order: Json) -> int:

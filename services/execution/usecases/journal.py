@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from services.execution.domain.chain import seal
@@ -205,7 +205,7 @@ class Journal:
         self._begin(self._without_abandoned(waiting), Append((), published, timings, stops))
 
     def _begin(self, groups: list[_Group], beside: Append) -> None:
-        append = replace(beside, entries=self._number(groups), epoch=self.epoch)
+        append = Append(self._number(groups), beside.published_through, beside.timings, beside.stops, self.epoch)
         self._writing = _Writing(groups, append, self._clock.monotonic_ns())
         outcome = asyncio.ensure_future(self._store.append(append))
         outcome.add_done_callback(partial(self._ended, self._writing))

@@ -1,9 +1,10 @@
 """Measure orders: how long each took, and what the service has done since its start."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from fleet.latency import LatencyWindow
 from fleet.metrics import Metrics
+from services.execution.domain.submission import Timings
 from services.execution.usecases.blotter import LiveOrder
 from services.execution.usecases.journal import Journal
 from trading.clock import SECOND_NS, Clock
@@ -42,7 +43,7 @@ class Observer:
         self.tally.orders += 1
         if live.received_ns is not None:
             taken = max(self._clock.monotonic_ns() - live.received_ns, 1)
-            live.timings = replace(live.timings, validation_ns=taken)
+            live.timings = Timings(live.timings.total_ns, taken, live.timings.execution_ns)
             self.tally.validation.record(taken)
 
     def answered(self, live: LiveOrder) -> None:
@@ -50,7 +51,7 @@ class Observer:
         if live.sent_ns is None or live.timings.execution_ns:
             return
         taken = max(self._clock.monotonic_ns() - live.sent_ns, 1)
-        live.timings = replace(live.timings, execution_ns=taken)
+        live.timings = Timings(live.timings.total_ns, live.timings.validation_ns, taken)
         self.tally.venue.record(taken)
         if live.tick_receive_time_ns is not None:
             self.tally.tick_to_order_reply.record(self._clock.now_ns() - live.tick_receive_time_ns)
@@ -87,5 +88,5 @@ class Observer:
     def _note_total(self, live: LiveOrder) -> None:
         if live.received_ns is not None:
             total = max(self._clock.monotonic_ns() - live.received_ns, live.timings.total_ns)
-            live.timings = replace(live.timings, total_ns=total)
+            live.timings = Timings(total, live.timings.validation_ns, live.timings.execution_ns)
             self._journal.note_timings(live.order.order_id, live.timings)

@@ -64,7 +64,8 @@ class Submit:
         request = normalise(request)
         self._gate.check()
         account = self._accounts.get(request.account)
-        request = replace(request, account=account.record.id)
+        if request.account != account.record.id:
+            request = replace(request, account=account.record.id)
         instrument = await self._market.catalogue.get(request.symbol)
         body = fingerprint(request, instrument)
         known = await self._orders.find_by_client_id(request.account, request.key(_NO_ID))

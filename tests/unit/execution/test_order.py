@@ -1,13 +1,13 @@
 """An order as the fold of its events."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from builders.orders import an_order, event, execution, life, terms
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.execution.domain.order import INITIALIZED, Order, apply, fold
+from services.execution.domain.order import INITIALIZED, Denial, Order, apply, fold
 from trading.errors import InvalidStateTransition
 from trading.ids import VenueOrderId
 from trading.money import ONE, divide_half_even
@@ -47,6 +47,32 @@ def test_an_event_out_of_turn_is_refused() -> None:
     order = an_order(Kind.SUBMITTED)
     with pytest.raises(InvalidStateTransition):
         apply(order, replace(event(order, Kind.ACCEPTED), version=order.version + 2))
+
+
+def test_what_an_event_says_nothing_of_stays_as_it_was() -> None:
+    """Whatever field an order has, and will have: each is something else than its default here."""
+    started = an_order(Kind.SUBMITTED)
+    kept = {
+        "wished": terms(order_id=started.order_id, quantity_nanos=11 * ONE),
+        "status_before": OrderStatus.ACCEPTED,
+        "venue_order_id": VenueOrderId("v"),
+        "filled_nanos": 1,
+        "filled_value": 2,
+        "reconciled_nanos": 3,
+        "replacements": 4,
+        "replaced_nanos": 5,
+        "released": True,
+        "fee_nanos": 6,
+        "denial": Denial("CODE", "words"),
+        "reason": "why",
+        "created_time_ns": 7,
+    }
+    moved = {"terms", "status", "version", "updated_time_ns", "hash"}
+    assert kept.keys() | moved == {field.name for field in fields(Order)}
+    order = replace(started, **kept)  # type: ignore[arg-type]
+    after = apply(order, event(order, Kind.UNRESOLVED))
+    assert {name: getattr(after, name) for name in kept} == kept
+    assert (after.terms, after.version) == (order.terms, order.version + 1)
 
 
 def test_a_partial_fill_leaves_the_rest() -> None:
