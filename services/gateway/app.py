@@ -144,10 +144,12 @@ class Boundary:
         self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["request_id"] = request_id = _request_id(scope)
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        scope["request_id"] = request_id = _request_id(scope)
+        if scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}  # the same without its body, which the server leaves away
         reply = _Reply(scope, send, request_id)
         started = time.perf_counter()
         try:

@@ -8,6 +8,7 @@ import msgspec
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
@@ -174,8 +175,21 @@ def _summary(errors: Sequence[FieldError], count: int) -> str:
 
 def of_http(request: Request, error: HTTPException) -> Response:
     """The problem of what the framework itself refuses: no such route, method, media type, size."""
-    code = _CODES.get(error.status_code) or HTTPStatus(error.status_code).name
-    return problem(request, error.status_code, code, str(error.detail), headers=error.headers)
+    status, detail, headers = error.status_code, str(error.detail), error.headers
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = ", ".join(_methods_at(request))
+        detail, headers = f"Expected {allowed}, was {request.method}.", {"Allow": allowed}
+    elif status == HTTPStatus.NOT_FOUND and detail == HTTPStatus.NOT_FOUND.phrase:
+        detail = "There is no such route."
+    return problem(request, status, _CODES.get(status) or HTTPStatus(status).name, detail, headers=headers)
+
+
+def _methods_at(request: Request) -> list[str]:
+    """Every method of a path: the framework tells those of the first route alone."""
+    path = request.scope["path"]
+    routes = (route for route in request.app.routes if isinstance(route, APIRoute) and route.path_regex.match(path))
+    methods = {method for route in routes for method in route.methods or ()}
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods)
 
 
 def of_surprise(request: Request) -> Response:

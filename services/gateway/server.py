@@ -6,6 +6,9 @@ import importlib.util
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -16,6 +19,15 @@ from trading.errors import Unavailable
 BACKLOG = 2048
 PING_INTERVAL_S = 20.0
 KEEP_ALIVE_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class WireLimits:
+    """How much a client may send before anybody looks at who it is, and how long that may take."""
+
+    message_bytes_max: int
+    head_bytes_max: int
+    head_s: float
 
 
 class _Uvicorn(uvicorn.Server):
@@ -36,21 +48,28 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
+def _protocol(limits: WireLimits) -> Any:
+    """What makes uvicorn's protocol; where httptools is not to be had, uvicorn's other one, with its own bounds."""
+    if importlib.util.find_spec("httptools") is None:
+        return "h11"
+    from services.gateway.http_protocol import BoundedProtocol
+
+    return partial(BoundedProtocol, head_s=limits.head_s, head_bytes_max=limits.head_bytes_max)
+
+
 class HttpServer:
     """REST and WebSocket on one port."""
 
-    def __init__(
-        self, app: ASGIApp, *, host: str, port: int, message_bytes_max: int, on_stop: Callable[[], None]
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, host: str, port: int, limits: WireLimits, on_stop: Callable[[], None]) -> None:
         self._host = host
         self._port = port
         self._on_stop = on_stop
         self._task: asyncio.Task[None] | None = None
         config = uvicorn.Config(
             app,
-            http="httptools" if importlib.util.find_spec("httptools") else "h11",
+            http=_protocol(limits),
             ws=StreamProtocol,
-            ws_max_size=message_bytes_max,
+            ws_max_size=limits.message_bytes_max,
             ws_per_message_deflate=False,
             ws_ping_interval=PING_INTERVAL_S,
             ws_ping_timeout=PING_INTERVAL_S,

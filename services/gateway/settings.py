@@ -12,6 +12,8 @@ class Settings(CacheSettings, FleetSettings):
     metrics_port: int = Field(9105, ge=1, le=65535, description="Port of /metrics, /healthz and /readyz.")
     gateway_port: int = Field(8080, ge=1, le=65535, description="Port of REST and WebSocket.")
     request_timeout_seconds: float = Field(15.0, gt=0, description="Longest time for the fleet to answer a request.")
+    head_seconds: float = Field(10.0, gt=0, description="Longest time for the head of a request to come.")
+    head_bytes_max: int = Field(65_536, ge=1024, description="Largest head of a request that comes in pieces.")
     body_bytes_max: int = Field(1024 * 1024, ge=1024, description="Largest body of an ordinary request.")
     bulk_body_bytes_max: int = Field(
         64 * 1024 * 1024, ge=1024, description="Largest body of predict, train, optimize, risk."

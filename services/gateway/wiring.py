@@ -15,7 +15,7 @@ from services.gateway.bulk import Bulk
 from services.gateway.door import Bounds, Door
 from services.gateway.limits import RateLimiter
 from services.gateway.schemas.config import fleet_config
-from services.gateway.server import HttpServer
+from services.gateway.server import HttpServer, WireLimits
 from services.gateway.settings import Settings
 from services.gateway.version import find_version
 from services.gateway.websocket.accounts import AccountWatch
@@ -63,7 +63,7 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
             make_app(parts, runtime.metrics, runtime.log),
             host=settings.host,
             port=settings.gateway_port,
-            message_bytes_max=settings.stream_message_bytes_max,
+            limits=WireLimits(settings.stream_message_bytes_max, settings.head_bytes_max, settings.head_seconds),
             on_stop=hub.close_all,
         )
         accounts = AccountWatch(fleet, hub, interval_s=settings.stream_account_seconds, log=runtime.log)

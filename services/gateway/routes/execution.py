@@ -1,9 +1,13 @@
 """Kill switch, limits, signal trading and execution's statistics."""
 
+import asyncio
+from collections.abc import Iterable
+
 from fastapi import Depends
 
 from neuraltrader.execution.v1 import execution_pb2 as pb
 from neuraltrader.execution.v1 import execution_service_pb2 as rpc
+from neuraltrader.inference.v1.inference_service_pb2 import GetModelRequest
 from services.gateway.routes.route import (
     BODY,
     FLEET,
@@ -121,6 +125,13 @@ async def get_signal_trading(fleet: Fleet) -> SignalTrading:
     responses=refusals(404, *BODY, *KEYED, *FLEET),
 )
 async def set_signal_trading(body: SignalTradingUpdate, fleet: Fleet, caller: Caller) -> SignalTrading:
+    if body.enabled:
+        await _require_models(fleet, body.models or ())
     current = await fleet.execution.GetSignalTrading(rpc.GetSignalTradingRequest())
     request = rpc.SetSignalTradingRequest(signal_trading=body.message(current.signal_trading), actor=caller.id)
     return signal_trading_view((await fleet.execution.SetSignalTrading(request)).signal_trading)
+
+
+async def _require_models(fleet: Fleet, names: Iterable[str]) -> None:
+    """Raise UnknownModel for a name that no signal will ever carry: nothing would be traded, without a word."""
+    await asyncio.gather(*(fleet.inference.GetModel(GetModelRequest(name=name)) for name in names))

@@ -1,10 +1,13 @@
 """How every route behaves: guarded by the door, bodies read strictly, errors documented."""
 
+import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response, params
+from fastapi.dependencies.utils import get_flat_params
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
@@ -13,7 +16,8 @@ from fleet.telemetry import span
 from services.gateway.auth import Principal, scope_of
 from services.gateway.backends import Backends
 from services.gateway.door import Bounds, Door
-from services.gateway.problems import MEDIA_TYPE
+from services.gateway.problems import MEDIA_TYPE, OPEN_INFERENCE
+from trading.errors import InvalidArgument
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 Responses = dict[int | str, dict[str, Any]]
@@ -37,6 +41,8 @@ LONG_PATHS = FILE_PATHS | {"/v1/models/{name}/train"}
 """Whose bodies take longer to come and to be looked at than others."""
 SUBMIT_PATH = "/v1/orders"
 """The one POST that is idempotent by itself, for ever."""
+_LONGEST_BODY_S = 600.0
+"""Only where no deadline was begun: that of the request is shorter."""
 _DESCRIPTIONS = {
     304: "Unchanged since the given ETag.",
     400: "The body cannot be parsed.",
@@ -58,9 +64,11 @@ BODY = (400, 413, 415, 422)
 
 
 class StrictRequest(Request):
-    """A request whose body has a bound and is JSON in UTF-8, or is refused."""
+    """A request whose body has a bound, comes in time and is JSON in UTF-8 without ambiguity, or is refused."""
 
     body_bytes_max = 0
+    is_bulk = False
+    """Bulk bodies are numbers by the million: names that come twice are not looked for in them."""
 
     async def body(self) -> bytes:
         """The whole body; 413 when it is larger than the route allows."""
@@ -72,7 +80,11 @@ class StrictRequest(Request):
         return self._body
 
     async def _read(self) -> bytes:
-        return b"".join([chunk async for chunk in self.pieces()])
+        try:
+            async with asyncio.timeout(deadline.remaining(_LONGEST_BODY_S)):
+                return b"".join([chunk async for chunk in self.pieces()])
+        except TimeoutError as error:
+            raise HTTPException(408, "The body did not come in time.", {"Connection": "close"}) from error
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """The body as it comes; 413 when it is larger than the route allows."""
@@ -87,13 +99,26 @@ class StrictRequest(Request):
         return HTTPException(413, f"Expected a body of at most {self.body_bytes_max} bytes.")
 
     async def json(self) -> Any:
-        """The parsed body; 400 when it is no JSON, no UTF-8, or nested beyond reason."""
+        """The parsed body; 400 when it is no JSON, no UTF-8, nested beyond reason, or names something twice."""
+        body = await self.body()
         try:
-            return msgspec.json.decode(await self.body())
+            parsed = msgspec.json.decode(body)
+            if not self.is_bulk:
+                json.loads(body, object_pairs_hook=_named_once, parse_int=str, parse_float=str)
+            return parsed
         except RecursionError as error:
             raise HTTPException(400, "The body is nested too deeply.") from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise HTTPException(400, f"The body is no JSON: {error}") from error
+
+
+def _named_once(members: list[tuple[str, object]]) -> None:
+    """Parsers disagree on which of two members counts: an order that says two things is not guessed at."""
+    seen: set[str] = set()
+    for name, _ in members:
+        if name in seen:
+            raise HTTPException(400, f"The body names {name[:64]!r} twice.")
+        seen.add(name)
 
 
 class GuardedRoute(APIRoute):
@@ -107,13 +132,16 @@ class GuardedRoute(APIRoute):
         scope = scope_of(method, path)
         is_remembered = method == "POST" and path != SUBMIT_PATH
         has_body, name = self.body_field is not None, f"{method} {path}"
+        parameters = self._parameters()
 
         async def guarded(request: Request) -> Response:
             door: Door = request.app.state.door
             principal = door.admit(request, scope)
             request.scope["principal"] = principal
+            if parameters is not None and request.scope["query_string"]:
+                _require_known(request, parameters)
             strict = StrictRequest(request.scope, request.receive)
-            strict.body_bytes_max = _most_bytes(door.bounds, path)
+            strict.body_bytes_max, strict.is_bulk = _most_bytes(door.bounds, path), path in BULK_PATHS
             if has_body:
                 require_json(strict)
             deadline.begin(door.bounds.file_timeout_s if path in LONG_PATHS else door.bounds.timeout_s)
@@ -123,6 +151,20 @@ class GuardedRoute(APIRoute):
                 return await answer(strict)
 
         return guarded
+
+    def _parameters(self) -> frozenset[str] | None:
+        """Which query parameters the route knows; None where it does not mind others."""
+        if 422 not in self.responses or self.path_format.startswith(OPEN_INFERENCE):
+            return None
+        known = get_flat_params(self.dependant)
+        return frozenset(field.alias for field in known if isinstance(field.field_info, params.Query))
+
+
+def _require_known(request: Request, parameters: frozenset[str]) -> None:
+    """A filter that is misspelt and left out would list, or cancel, everything."""
+    for name in request.query_params:
+        if name not in parameters:
+            raise InvalidArgument(f"There is no parameter {name[:64]!r} here.", parameter=name[:64])
 
 
 def _most_bytes(bounds: Bounds, path: str) -> int:
@@ -137,7 +179,10 @@ def media_type_of(request: Request) -> str:
 
 
 def require_json(request: Request) -> None:
-    """Raise 415 for a body that says it is something else."""
+    """Raise 415 for a body that says it is something else, or compressed."""
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"", "identity"}:
+        raise HTTPException(415, f"Expected a body that is not compressed, was {encoding[:64]}.")
     media_type = media_type_of(request)
     if not media_type or request.headers.get("content-length") == "0":
         return
@@ -147,7 +192,7 @@ def require_json(request: Request) -> None:
 
 def router(tag: str) -> APIRouter:
     """An empty router whose routes are guarded."""
-    return APIRouter(tags=[tag], route_class=GuardedRoute)
+    return APIRouter(tags=[tag], route_class=GuardedRoute, strict_content_type=False)
 
 
 def refusals(*statuses: int) -> Responses:

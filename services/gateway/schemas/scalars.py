@@ -51,7 +51,7 @@ def parse_ns(value: object) -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_NANOS:
-        raise PydanticCustomError("nanoseconds", "Expected nanoseconds since 1970, as string or number.")
+        raise PydanticCustomError("nanoseconds", "Expected nanoseconds, as string or number.")
     return value
 
 

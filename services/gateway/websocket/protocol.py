@@ -23,6 +23,12 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         if scope is not None:
             scope["extensions"][EXTENSION] = self.close_now
 
+    async def send(self, message: Any) -> None:
+        """Send as uvicorn does; a refusal in HTTP ends the handshake too, which uvicorn would call an error."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True
+
     def close_now(self, code: int, reason: str) -> None:
         """Write the close frame behind whatever waits, and cut the connection soon after."""
         if self.close_sent or self.transport.is_closing():

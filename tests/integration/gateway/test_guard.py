@@ -58,8 +58,17 @@ async def test_a_wrong_key_is_refused_before_its_body_is_read(gateway: Gateway) 
 async def test_what_does_not_exist_is_a_problem_too(gateway: Gateway) -> None:
     problem(await gateway.http.get("/v1/nothing"), 404, "NO_SUCH_ROUTE")
     answer = await gateway.http.put("/v1/orders", json={})
-    problem(answer, 405, "METHOD_NOT_ALLOWED")
-    assert answer.headers["allow"]
+    wrong = problem(answer, 405, "METHOD_NOT_ALLOWED")
+    assert answer.headers["allow"] == "DELETE, GET, HEAD, POST"
+    assert wrong["detail"] == "Expected DELETE, GET, HEAD, POST, was PUT."
+
+
+async def test_a_head_is_a_get_without_its_body(gateway: Gateway) -> None:
+    """Whoever watches a server asks for no more."""
+    told, whole = await gateway.http.head("/healthz"), await gateway.http.get("/healthz")
+    assert (told.status_code, told.content) == (200, b"")
+    assert told.headers["content-length"] == whole.headers["content-length"]
+    assert (await gateway.http.head("/v1/orders", headers={"Authorization": "Bearer x"})).status_code == 401
 
 
 async def test_every_reply_says_what_is_left(gateway: Gateway) -> None:

@@ -1,8 +1,10 @@
 """What every REST route does with bodies and queries, and the models behind them."""
 
+import re
 from typing import Any
 
 import pytest
+from architecture.sources import REPOSITORY
 from integration.gateway.conftest import Gateway, problem
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -96,3 +98,12 @@ async def test_a_wrong_configuration_is_told_where(gateway: Gateway) -> None:
     assert not verdict["valid"]
     paths = {error["path"] for error in verdict["errors"]}
     assert paths == {"riskFreeRate", "constraints.maxPositionSize", "constraints.sektors"}
+
+
+async def test_what_env_example_offers_is_a_configuration(gateway: Gateway) -> None:
+    """Whoever fills it in may ask whether it is right."""
+    offered = re.findall(r"^#?([A-Z][A-Z0-9_]+)=", (REPOSITORY / ".env.example").read_text(), re.MULTILINE)
+    answer = await gateway.http.post("/v1/config/validate", json={name: {} for name in offered})
+    complaints = {error["path"]: error["message"] for error in answer.json()["errors"]}
+    assert set(complaints) == set(offered)
+    assert [path for path, message in complaints.items() if "not permitted" in message] == []

@@ -1,5 +1,7 @@
 """Orders, limits and switches by REST, against real servers of the fleet's contracts."""
 
+import gzip
+import json
 from typing import Any
 
 import pytest
@@ -259,3 +261,56 @@ async def test_statistics_carry_durations_as_text(gateway: Gateway) -> None:
     assert stats["venue_latency"] == {"p50_ns": "456", "p99_ns": "0", "mean_ns": "0", "count": 0}
     assert stats["submit_latency"] == {"p50_ns": "0", "p99_ns": "123", "mean_ns": "0", "count": 0}
     assert (stats["orders_processed"], stats["orders_by_status"]) == (7, {"FILLED": 7})
+
+
+async def test_signals_of_a_model_that_is_not_there_are_not_traded(gateway: Gateway) -> None:
+    """A misspelt name would trade nothing, without a word; ending it all needs no model."""
+    wish = {"enabled": True, "models": ["momentum-v1", "none"]}
+    problem(await gateway.http.put("/v1/execution/signal-trading", json=wish), 404, "UNKNOWN_MODEL")
+    assert gateway.fleet.script.heard(execution.SetSignalTradingRequest) == []
+    answer = await gateway.http.put("/v1/execution/signal-trading", json=wish | {"enabled": False})
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "name"),
+    [
+        ("DELETE", "/v1/orders?symbl=AAPL", "symbl"),
+        ("GET", "/v1/orders?stauts=FILLED", "stauts"),
+        ("POST", "/v1/orders?wait=none&waitms=5", "waitms"),
+        ("GET", f"/v1/orders/{ORDER_ID}?account=main", "account"),
+    ],
+)
+async def test_a_misspelt_parameter_is_refused(gateway: Gateway, method: str, path: str, name: str) -> None:
+    """Left out, the filter of a cancel would cancel everything."""
+    wrong = problem(await gateway.http.request(method, path, json=ORDER), 422, "INVALID_ARGUMENT")
+    assert [error["parameter"] for error in wrong["errors"]] == [name]
+    assert gateway.fleet.script.calls == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"symbol":"AAPL","symbol":"MSFT","side":"BUY","quantity":"1","order_type":"MARKET"}',
+        '{"symbol":"AAPL","side":"BUY","quantity":"1","\\u0071uantity":"100","order_type":"MARKET"}',
+    ],
+)
+async def test_an_order_that_says_two_things_is_not_guessed_at(gateway: Gateway, body: str) -> None:
+    """Whichever spelling the name has."""
+    headers = {"Content-Type": "application/json"}
+    answer = await gateway.http.post("/v1/orders", content=body, headers=headers)
+    assert "twice" in problem(answer, 400, "MALFORMED_BODY")["detail"]
+    assert gateway.fleet.script.calls == []
+
+
+async def test_a_compressed_body_is_415(gateway: Gateway) -> None:
+    """And not "no JSON"."""
+    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    answer = await gateway.http.post("/v1/orders", content=gzip.compress(b"{}"), headers=headers)
+    assert "gzip" in problem(answer, 415, "UNSUPPORTED_MEDIA_TYPE")["detail"]
+
+
+async def test_an_order_without_a_media_type_is_read_as_json(gateway: Gateway) -> None:
+    """Not as text."""
+    answer = await gateway.http.post("/v1/orders", content=json.dumps(ORDER))
+    assert answer.status_code == 201

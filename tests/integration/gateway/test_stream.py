@@ -276,10 +276,12 @@ async def test_a_key_in_the_query_counts_for_nothing(streaming: Gateway) -> None
         assert await closed_by(socket) == 4401
 
 
-async def test_a_wrong_header_is_401_before_the_upgrade(streaming: Gateway) -> None:
+async def test_a_wrong_header_is_401_before_the_upgrade(streaming: Gateway, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(websockets.InvalidStatus) as refused:
         await websockets.connect(streaming.stream_url, additional_headers={"Authorization": "Bearer x"}, proxy=None)
     assert refused.value.response.status_code == 401
+    assert json.loads(refused.value.response.body)["request_id"]
+    assert "handshake" not in caplog.text  # an outsider's mistake is no error of ours
     assert refused.value.response.headers["content-type"] == "application/problem+json"
 
 
