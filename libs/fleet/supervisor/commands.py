@@ -51,6 +51,7 @@ GATEWAY_COMMANDS = {
     "halt": "turn the kill switch on; cancels always pass",
     "resume": "turn the kill switch off",
     "limits": "show or set the limits of an account",
+    "signals": "show or switch the trading of signals; what is left out stays",
     "statement": "tell what an account traded on a UTC day, and what it held",
     "compare": "compare orders, positions and cash with the venue; 1 when they differ",
     "audit": "tell who changed limits and switches, newest first",
@@ -263,20 +264,22 @@ def _plan(arguments: argparse.Namespace) -> Plan:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="ntrader", description="Runs the whole fleet as processes of this machine.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    up = commands.add_parser("up", help="start the fleet and keep it running")
+    up = _command(commands, "up", "start the fleet and keep it running", "up --detach --json --symbols AAPL,BTC-USDT")
     _add_market(up)
     _add_data_dir(up)
     up.add_argument("--detach", action="store_true", help="return when it is ready; `ntrader down` ends it")
     up.add_argument("--json", action="store_true", help="print one JSON line with addresses and the admin key")
     up.set_defaults(run=_up)
-    down = commands.add_parser("down", help="drain and stop the fleet")
+    down = _command(commands, "down", "drain and stop the fleet", "down --data-dir .data")
     _add_data_dir(down)
     down.set_defaults(run=_down)
-    status = commands.add_parser("status", help="say what runs, how much memory it takes and whether it is ready")
+    text = "say what runs, how much memory it takes and whether it is ready"
+    status = _command(commands, "status", text, "status --json")
     _add_data_dir(status)
     status.add_argument("--json", action="store_true", help="print one JSON line")
     status.set_defaults(run=_status)
-    trial = commands.add_parser("demo", help="trade a market for a while, then report and check the books")
+    text = "trade a market for a while, then report and check the books"
+    trial = _command(commands, "demo", text, "demo --seconds 30 --json report.json")
     _add_market(trial)
     trial.add_argument("--data-dir", type=Path, metavar="DIR", help="keep the data (default: a temporary directory)")
     trial.add_argument("--seconds", type=float, default=30.0, help="how long to trade (default 30; a file: to its end)")
@@ -287,6 +290,17 @@ def _parser() -> argparse.ArgumentParser:
     trial.set_defaults(run=_demo)
     for name, text in {**MARKET_DATA_COMMANDS, **INFERENCE_COMMANDS, **GATEWAY_COMMANDS}.items():
         commands.add_parser(name, help=text, add_help=False)  # listed here; its own parser reads what follows
+    return parser
+
+
+def _command(commands: Any, name: str, text: str, example: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=text,
+        description=f"{text.capitalize()}.",
+        epilog=f"example: ntrader {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,  # an example that is wrapped cannot be copied
+    )
     return parser
 
 
@@ -305,7 +319,7 @@ def _add_market(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--symbols", metavar="A,B", help="symbols to trade")
     parser.add_argument("--seed", type=int, help="seed of the simulated market")
     parser.add_argument("--loop", action="store_true", help="begin the file again at its end")
-    parser.add_argument("--venue", help="paper (default), or alpaca with its keys in the environment")
+    parser.add_argument("--venue", help="paper (default), or alpaca or binance with its keys in the environment")
 
 
 def _existing_file(text: str) -> Path:

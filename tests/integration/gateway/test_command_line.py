@@ -114,6 +114,28 @@ async def test_a_limit_changes_and_the_others_stay(gateway: Gateway, capsys: pyt
     assert not sent.limits.HasField("price_collar")
 
 
+async def test_signals_are_switched_and_what_is_left_out_stays(
+    gateway: Gateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await ntrader("signals") == 0
+    assert "momentum-v1" in capsys.readouterr().out
+    assert gateway.fleet.script.heard(execution.SetSignalTradingRequest) == []
+    assert await ntrader("signals on --notional 2500.5 --min-confidence 0.75") == 0
+    assert await ntrader("signals off --models all --json") == 0
+    first, second = (sent.signal_trading for sent in gateway.fleet.script.heard(execution.SetSignalTradingRequest))
+    assert (first.enabled, list(first.models)) == (True, ["momentum-v1"])
+    assert (first.notional_nanos, first.min_confidence) == (2_500_500_000_000, 0.75)
+    assert (second.enabled, list(second.models)) == (False, [])
+
+
+async def test_signals_of_a_model_that_is_not_there_are_refused(
+    gateway: Gateway, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await ntrader("signals on --models none") == 1
+    assert "none" in capsys.readouterr().err
+    assert gateway.fleet.script.heard(execution.SetSignalTradingRequest) == []
+
+
 async def test_a_limit_that_does_not_exist_is_named(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
     assert await ntrader("limits set max_fun=5") == 1
     assert "max_fun" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`ntrader halt | resume | limits`."""
+"""`ntrader halt | resume | limits | signals`."""
 
 import argparse
 import re
@@ -9,6 +9,8 @@ from neural_trader.rest import Rest
 from neural_trader.tables import facts
 
 NO_LIMIT = "none"
+ALL_MODELS = "all"
+_SIGNALS = "/v1/execution/signal-trading"
 _WORDS = {"true": True, "yes": True, "false": False, "no": False}
 _UNITS = {"ns": 1, "us": 1_000, "ms": 1_000_000, "s": 1_000_000_000}
 _DURATION = re.compile(r"([0-9]+)(ns|us|ms|s)")
@@ -18,7 +20,7 @@ _NOT_SET = frozenset({"account", "updated_time_ns"})
 
 
 def add_control(commands: Any) -> None:
-    """Add the three commands."""
+    """Add the four commands."""
     halt = add(commands, "halt", _halt, "turn the kill switch on; cancels always pass")
     halt.add_argument("--reducing", action="store_true", help="still take orders that shrink a position")
     halt.add_argument("--cancel-open", action="store_true", help="cancel every working order too")
@@ -34,6 +36,16 @@ def add_control(commands: Any) -> None:
         "changes", nargs="*", type=_change, metavar="KEY=VALUE", help=f"{NO_LIMIT!r} lifts a limit; 500ms, 2s are times"
     )
     limits.add_argument("--account", default="main", help="account (default main)")
+    _add_signals(commands)
+
+
+def _add_signals(commands: Any) -> None:
+    signals = add(commands, "signals", _signals, "show or switch the trading of signals; what is left out stays")
+    signals.add_argument("action", nargs="?", choices=("show", "on", "off"), default="show")
+    signals.add_argument("--models", metavar="A,B", help="with on, off: models whose signals are traded; 'all' for all")
+    signals.add_argument("--notional", metavar="MONEY", help="with on, off: value of a full-strength position")
+    signals.add_argument("--min-confidence", type=float, metavar="P", help="with on, off: ignore signals below it")
+    signals.add_argument("--account", help="with on, off: account that trades them")
 
 
 def _change(text: str) -> tuple[str, Any]:
@@ -84,3 +96,24 @@ def _limits(arguments: argparse.Namespace, rest: Rest) -> int:
     shown = {name: value for name, value in limits.items() if name not in _NOT_SET}
     say(arguments, limits, facts({name: NO_LIMIT if value is None else value for name, value in shown.items()}))
     return DONE
+
+
+def _signals(arguments: argparse.Namespace, rest: Rest) -> int:
+    if arguments.action == "show":
+        switch = rest.call("GET", _SIGNALS)
+    else:
+        switch = rest.call("PUT", _SIGNALS, body={"enabled": arguments.action == "on", **_wishes(arguments)})
+    models = ", ".join(switch["models"]) or ALL_MODELS
+    say(arguments, switch, facts({**switch, "models": models}))
+    return DONE
+
+
+def _wishes(arguments: argparse.Namespace) -> dict[str, Any]:
+    models = arguments.models
+    said = {
+        "models": None if models is None else [name for name in models.split(",") if name and name != ALL_MODELS],
+        "notional": arguments.notional,
+        "min_confidence": arguments.min_confidence,
+        "account": arguments.account,
+    }
+    return {name: value for name, value in said.items() if value is not None}
