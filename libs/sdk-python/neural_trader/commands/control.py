@@ -104,7 +104,8 @@ def _signals(arguments: argparse.Namespace, rest: Rest) -> int:
     else:
         switch = rest.call("PUT", _SIGNALS, body={"enabled": arguments.action == "on", **_wishes(arguments)})
     models = ", ".join(switch["models"]) or ALL_MODELS
-    say(arguments, switch, facts({**switch, "models": models}))
+    shown = {name.replace("_", " "): value for name, value in {**switch, "models": models}.items()}
+    say(arguments, switch, facts(shown))
     return DONE
 
 
