@@ -30,7 +30,10 @@ ANYTHING = st.recursive(
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def gateway(nats_url: str) -> AsyncIterator[Gateway]:
     """One gateway for everything that comes."""
-    async with fake_fleet(KEY) as fleet, running(fleet, nats_url, rate_burst=10**9) as started:
+    async with (
+        fake_fleet(KEY) as fleet,
+        running(fleet, nats_url, rate_burst=10**9, request_timeout_seconds=60.0) as started,
+    ):
         yield started
 
 
