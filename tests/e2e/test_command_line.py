@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from e2e.conftest import Fleet
 from servers import wait_until
@@ -87,3 +88,41 @@ def test_limits_and_the_venues_word(fleet: Fleet) -> None:
     compared = ntrader(fleet, "compare")
     assert compared.returncode in {0, 1}, compared.stderr
     assert "SUBJECT" in compared.stdout
+
+
+def test_a_model_is_trained_promoted_asked_and_rolled_back(fleet: Fleet) -> None:
+    model = "/v1/models/momentum-v1"
+    before = document(fleet, "models", "show", "momentum-v1")["models"][0]
+    rows = np.random.default_rng(1).standard_normal((400, len(before["features"]))).round(4)
+    wish = {"features": rows.tolist(), "labels": (rows[:, 0] > 0).astype(int).tolist(), "epochs": 5}
+    job_id = fleet.client.post(f"{model}/train", json=wish).raise_for_status().json()["job_id"]
+    seen: list[dict[str, Any]] = []
+
+    def ended() -> bool:
+        seen.append(fleet.client.get(f"/v1/training-jobs/{job_id}").raise_for_status().json())
+        return seen[-1]["state"] not in {"queued", "running"}
+
+    wait_until(ended, "the training job", timeout_s=120)
+    job = seen[-1]
+    assert (job["state"], job["error"], job["epoch"], len(job["loss"])) == ("succeeded", None, 5, 5)
+    assert [each["epoch"] for each in seen] == sorted(each["epoch"] for each in seen)
+    listed = document(fleet, "jobs", "--model", "momentum-v1", "--state", "succeeded")["training_jobs"]
+    assert [each["id"] for each in listed] == [job_id]
+    watched = ntrader(fleet, "jobs", "watch", job_id)
+    assert (watched.returncode, "succeeded: epoch 5 of 5" in watched.stderr) == (0, True)
+
+    versions = fleet.client.get(f"{model}/versions").raise_for_status().json()["models"]
+    assert {each["version"] for each in versions} >= {before["active_version"], job["version"]}
+    assert asked(fleet) == before["active_version"], "nobody has promoted it yet"
+    assert document(fleet, "models", "promote", "momentum-v1", job["version"])["active_version"] == job["version"]
+    assert asked(fleet) == job["version"]
+    assert document(fleet, "models", "rollback", "momentum-v1")["active_version"] == before["active_version"]
+    assert asked(fleet) == before["active_version"]
+
+
+def asked(fleet: Fleet) -> str:
+    """The version that a prediction of the newest quote comes from."""
+    answer = document(fleet, "predict", "AAPL")
+    assert 0.5 <= answer["confidence"][0] <= 1
+    version: str = answer["version"]
+    return version
