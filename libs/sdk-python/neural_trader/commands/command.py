@@ -21,7 +21,7 @@ def add(commands: Any, name: str, run: Run, summary: str) -> argparse.ArgumentPa
         name,
         help=summary,
         description=sentence(summary),
-        epilog=f"example: ntrader {EXAMPLES[name]}",
+        epilog=f"example: ntrader {EXAMPLES[name]}" if name in EXAMPLES else None,
         formatter_class=argparse.RawDescriptionHelpFormatter,  # an example that is wrapped cannot be copied
     )
     parser.add_argument("--json", action="store_true", dest="as_json", help="print one JSON line")

@@ -26,6 +26,7 @@ EXAMPLES: Final[Mapping[str, str]] = {
     "stress": "stress AAPL=100 --market -0.2",
     "optimize": "optimize AAPL TSLA NVDA --max 0.5 --objective min-cvar",
     "models": "models promote momentum-v1 2",
+    "jobs": "jobs list --model momentum-v1 --state running",
     "predict": "predict AAPL --model momentum-v1",
     "drift": "drift --model momentum-v1",
     "rebalance": "rebalance propose AAPL=0.6 MSFT=0.4 --drift-band 0.02",
