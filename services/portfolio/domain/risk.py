@@ -165,7 +165,7 @@ def hashed(words: Mapping[str, object], *numbers: Floats) -> str:
 def value_at_risk(returns: Floats, one_in: int = TAIL_ONE_IN) -> float:
     """The k-th largest loss, k = ⌈T/one_in⌉ in integers: no float can push it one rank too far."""
     rank = -(-len(returns) // one_in)
-    return -float(np.partition(returns, rank - 1)[rank - 1])
+    return 0.0 - float(np.partition(returns, rank - 1)[rank - 1])  # 0 − 0 is 0, where −0 would be −0.0
 
 
 def conditional_value_at_risk(returns: Floats, one_in: int = TAIL_ONE_IN) -> float:
@@ -176,7 +176,7 @@ def conditional_value_at_risk(returns: Floats, one_in: int = TAIL_ONE_IN) -> flo
     rank = -(-len(returns) // one_in)
     worst = np.sort(np.partition(returns, rank - 1)[:rank])
     tail = len(returns) / one_in
-    return -float(worst[:-1].sum() + (tail - (rank - 1)) * worst[-1]) / tail
+    return 0.0 - float(worst[:-1].sum() + (tail - (rank - 1)) * worst[-1]) / tail
 
 
 def downside_deviation(returns: Floats, target: float) -> float:
@@ -186,8 +186,14 @@ def downside_deviation(returns: Floats, target: float) -> float:
 
 
 def max_drawdown(returns: Floats) -> float:
-    """Deepest fall of the compounded curve from its highest point so far, the start included."""
+    """Deepest fall of the compounded curve from its highest point so far, the start included.
+
+    A curve that reaches zero stays where it is: what is lost, or owed, earns nothing more.
+    """
     curve = np.concatenate(([1.0], np.cumprod(1.0 + returns)))
+    lost = np.flatnonzero(curve <= 0)
+    if len(lost):
+        curve = curve[: lost[0] + 1]
     return float(np.max(1.0 - curve / np.maximum.accumulate(curve)))
 
 

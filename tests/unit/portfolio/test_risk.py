@@ -217,3 +217,14 @@ def test_a_refusal_says_where_the_first_bad_number_is() -> None:
 
 def test_a_whole_question_passes() -> None:
     require_answerable(a_question())
+
+
+def test_a_curve_that_reached_zero_falls_no_deeper_by_a_gain() -> None:
+    # 1 → 2 → 2 − 2.4 × 2: a debt of 2.8, which a gain of 40 % would make a larger one
+    assert max_drawdown(np.array([1.0, -2.4, 0.4])) == pytest.approx(2.4)
+    assert max_drawdown(np.array([0.5, -1.0, 0.2])) == 1.0
+
+
+def test_no_loss_at_all_is_zero_without_a_sign() -> None:
+    report = measure(a_question(positions=np.zeros(3)))
+    assert [str(report.var_95), str(report.cvar_95)] == ["0.0", "0.0"]
