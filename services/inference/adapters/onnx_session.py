@@ -30,7 +30,7 @@ Tensors = Mapping[str, npt.NDArray[Any]]
 
 _WARM_UP_RUNS, _MEASURED_RUNS, _MEASURED_BATCH = 5, 25, 64
 _MEASURING_S = 0.1
-_SLOW_NS = 2_000_000
+_SLOW_NS, _SECOND_CHANCES = 2_000_000, 4
 _ACTIVATION_FLOATS = 16 * 1024 * 1024
 _INLINE_ROWS = 256
 _SEQUENCES = 64
@@ -155,6 +155,9 @@ class OnnxModel:
         """The time of one sample, and of one among 64; a model that does not end in time is refused."""
         with self.limited():
             once_ns = _timed(lambda: self.run(self._sample))
+            for _ in range(_SECOND_CHANCES):  # a busy machine may have held it up; that must not count for ever
+                if _SLOW_NS < once_ns < _MEASURING_S * 1e9:
+                    once_ns = min(once_ns, _timed(lambda: self.run(self._sample)))
             if once_ns > _SLOW_NS:
                 return once_ns, float(once_ns)
             batch = np.zeros((_MEASURED_BATCH, *self._sample.shape[1:]), np.float32)
@@ -184,6 +187,7 @@ class OnnxModel:
         self._sample = np.zeros((1, *card.sample_shape), np.float32)
         self._logit = np.zeros((1, 1), np.float32)
         self._sample_bytes = self._sample.data.cast("B")
+        self._said = self._logit.data.cast("B").cast("f")  # a tenth of a microsecond to read; an array takes two
         binding = self._session.io_binding()
         for bind, name, array in (
             (binding.bind_input, self.inputs[0].name, self._sample),
@@ -194,7 +198,8 @@ class OnnxModel:
 
     def _run_bound(self) -> float:
         self._session.run_with_iobinding(self._binding)
-        return float(self._logit[0, 0])
+        said: float = self._said[0]
+        return said
 
     def _run_alone(self, samples: Samples) -> Floats:
         self._stopping.terminate = False

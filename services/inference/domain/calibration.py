@@ -21,7 +21,7 @@ class Calibration:
     def probability(self, logit: float) -> float:
         """The calibrated probability of "up"."""
         exponent = -(self.slope * logit + self.intercept)
-        return 1 / (1 + math.exp(min(exponent, _LARGEST_EXPONENT)))
+        return 1 / (1 + math.exp(exponent if exponent < _LARGEST_EXPONENT else _LARGEST_EXPONENT))
 
     def probabilities(self, logits: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         """The same over a column."""

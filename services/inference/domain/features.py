@@ -9,7 +9,7 @@ over columns; the two agree to 1e-6.
 
 import math
 
-from trading.money import to_float
+from trading.money import ONE
 
 FEATURES = (
     "return_1",
@@ -37,6 +37,8 @@ BASIS_POINTS = 10_000.0
 FAST, MIDDLE, SLOW = 2 / 9, 2 / 33, 2 / 129
 WILDER = 1 / 14
 SHORT_LAG, LONG_LAG = 8, 32
+RING = LONG_LAG + 1
+"""Logarithms that are kept of a symbol."""
 WARM_UP_TICKS = 128
 MOVE_FLOOR = 1e-3
 """Basis points that a ratio of moves adds below the line: a flat market gives a calm number, not noise."""
@@ -95,7 +97,7 @@ class FeatureState:
         self.ticks = 0
         self.price = self.bid = self.ask = self.bid_size = self.ask_size = 0.0
         self.averages = (0.0,) * len(AVERAGES)
-        self.ring = [0.0] * (LONG_LAG + 1)
+        self.ring = [0.0] * RING
         self.last_r = self.last_sign = 0.0
         self.traded = False
         self.pending_volume = self.pending_trades = self.pending_signs = 0.0
@@ -131,8 +133,8 @@ class FeatureState:
 
     def quote(self, bid_nanos: int, bid_size_nanos: int, ask_nanos: int, ask_size_nanos: int) -> None:
         """Take in one two-sided quote, a tick; the caller has left out empty and crossed books."""
-        bid, ask = to_float(bid_nanos), to_float(ask_nanos)
-        self.step((bid + ask) * 0.5, bid, ask, to_float(bid_size_nanos), to_float(ask_size_nanos))
+        bid, ask = bid_nanos / ONE, ask_nanos / ONE  # as `to_float` does, without four calls in every tick
+        self.step((bid + ask) * 0.5, bid, ask, bid_size_nanos / ONE, ask_size_nanos / ONE)
 
     def step(self, price: float, bid: float, ask: float, bid_size: float, ask_size: float) -> None:
         """Advance every average by one tick; sizes in units. Long and flat because every tick pays for it."""
@@ -141,7 +143,7 @@ class FeatureState:
         if not tick:
             self.start(x, price)
         ring, previous = self.ring, self.price
-        r = x - ring[(tick - 1) % len(ring)] if price != previous else 0.0
+        r = x - ring[(tick - 1) % RING] if price != previous else 0.0
         sign = 1.0 if price > previous else -1.0 if price < previous else self.last_sign
         sizes = bid_size + ask_size
         imbalance = (bid_size - ask_size) / (sizes + WEIGHT_FLOOR)
@@ -175,7 +177,7 @@ class FeatureState:
             q128 + SLOW * (square - q128),
             d32 + MIDDLE * (deviation * deviation - d32),
         )
-        ring[tick % len(ring)] = x
+        ring[tick % RING] = x
         self.price, self.bid, self.ask = price, bid, ask
         self.bid_size, self.ask_size = bid_size, ask_size
         self.last_r, self.last_sign = r, sign
@@ -185,13 +187,13 @@ class FeatureState:
         """The newest feature row in the order of FEATURES; needs at least one tick."""
         w32, c32, c128, s32, s128, i32, i128, x32, x128, gain, loss, wp32, t32, r128, q8, q32, q128, d32 = self.averages
         ring, tick, price = self.ring, self.ticks - 1, self.price
-        x = ring[tick % len(ring)]
+        x = ring[tick % RING]
         slow_move = math.sqrt(q128) + MOVE_FLOOR
         vwap = (wp32 + WEIGHT_FLOOR * price) / (w32 + WEIGHT_FLOOR)
         return (
             self.last_r,
-            x - ring[(tick - SHORT_LAG) % len(ring)],
-            x - ring[(tick - LONG_LAG) % len(ring)],
+            x - ring[(tick - SHORT_LAG) % RING],
+            x - ring[(tick - LONG_LAG) % RING],
             x - x32,
             x - x128,
             math.sqrt(q32),

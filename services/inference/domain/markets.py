@@ -1,7 +1,5 @@
 """The live features of every symbol at every venue, fed block by block."""
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from services.inference.domain.feature_series import FEW, Folding, quote_ticks, two_sided
@@ -76,17 +74,31 @@ class Markets:
 
 
 def _step(state: FeatureState, block: QuoteBlock, kept: LiveWindows | None) -> int:
+    if len(block) == 1:  # as most are in a live market; a seventh of the time of the general way
+        bid, bid_size = block.bid_nanos.item(), block.bid_size_nanos.item()
+        ask, ask_size = block.ask_nanos.item(), block.ask_size_nanos.item()
+        return 0 if _take(state, block, kept, bid, bid_size, ask, ask_size) else -1
     newest = -1
     columns = (block.bid_nanos, block.bid_size_nanos, block.ask_nanos, block.ask_size_nanos)
-    if len(block) == 1:  # as most are in a live market; a seventh of the time of the general way
-        bid, bid_size, ask, ask_size = columns
-        quotes: Iterable[tuple[int, ...]] = ((bid.item(), bid_size.item(), ask.item(), ask_size.item()),)
-    else:
-        quotes = zip(*(column.tolist() for column in columns), strict=True)
-    for position, (bid_nanos, bid_size_nanos, ask_nanos, ask_size_nanos) in enumerate(quotes):
-        if 0 < bid_nanos <= ask_nanos:
-            state.quote(bid_nanos, bid_size_nanos, ask_nanos, ask_size_nanos)
+    for position, quote in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
+        if _take(state, block, kept, *quote):
             newest = position
-            if kept is not None and state.warm:
-                kept.push((block.venue, block.symbol), (state.features(),))
     return newest
+
+
+def _take(
+    state: FeatureState,
+    block: QuoteBlock,
+    kept: LiveWindows | None,
+    bid_nanos: int,
+    bid_size_nanos: int,
+    ask_nanos: int,
+    ask_size_nanos: int,
+) -> bool:
+    """Step by a quote of a block when it has two sides."""
+    if not 0 < bid_nanos <= ask_nanos:
+        return False
+    state.quote(bid_nanos, bid_size_nanos, ask_nanos, ask_size_nanos)
+    if kept is not None and state.warm:
+        kept.push((block.venue, block.symbol), (state.features(),))
+    return True

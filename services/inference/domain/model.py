@@ -101,7 +101,7 @@ def opinion(card: ModelCard, logit: float) -> Opinion:
     if card.calibration is None:
         return Opinion(math.tanh(logit / 2), 0.5)
     up = card.calibration.probability(logit)
-    return Opinion(2 * up - 1, max(up, 1 - up))
+    return Opinion(2 * up - 1, up if up > 0.5 else 1 - up)
 
 
 def opinions(card: ModelCard, logits: Floats) -> tuple[Floats, Floats]:

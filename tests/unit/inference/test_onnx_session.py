@@ -12,7 +12,7 @@ import pytest
 from builders.inference import a_card, a_network, some_ticks
 from onnx import TensorProto, helper
 
-from services.inference.adapters import cuda
+from services.inference.adapters import cuda, onnx_session
 from services.inference.adapters.onnx_session import OnnxModel, SessionRules
 from services.inference.domain.errors import ModelRefused
 from services.inference.domain.feature_series import fold
@@ -61,6 +61,21 @@ async def test_a_slow_model_runs_on_its_thread() -> None:
     assert any(thread.name.startswith("model-slow") for thread in threading.enumerate())
     slow.close()
     assert not any(thread.name.startswith("model-slow") for thread in threading.enumerate())
+
+
+def test_a_first_run_that_the_machine_held_up_does_not_make_a_model_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken_ns = iter([5_000_000, 4_000_000])
+    monkeypatch.setattr(onnx_session, "_timed", lambda run: next(taken_ns, 1_000))
+    again = OnnxModel(a_card(), onnx_bytes(a_network(), "test"), SessionRules(inline_us=50))
+    again.close()
+    assert (again.running.run_ns, again.running.inline) == (1_000, True)
+
+
+def test_a_model_that_is_slow_each_time_runs_on_its_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_session, "_timed", lambda run: 5_000_000)
+    slow = OnnxModel(a_card(), onnx_bytes(a_network(), "test"), SessionRules(inline_us=50))
+    slow.close()
+    assert (slow.running.run_ns, slow.running.inline) == (5_000_000, False)
 
 
 def test_how_it_runs_is_measured(model: OnnxModel) -> None:
