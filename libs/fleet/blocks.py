@@ -21,12 +21,14 @@ _TRADE_COLUMNS = (*_BLOCK_COLUMNS, "price_nanos", "size_nanos", "side_sign")
 
 
 _NAMES_KEPT = 65_536
-_TAGS = tuple(pb.QuoteBlock.DESCRIPTOR.fields_by_name[name].number << 3 | 2 for name in _QUOTE_COLUMNS)
-_LENGTHS = (_ITEM_BYTES,) * len(_TAGS)
-_HEADS = tuple(zip(_TAGS, _LENGTHS, strict=True))
-_ONE_QUOTE = struct.Struct("<" + "BBq" * len(_TAGS))
-"""Six columns of one value: tag, length, value."""
-_SEQUENCE = bytes((pb.QuoteBlock.DESCRIPTOR.fields_by_name["first_sequence"].number << 3,))
+_FIELDS = pb.QuoteBlock.DESCRIPTOR.fields_by_name
+_HEADS = tuple((_FIELDS[name].number << 3 | 2) + (_ITEM_BYTES << 8) for name in _QUOTE_COLUMNS)
+"""Tag and length of a column of one value, as they stand side by side."""
+_SEQUENCE = _FIELDS["first_sequence"].number << 3
+_ONE_QUOTE = struct.Struct("<" + "Hq" * len(_HEADS) + "B")
+"""Six columns of one value, and the tag of the sequence."""
+_SKELETON = (*_HEADS, _SEQUENCE)
+_SIX = struct.Struct("<6q")
 
 
 class SequencedQuotes(NamedTuple):
@@ -121,33 +123,32 @@ def decode_trades(payload: bytes) -> SequencedTrades:
 
 def _encode_one(block: QuoteBlock, first_sequence: int, feed_id: str) -> bytes:
     """A quote alone: six columns of one value, its number, and names that are the same each time."""
+    event, receive, bid, bid_size, ask, ask_size = _HEADS
     values = _ONE_QUOTE.pack(
-        *_HEADS[0], block.event_time_ns.item(), *_HEADS[1], block.receive_time_ns.item(),
-        *_HEADS[2], block.bid_nanos.item(), *_HEADS[3], block.bid_size_nanos.item(),
-        *_HEADS[4], block.ask_nanos.item(), *_HEADS[5], block.ask_size_nanos.item(),
+        event, block.event_time_ns.item(), receive, block.receive_time_ns.item(),
+        bid, block.bid_nanos.item(), bid_size, block.bid_size_nanos.item(),
+        ask, block.ask_nanos.item(), ask_size, block.ask_size_nanos.item(), _SEQUENCE,
     )  # fmt: skip
-    return b"".join((values, _SEQUENCE, varint(first_sequence), _names(block.venue, block.symbol, feed_id)))
+    return b"".join((values, varint(first_sequence), _names(block.venue, block.symbol, feed_id)))
 
 
 def _decode_one(payload: bytes) -> SequencedQuotes | None:
     """A quote as `_encode_one` writes it; None for every other block, which protobuf reads."""
-    if len(payload) < _ONE_QUOTE.size or payload[_ONE_QUOTE.size : _ONE_QUOTE.size + 1] != _SEQUENCE:
+    if len(payload) < _ONE_QUOTE.size:
         return None
     fields = _ONE_QUOTE.unpack_from(payload)
-    if fields[0::3] != _TAGS or fields[1::3] != _LENGTHS:
+    if fields[0::2] != _SKELETON:
         return None
     try:
-        first_sequence, at = read_varint(payload, _ONE_QUOTE.size + 1)
+        first_sequence, at = read_varint(payload, _ONE_QUOTE.size)
     except DecodeError as error:
         raise InvalidArgument("Not a block of ticks.", bytes=len(payload)) from error
     names = _read_names(payload[at:])
     if names is None or first_sequence > _INT64_MOST:
         return None
-    values = np.array(fields[2::3], _LITTLE_ENDIAN)
-    values.setflags(write=False)
+    columns = np.frombuffer(_SIX.pack(*fields[1::2]), _LITTLE_ENDIAN).reshape(6, 1)
     venue, symbol, feed_id = names
-    block = QuoteBlock(venue, symbol, values[0:1], values[1:2], values[2:3], values[3:4], values[4:5], values[5:6])
-    return SequencedQuotes(block, first_sequence, feed_id)
+    return SequencedQuotes(QuoteBlock(venue, symbol, *columns), first_sequence, feed_id)
 
 
 @lru_cache(maxsize=_NAMES_KEPT)

@@ -87,6 +87,13 @@ class Bus:
         (self._metrics.bus_published_total if sent else self._metrics.bus_dropped_total.labels("outbound")).inc()
         return sent
 
+    def publish_at_once(self, subject: str, payload: bytes) -> bool:
+        """Send a lossy message if it can leave now; otherwise False, and nothing is done or counted."""
+        if not self._core.publish_at_once(subject, payload, unsent_most=FLUSH_ABOVE_BYTES):
+            return False
+        self._metrics.bus_published_total.inc()
+        return True
+
     async def flush(self) -> None:
         """Wait until the server has taken every lossy message that was published; raises Unavailable."""
         try:
@@ -114,6 +121,28 @@ class Bus:
         try:
             while True:
                 await take(await subscription.next())
+        finally:
+            self._core.unsubscribe(number)
+
+    async def hear(self, subject: str, take: Callable[[Message], None]) -> None:
+        """Hand the messages of a subject to a `take` that waits for nothing, for ever; raises what `take` raises.
+
+        It is called where the socket is read, a turn of the event loop earlier than by `listen`. Nothing is lost to a
+        slow `take`: it holds the server back, until the server has had enough.
+        """
+        failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def take_unless_failed(message: Message) -> None:
+            if failed.done():
+                return
+            try:
+                take(message)
+            except Exception as error:  # whatever it is: it belongs to who listens, not to the connection
+                failed.set_exception(error)
+
+        number = self._core.hear(subject, take_unless_failed)
+        try:
+            await failed
         finally:
             self._core.unsubscribe(number)
 

@@ -91,6 +91,17 @@ class CoreNats:
         wire.send(b"%b%d\r\n%b\r\n" % (_publish_to(subject), len(payload), payload))
         return True
 
+    def publish_at_once(self, subject: str, payload: bytes, *, unsent_most: int) -> bool:
+        """Send a message if there is a connection that takes it and has no more than that to send; whether it did.
+
+        Raises ValueError for what is no subject.
+        """
+        wire = self._wire
+        if wire is None or wire.lost.done() or len(payload) > wire.payload_most or wire.unsent_bytes > unsent_most:
+            return False
+        wire.send(b"%b%d\r\n%b\r\n" % (_publish_to(subject), len(payload), payload))
+        return True
+
     def framed(self, letter: Letter) -> bytes:
         """A message with headers, to be posted in this turn of the event loop.
 

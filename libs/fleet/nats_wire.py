@@ -103,8 +103,10 @@ class Wire(asyncio.Protocol):
             self._gathered_bytes += len(data)
             return
         self._gathered = []
-        self._loop.call_soon(self._send_gathered)
-        self.transport.write(data)
+        try:
+            self.transport.write(data)
+        finally:
+            self._loop.call_soon(self._send_gathered)
 
     def ping(self) -> asyncio.Future[None]:
         """Ask for a sign of life, which comes when the server has taken in all that was sent before."""

@@ -47,9 +47,9 @@ class Trade(NamedTuple):
     venue: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # columns have no single truth value
+@dataclass(slots=True, eq=False)  # columns have no single truth value; frozen, each field would cost a call
 class Block:
-    """Ticks of one symbol from one venue as columns of equal length N, oldest first."""
+    """Ticks of one symbol from one venue as columns of equal length N, oldest first; nobody changes one."""
 
     venue: str
     symbol: str
@@ -66,7 +66,7 @@ class Block:
         return replace(self, **columns)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class QuoteBlock(Block):
     """N quotes; prices and sizes in nanos."""
 
@@ -89,7 +89,7 @@ class QuoteBlock(Block):
         )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class TradeBlock(Block):
     """N trades; prices and sizes in nanos; `side_sign` is +1 buyer, −1 seller, 0 unknown aggressor."""
 

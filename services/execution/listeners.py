@@ -32,13 +32,13 @@ class Listeners:
 
     async def quotes(self) -> None:
         """Take in every block of quotes."""
-        await self._bus.listen(subjects.QUOTES_ALL, self._quotes)
+        await self._bus.hear(subjects.QUOTES_ALL, self._quotes)
 
     async def trade(self) -> None:
         """Take in every signal; one that cannot be read or taken is logged and forgotten, as signals are."""
         await self._bus.listen(subjects.SIGNALS_ALL, self._signal)
 
-    async def _quotes(self, message: Message) -> None:
+    def _quotes(self, message: Message) -> None:
         self._quoted(self._offer_quotes(message.subject, message.payload))
 
     async def _signal(self, message: Message) -> None:

@@ -1,6 +1,6 @@
 """What market_data needs of the world outside; adapters implement these."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -18,9 +18,16 @@ from services.market_data.domain.trade_line import Mark
 from trading.instruments import AssetClass, Instrument
 from trading.market import Bar, Interval, QuoteBlock, TradeBlock
 
+PublishAtOnce = Callable[[QuoteBlock], int | None]
+"""Publishes a block of one quote and gives its place in the feed; None, and nothing is done, if that takes waiting."""
+
 
 class FeedSession(Protocol):
     """One subscribed connection. Ticks pile up in it between two drains."""
+
+    def hand_over(self, publish: PublishAtOnce) -> None:
+        """From now on offer a quote that comes alone while a read waits; if it is taken, it is drained as carried."""
+        ...
 
     async def read(self) -> int:
         """Wait for the venue's next frame; how many ticks wait to be drained. Raises FeedLost or FeedRefused."""
@@ -98,6 +105,10 @@ class MarketPublisher(Protocol):
     """
 
     async def quotes(self, block: QuoteBlock, first_sequence: int) -> None: ...
+
+    def quotes_at_once(self, block: QuoteBlock, first_sequence: int) -> bool:
+        """The same for quotes, if it needs no waiting; otherwise False, and nothing is done."""
+        ...
 
     async def trades(self, block: TradeBlock, first_sequence: int) -> None: ...
 

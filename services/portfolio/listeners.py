@@ -71,9 +71,9 @@ class QuoteListener:
 
     async def run(self) -> None:
         """Listen for ever; what is no block is logged and left."""
-        await self._bus.listen(subjects.QUOTES_ALL, self.see)
+        await self._bus.hear(subjects.QUOTES_ALL, self.see)
 
-    async def see(self, message: Message) -> None:
+    def see(self, message: Message) -> None:
         """Mark a symbol at the newest quote of a block."""
         try:
             block = decode_quotes(message.payload).block

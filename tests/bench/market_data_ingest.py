@@ -42,7 +42,7 @@ class Consumer:
         self._next: dict[str, int] = {}
         self._came = asyncio.Event()
 
-    async def take(self, message: Message) -> None:
+    def take(self, message: Message) -> None:
         """One block."""
         block, first_sequence, _ = decode_quotes(message.payload)
         self.missed += first_sequence - self._next.get(block.symbol, first_sequence)
@@ -136,7 +136,7 @@ async def _fleet(venue: str, count: int) -> AsyncIterator[tuple[Consumer, int]]:
         bus = await stack.enter_async_context(connect(nats, "bench", Metrics()))
         consumer = Consumer()
         group = await stack.enter_async_context(asyncio.TaskGroup())
-        listening = group.create_task(bus.listen(subjects.QUOTES_ALL, consumer.take))
+        listening = group.create_task(bus.hear(subjects.QUOTES_ALL, consumer.take))
         stack.callback(listening.cancel)
         port = servers.free_port()
         env = _settings(venue, nats, count, folder) | {"NT_METRICS_PORT": str(port)}

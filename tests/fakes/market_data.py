@@ -14,6 +14,7 @@ from services.market_data.domain.quotes import NewestQuote
 from services.market_data.domain.registry import VenueAsset
 from services.market_data.domain.ticks import Ticks
 from services.market_data.domain.trade_line import Mark
+from services.market_data.ports import PublishAtOnce
 from trading.errors import Unavailable
 from trading.instruments import AssetClass, Instrument
 from trading.market import Bar, Interval, QuoteBlock, TradeBlock
@@ -44,6 +45,9 @@ class FakeSession:
         """The venue is done with us."""
         self._frames.put_nowait(reason)
         return self
+
+    def hand_over(self, publish: PublishAtOnce) -> None:
+        """What it says is read, never carried."""
 
     async def read(self) -> int:
         self.reads += 1
@@ -102,6 +106,12 @@ class FakePublisher:
     async def quotes(self, block: QuoteBlock, first_sequence: int) -> None:
         await self._pass()
         self.quote_blocks.append((block, first_sequence))
+
+    def quotes_at_once(self, block: QuoteBlock, first_sequence: int) -> bool:
+        if self.is_away or not self.gate.is_set():
+            return False
+        self.quote_blocks.append((block, first_sequence))
+        return True
 
     async def trades(self, block: TradeBlock, first_sequence: int) -> None:
         await self._pass()

@@ -27,10 +27,10 @@ def market_loops(bus: Bus, market: Market, log: Any) -> Mapping[str, Loop]:
 
 
 async def _listen(bus: Bus, subject: str, handle: Handle, log: Any) -> None:
-    async def take(message: Message) -> None:
+    def take(message: Message) -> None:
         try:
             handle(message.payload)
         except InvalidArgument as error:
             log.warning("stream.message.refused", subject=message.subject, error=error.message)
 
-    await bus.listen(subject, take)
+    await bus.hear(subject, take)

@@ -17,7 +17,9 @@ from services.market_data.adapters.alpaca_messages import (
     encode,
 )
 from services.market_data.adapters.alpaca_news import read_news
+from services.market_data.adapters.lone_quotes import LoneQuotes
 from services.market_data.adapters.venue_socket import (
+    TAKEN,
     Frame,
     StreamLimits,
     UnreadableFrame,
@@ -27,6 +29,7 @@ from services.market_data.adapters.venue_socket import (
 )
 from services.market_data.domain.feed import CHANNELS, FeedLost, FeedRefused
 from services.market_data.domain.ticks import News, Ticks
+from services.market_data.ports import PublishAtOnce
 from trading.clock import Clock
 from trading.instruments import AssetClass, Instrument
 
@@ -85,9 +88,15 @@ class AlpacaSession:
         self._socket, self._ticks, self._clock, self._symbols = socket, ticks, clock, symbols
         self._news: list[News] = []
 
+    def hand_over(self, publish: PublishAtOnce) -> None:
+        """See `ports.FeedSession`."""
+        self._socket.take_at_once(LoneQuotes(self._ticks, self._clock, _only_message, publish))
+
     async def read(self) -> int:
         """Take in the next frame; how many ticks wait. Suspends only when no frame has arrived."""
         frame = await self._socket.recv()
+        if frame is TAKEN:
+            return len(self._ticks) + len(self._news)
         received_ns = self._clock.now_ns()
         try:
             messages, refused = decode(frame)
@@ -113,6 +122,11 @@ class AlpacaSession:
             return ticks
         news, self._news = self._news, []
         return replace(ticks, news=tuple(news))
+
+
+def _only_message(frame: Frame) -> Message | None:
+    messages, refused = decode(frame)
+    return messages[0] if len(messages) == 1 and not refused else None
 
 
 class _Greeting:

@@ -22,9 +22,17 @@ from services.market_data.adapters.binance_messages import (
     decode,
 )
 from services.market_data.adapters.binance_rest import SPELLING, BinanceRest
-from services.market_data.adapters.venue_socket import StreamLimits, UnreadableFrame, VenueSocket, open_socket
+from services.market_data.adapters.lone_quotes import LoneQuotes
+from services.market_data.adapters.venue_socket import (
+    TAKEN,
+    StreamLimits,
+    UnreadableFrame,
+    VenueSocket,
+    open_socket,
+)
 from services.market_data.domain.feed import CHANNELS, FeedLost, FeedRefused
 from services.market_data.domain.ticks import Ticks
+from services.market_data.ports import PublishAtOnce
 from trading.clock import Clock
 from trading.errors import InvalidArgument
 from trading.instruments import AssetClass, Instrument
@@ -162,10 +170,18 @@ class BinanceSession:
         self._followed, self._shutdown = asyncio.Event(), asyncio.Event()
         self._newest: dict[tuple[type, str], int] = {}
         self._told: dict[tuple[type, str], int] = {}
+        self._at_once: LoneQuotes | None = None
+
+    def hand_over(self, publish: PublishAtOnce) -> None:
+        """See `ports.FeedSession`."""
+        self._at_once = LoneQuotes(self._columns, self._clock, self._new_quote, publish)
+        self._line.socket.take_at_once(self._at_once)
 
     async def read(self) -> int:
         """Take in the next frame; how many ticks wait. Suspends only when no frame has arrived."""
         frame = await self._frame()
+        if frame is TAKEN:
+            return len(self._columns)
         received_ns = self._clock.now_ns()
         try:
             event = decode(frame)
@@ -221,8 +237,17 @@ class BinanceSession:
                 raise
         self._line, self._following = self._following, None
         self._told = dict(self._newest)
+        if self._at_once is not None:
+            self._line.socket.take_at_once(self._at_once)
         self._followed.set()
         return await self._frame()
+
+    def _new_quote(self, frame: Frame) -> TickerEvent | None:
+        """The quote of a frame, unless it is told already; it may still go the long way, so nothing is noted here."""
+        event = decode(frame)
+        if not isinstance(event, TickerEvent) or event.u <= self._told.get((TickerEvent, event.s), -1):
+            return None
+        return event
 
     def _is_new(self, event: TickerEvent | TradeEvent) -> bool:
         """The old connection has not told this already; both count their books and trades alike."""

@@ -36,11 +36,11 @@ class MeteredCounts:
 
     def read(self, ticks: Ticks) -> None:
         """Count one drain; a connection carries one class, so its first symbol tells that of all."""
-        blocks = (*ticks.quotes[:1], *ticks.trades[:1])
+        blocks = (*ticks.quotes[:1], *ticks.trades[:1], *(carried.block for carried in ticks.carried[:1]))
         if not blocks:
             return
         asset_class = self._class_of(blocks[0].symbol)
-        quotes, trades = sum(map(len, ticks.quotes)), sum(map(len, ticks.trades))
+        quotes, trades = sum(map(len, ticks.quotes)) + len(ticks.carried), sum(map(len, ticks.trades))
         self._counts.quotes += quotes
         self._counts.trades += trades
         self._kinds["quote", asset_class].inc(quotes)

@@ -30,6 +30,13 @@ class NatsPublisher:
     async def quotes(self, block: QuoteBlock, first_sequence: int) -> None:
         await self._send(subjects.quote(block.venue, block.symbol), encode_quotes(block, first_sequence, self._feed_id))
 
+    def quotes_at_once(self, block: QuoteBlock, first_sequence: int) -> bool:
+        """See `ports.MarketPublisher`."""
+        payload = encode_quotes(block, first_sequence, self._feed_id)
+        return self._away_since_ns is None and self._bus.publish_at_once(
+            subjects.quote(block.venue, block.symbol), payload
+        )
+
     async def trades(self, block: TradeBlock, first_sequence: int) -> None:
         await self._send(subjects.trade(block.venue, block.symbol), encode_trades(block, first_sequence, self._feed_id))
 

@@ -7,13 +7,22 @@ from contextlib import asynccontextmanager
 import msgspec
 from pydantic import SecretStr
 
+from services.market_data.adapters.lone_quotes import LoneQuotes
 from services.market_data.adapters.polygon_columns import columns_for
 from services.market_data.adapters.polygon_messages import Frame, Message, StatusMessage, decode
 from services.market_data.adapters.polygon_rest import stream_name
 from services.market_data.adapters.tick_columns import TickColumns
-from services.market_data.adapters.venue_socket import StreamLimits, UnreadableFrame, VenueSocket, login, open_socket
+from services.market_data.adapters.venue_socket import (
+    TAKEN,
+    StreamLimits,
+    UnreadableFrame,
+    VenueSocket,
+    login,
+    open_socket,
+)
 from services.market_data.domain.feed import CHANNELS, FeedLost, FeedRefused
 from services.market_data.domain.ticks import Ticks
+from services.market_data.ports import PublishAtOnce
 from trading.clock import Clock
 from trading.instruments import AssetClass, Instrument
 
@@ -66,9 +75,15 @@ class PolygonSession:
     def __init__(self, socket: VenueSocket, early: deque[Frame], columns: TickColumns, clock: Clock) -> None:
         self._socket, self._early, self._columns, self._clock = socket, early, columns, clock
 
+    def hand_over(self, publish: PublishAtOnce) -> None:
+        """See `ports.FeedSession`."""
+        self._socket.take_at_once(LoneQuotes(self._columns, self._clock, _only_message, publish))
+
     async def read(self) -> int:
         """Take in the next frame; how many ticks wait. Suspends only when no frame has arrived."""
         frame = self._early.popleft() if self._early else await self._socket.recv()
+        if frame is TAKEN:
+            return len(self._columns)
         received_ns = self._clock.now_ns()
         try:
             messages, refused = decode(frame)
@@ -89,6 +104,11 @@ class PolygonSession:
     def drain(self) -> Ticks:
         """Everything since the last drain."""
         return self._columns.drain()
+
+
+def _only_message(frame: Frame) -> Message | None:
+    messages, refused = decode(frame)
+    return messages[0] if len(messages) == 1 and not refused else None
 
 
 class _Greeting:

@@ -89,6 +89,10 @@ class RecordingFile:
         columns = {name: column / ONE for name, column in zip(_QUOTE_AMOUNTS, amounts, strict=True)}
         await self._add("quote", block, first_sequence, columns)
 
+    def quotes_at_once(self, block: QuoteBlock, first_sequence: int) -> bool:
+        """Nobody waits for a file."""
+        return False
+
     async def trades(self, block: TradeBlock, first_sequence: int) -> None:
         self.counts.trades += len(block)
         columns: dict[str, Any] = {"price": block.price_nanos / ONE, "size": block.size_nanos / ONE}

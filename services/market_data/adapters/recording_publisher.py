@@ -16,6 +16,12 @@ class RecordingPublisher:
         self._recorder.quotes(block)
         await self._publisher.quotes(block, first_sequence)
 
+    def quotes_at_once(self, block: QuoteBlock, first_sequence: int) -> bool:
+        sent = self._publisher.quotes_at_once(block, first_sequence)
+        if sent:
+            self._recorder.quotes(block)
+        return sent
+
     async def trades(self, block: TradeBlock, first_sequence: int) -> None:
         self._recorder.trades(block)
         await self._publisher.trades(block, first_sequence)

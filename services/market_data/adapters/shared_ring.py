@@ -25,6 +25,10 @@ class RingPublisher:
         self._write(block.symbol, lambda: self._ring.write_quotes(block, first_sequence))
         await self._publisher.quotes(block, first_sequence)
 
+    def quotes_at_once(self, block: QuoteBlock, first_sequence: int) -> bool:
+        """The ring comes first, so a block that may have to wait for the network goes the usual way."""
+        return False
+
     async def trades(self, block: TradeBlock, first_sequence: int) -> None:
         self._write(block.symbol, lambda: self._ring.write_trades(block, first_sequence))
         await self._publisher.trades(block, first_sequence)

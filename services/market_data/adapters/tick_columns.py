@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from services.market_data.domain.ticks import Ticks
+from services.market_data.domain.ticks import Carried, Ticks
 from trading.market import Int64Column, QuoteBlock, TradeBlock
 from trading.money import MAX_NANOS, ONE
 
@@ -65,7 +65,7 @@ class TickColumns(ABC):
         self._clear()
 
     def __len__(self) -> int:
-        return len(self._ticks) + self._refused
+        return len(self._ticks) + self._refused + len(self._carried)
 
     def add(self, ticks: Sequence[Any], receive_time_ns: int, refused: int = 0) -> None:
         """Take in the ticks of one frame, read at `receive_time_ns`, and the count of its unreadable ones."""
@@ -73,16 +73,18 @@ class TickColumns(ABC):
         self._frames.append((receive_time_ns, len(ticks)))
         self._refused += refused
 
+    def carry(self, block: QuoteBlock, first_sequence: int) -> None:
+        """Take in a quote that has been published."""
+        self._carried.append(Carried(block, first_sequence))
+
     def drain(self) -> Ticks:
         """Blocks of everything since the last drain; within a symbol in the venue's order."""
-        ticks, frames, refused = self._ticks, self._frames, self._refused
+        ticks, frames, refused, carried = self._ticks, self._frames, self._refused, tuple(self._carried)
         self._clear()
         if not ticks:
-            return Ticks(refused=refused)
-        if len(ticks) == 1 and type(ticks[0]) is self.quote_type:
-            alone = self._alone(*self._quote_alone(ticks[0], frames[-1][0]), frames[-1][0])
-            if alone is not None:
-                return Ticks((alone,), refused=refused)
+            return Ticks(refused=refused, carried=carried)
+        if len(ticks) == 1 and (alone := self.alone(ticks[0], frames[-1][0])) is not None:
+            return Ticks((alone,), refused=refused, carried=carried)
         received = _received(frames)
         kinds = list(map(type, ticks))
         if kinds.count(self.quote_type) == len(kinds):  # the usual case, told apart without a step per tick
@@ -92,7 +94,30 @@ class TickColumns(ABC):
             quotes = tuple(self._quotes([tick for tick in ticks if type(tick) is self.quote_type], received[quoted]))
             trades = tuple(self._trades([tick for tick in ticks if type(tick) is self.trade_type], received[~quoted]))
         made = sum(map(len, quotes)) + sum(map(len, trades))
-        return Ticks(quotes, trades, refused + len(ticks) - made)
+        return Ticks(quotes, trades, refused + len(ticks) - made, carried=carried)
+
+    def alone(self, message: Any, received_ns: int) -> QuoteBlock | None:
+        """A block of one usual quote, as the general way makes it, for which the code of NumPy is not woken up.
+
+        None when it is no quote, or one that needs a closer look.
+        """
+        if type(message) is not self.quote_type:
+            return None
+        spelling, time_ns, amounts = self._quote_alone(message, received_ns)
+        if (code := self._codes[spelling]) < 0 or time_ns < 0:
+            return None
+        try:
+            bid, bid_size, ask, ask_size = map(float, amounts)
+        except ValueError:
+            return None
+        if not (0 <= bid < _EXACT_BELOW and 0 <= bid_size < _EXACT_BELOW):
+            return None
+        if not (0 <= ask < _EXACT_BELOW and 0 <= ask_size < _EXACT_BELOW):
+            return None
+        values = _QUOTE.pack(
+            time_ns, received_ns, round(bid * ONE), round(bid_size * ONE), round(ask * ONE), round(ask_size * ONE)
+        )
+        return QuoteBlock(self._venue, self._symbols[code], *np.frombuffer(values, np.int64).reshape(6, 1))
 
     @abstractmethod
     def _quote_alone(self, message: Any, received_ns: int) -> tuple[str, int, Sequence[Any]]:
@@ -118,19 +143,7 @@ class TickColumns(ABC):
         self._ticks: list[Any] = []
         self._frames: list[tuple[int, int]] = []
         self._refused = 0
-
-    def _alone(self, spelling: str, time_ns: int, amounts: Sequence[Any], received_ns: int) -> QuoteBlock | None:
-        """A block of one usual quote, as the general way makes it, for which the code of NumPy is not woken up."""
-        code = self._codes[spelling]
-        try:
-            few = [float(amount) for amount in amounts]
-        except ValueError:
-            return None
-        if code < 0 or time_ns < 0 or not all(0 <= amount < _EXACT_BELOW for amount in few):
-            return None
-        bid, bid_size, ask, ask_size = (round(amount * ONE) for amount in few)
-        columns = np.frombuffer(_QUOTE.pack(time_ns, received_ns, bid, bid_size, ask, ask_size), np.int64)
-        return QuoteBlock(self._venue, self._symbols[code], *columns.reshape(6, 1))
+        self._carried: list[Carried] = []
 
     def _quotes(self, messages: Sequence[Any], received: Int64Column) -> Iterator[QuoteBlock]:
         if not messages:

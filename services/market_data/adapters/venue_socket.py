@@ -5,7 +5,7 @@ Frames are read by picows, in C: of a tick that comes alone, the pure Python of 
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -25,6 +25,8 @@ from picows import (
 from services.market_data.domain.feed import FeedLost, FeedRefused
 
 Frame = bytes | str
+TAKEN: Frame = "taken"
+"""This very object stands for a frame that was dealt with before the reader woke up."""
 _FINAL_STATUSES = frozenset((400, 401, 402, 403, 404))
 _CLOSE_S = 0.5
 _PULSES_PER_PATIENCE = 3
@@ -61,6 +63,8 @@ class VenueSocket(WSListener):
         self._came: asyncio.Future[None] | None = None
         self._paused = False
         self._end: str | None = None
+        self._defect: Exception | None = None
+        self._take_at_once: Callable[[Frame], Frame] | None = None
         self._transport: WSTransport
 
     @property
@@ -68,8 +72,14 @@ class VenueSocket(WSListener):
         """A frame has come that was not read yet."""
         return bool(self._frames)
 
+    def take_at_once(self, take: Callable[[Frame], Frame]) -> None:
+        """Show a frame that comes while the reader waits to `take` first; the reader gets what that gives."""
+        self._take_at_once = take
+
     async def recv(self) -> Frame:
-        """The next frame; suspends only when none has arrived. Raises FeedLost."""
+        """The next frame; suspends only when none has arrived. Raises FeedLost, and what `take` has raised."""
+        if self._defect is not None:
+            raise self._defect
         while not self._frames:
             if self._end is not None:
                 raise SocketEnded(f"The connection ended: {self._end}.")
@@ -121,12 +131,22 @@ class VenueSocket(WSListener):
         self._ended(f"we closed it with {sent.code:d} {sent.reason}" if sent else "the venue left without a word")
 
     def _add(self, frame: Frame) -> None:
+        came = self._came
+        if came is not None and not came.done():  # the reader waits, so nothing else does
+            if self._take_at_once is not None:
+                frame = self._shown(self._take_at_once, frame)
+            came.set_result(None)
         self._frames.append(frame)
-        if self._came is not None and not self._came.done():
-            self._came.set_result(None)
         if len(self._frames) > self._limits.frames_ahead and not self._paused:
             self._paused = True
             self._transport.underlying_transport.pause_reading()
+
+    def _shown(self, take: Callable[[Frame], Frame], frame: Frame) -> Frame:
+        try:
+            return take(frame)
+        except Exception as defect:  # it is the reader's to raise: here picows would take it for the venue's
+            self._defect = defect
+            return TAKEN
 
     def _add_text(self, frame: bytes) -> None:
         try:

@@ -4,6 +4,7 @@ import numpy as np
 
 from services.market_data.domain.blocks import BlockT, picked
 from services.market_data.domain.open_bar import latest
+from trading.market import Block
 
 
 class FutureGuard:
@@ -30,6 +31,16 @@ class FutureGuard:
         self._refused.pop(block.symbol, None)
         self._newest_ns[block.symbol] = max(newest_ns, latest_ns)
         return block, 0
+
+    def believes(self, block: Block) -> bool:
+        """A block of one tick may go on without a closer look."""
+        event_ns, newest_ns = block.event_time_ns.item(), self._newest_ns.get(block.symbol, 0)
+        if event_ns > newest_ns:
+            if event_ns > max(newest_ns, block.receive_time_ns.item()) + self._tolerance_ns:
+                return False
+            self._newest_ns[block.symbol] = event_ns
+        self._refused.pop(block.symbol, None)
+        return True
 
     def _doubted(self, block: BlockT, fit: np.ndarray, refused: int) -> tuple[BlockT, int]:
         in_a_row = 0 if fit.any() else self._refused.get(block.symbol, 0)

@@ -31,6 +31,10 @@ class GapWatch:
         """The symbol has had ticks in this run."""
         return symbol in self._newest_ns
 
+    def is_whole(self, symbol: str) -> bool:
+        """The symbol has had ticks in this run, and none since the last were lost."""
+        return symbol in self._newest_ns and symbol not in self._losses
+
     def passed(self, symbol: str, last_ns: int) -> None:
         """Ticks of a kind came that has no holes here: trades, which are asked for again."""
         self._newest_ns[symbol] = max(self._newest_ns.get(symbol, last_ns), last_ns)

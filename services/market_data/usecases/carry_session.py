@@ -45,6 +45,8 @@ class CarrySession:
         try:
             while not (ticks := await self._session.read()):
                 continue
+            if not self._session.has_more:
+                return None  # the usual case
             began_ns = self._clock.monotonic_ns()
             while ticks < self._full_ticks and self._session.has_more:
                 if self._clock.monotonic_ns() - began_ns >= max(self._flush_ns, self._publish_ns):

@@ -64,6 +64,8 @@ class PublishTicks:
 
     async def __call__(self, ticks: Ticks) -> None:
         """Take in one drain of a session."""
+        for carried in ticks.carried:
+            await self._follow(*carried)
         for quotes in ticks.quotes:
             await self._quotes(self._credible(quotes))
         for trades in ticks.trades:
@@ -75,6 +77,19 @@ class PublishTicks:
         if ticks.refused:
             self._log.warning("unreadable ticks refused", ticks=ticks.refused)
             self._meter.dropped(ticks.refused)
+
+    def at_once(self, block: QuoteBlock) -> int | None:
+        """Publish a quote that came alone and give its place in the feed, if nothing has to be waited for or told.
+
+        Everything that only has to follow does so when it is given again, as carried.
+        """
+        symbol = block.symbol
+        if not self._gaps.is_whole(symbol) or not self._guard.believes(block):
+            return None
+        first_sequence = self._quote_sequences.next(symbol)
+        if not self._publisher.quotes_at_once(block, first_sequence):
+            return None
+        return self._quote_sequences.take(symbol, 1)
 
     async def _hear(self, news: News) -> None:
         if not isinstance(news, TradeCorrection):
@@ -115,15 +130,28 @@ class PublishTicks:
             return
         first_sequence = self._quote_sequences.take(block.symbol, len(block))
         await self._check_gap(block)
-        if self._owns(block.symbol):
-            self._state.board.put_quotes(block, first_sequence)
-            self._state.streams.offer(block, first_sequence)
+        self._remember(block, first_sequence)
         try:
             await self._publisher.quotes(block, first_sequence)
             self._meter.published(1)
         except Unavailable:
             self._meter.dropped(len(block))
-        # What nobody waits for comes after the publish.
+        await self._include(block)
+
+    async def _follow(self, block: QuoteBlock, first_sequence: int) -> None:
+        """What is left to do for a quote that was published at once."""
+        self._meter.published(1)
+        await self._check_gap(block)
+        self._remember(block, first_sequence)
+        await self._include(block)
+
+    def _remember(self, block: QuoteBlock, first_sequence: int) -> None:
+        if self._owns(block.symbol):
+            self._state.board.put_quotes(block, first_sequence)
+            self._state.streams.offer(block, first_sequence)
+
+    async def _include(self, block: QuoteBlock) -> None:
+        """What nobody waits for comes after the publish."""
         if self._owns(block.symbol):
             self._state.windows.put_quotes(block)
         for bar in self._bars.add_quotes(block):

@@ -109,6 +109,7 @@ class RunFeed:
 
         async with feed.open(instruments) as session, asyncio.TaskGroup() as group:
             await self._subscribed(feed, instruments)
+            session.hand_over(self._publish.at_once)
             filling = group.create_task(fill(instruments))
             try:
                 async with asyncio.timeout_at(self._silence_ends(feed)) as patience:

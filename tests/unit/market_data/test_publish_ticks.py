@@ -34,7 +34,7 @@ class Counter:
     missed: tuple[int, int] = (0, 0)
 
     def read(self, ticks: Ticks) -> None:
-        self.counts.quotes += sum(map(len, ticks.quotes))
+        self.counts.quotes += sum(map(len, ticks.quotes)) + len(ticks.carried)
         self.counts.trades += sum(map(len, ticks.trades))
 
     def published(self, blocks: int) -> None:

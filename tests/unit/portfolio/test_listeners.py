@@ -100,11 +100,11 @@ def a_block() -> bytes:
     return encode_quotes(block, 0, "feed")
 
 
-async def test_the_newest_quote_of_a_block_marks_its_symbol_and_garbage_does_not() -> None:
+def test_the_newest_quote_of_a_block_marks_its_symbol_and_garbage_does_not() -> None:
     marks = Marks()
     listener = QuoteListener(NO_BUS, marks, LOG)
-    await listener.see(Message("market_data.v1.quote.alpaca.AAPL", a_block(), {}))
-    await listener.see(Message("market_data.v1.quote.alpaca.AAPL", b"\xff\xff", {}))
+    listener.see(Message("market_data.v1.quote.alpaca.AAPL", a_block(), {}))
+    listener.see(Message("market_data.v1.quote.alpaca.AAPL", b"\xff\xff", {}))
     assert dict(marks) == {"AAPL": 111 * ONE}
 
 
