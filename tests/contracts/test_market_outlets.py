@@ -100,6 +100,17 @@ class PublisherContract:
 
         assert await self.read_back() == [(2, 7), (1, 9), 5 * 10**9, (1, 2), FeedState.STALE]
 
+    async def test_a_quote_that_nothing_holds_up_is_on_its_way_when_the_call_returns(
+        self, publisher: MarketPublisher
+    ) -> None:
+        assert publisher.quotes_at_once(a_quote_block((1, 2), symbol="BRK.B"), 300)
+        await publisher.trades(a_trade_block((1.5, 2), symbol="BRK.B"), 9)
+        await publisher.bar(a_bar(5, symbol="BRK.B"))
+        await publisher.gap(Gap("paper", "BRK.B", 1, 2, "reset"))
+        await publisher.status(VenueStatus("paper", FeedState.STALE, "silent", 3))
+
+        assert (await self.read_back())[0] == (1, 300)
+
     async def read_back(self) -> list[object]:
         raise NotImplementedError
 

@@ -78,6 +78,32 @@ async def test_quotes_and_trades_come_under_our_names_and_with_both_times(market
         assert (abs(one.receive_time_ns - one.event_time_ns) < 60 * 10**9).all()
 
 
+async def test_quotes_that_come_alone_are_offered_at_once_and_drained_as_carried(
+    market: tuple[Adapters, AssetClass],
+) -> None:
+    offer, asset_class = market
+    offered: list[QuoteBlock] = []
+
+    def take_every_other(block: QuoteBlock) -> int | None:
+        offered.append(block)
+        return len(offered) if len(offered) % 2 else None
+
+    carried: list[tuple[QuoteBlock, int]] = []
+    read_again: list[QuoteBlock] = []
+    async with offer.feed(asset_class).open(some(asset_class)[:1]) as session:
+        session.hand_over(take_every_other)
+        while len(carried) < 2 or not read_again:
+            await session.read()
+            ticks = session.drain()
+            carried += ticks.carried
+            read_again += ticks.quotes
+
+    assert [(block, at) for at, block in enumerate(offered, 1) if at % 2][: len(carried)] == carried
+    assert {(len(block), block.symbol, block.venue) for block in offered} == {
+        (1, some(asset_class)[0].symbol, offer.protocol)
+    }
+
+
 async def test_what_was_streamed_is_what_the_venue_remembers(market: tuple[Adapters, AssetClass]) -> None:
     offer, asset_class = market
     instrument, *_ = some(asset_class)

@@ -243,11 +243,8 @@ class BinanceSession:
         return await self._frame()
 
     def _new_quote(self, frame: Frame) -> TickerEvent | None:
-        """The quote of a frame, unless it is told already; it may still go the long way, so nothing is noted here."""
         event = decode(frame)
-        if not isinstance(event, TickerEvent) or event.u <= self._told.get((TickerEvent, event.s), -1):
-            return None
-        return event
+        return event if isinstance(event, TickerEvent) and self._is_new(event) else None
 
     def _is_new(self, event: TickerEvent | TradeEvent) -> bool:
         """The old connection has not told this already; both count their books and trades alike."""

@@ -43,6 +43,31 @@ async def test_a_listener_that_fails_says_so_to_whoever_started_it(bus: Bus) -> 
     assert heard.qsize() == 1
 
 
+async def test_a_hearer_takes_messages_until_it_fails_and_then_says_so(bus: Bus) -> None:
+    subject, heard = f"tick.{new_id()}", asyncio.Queue[Message]()
+
+    def take(message: Message) -> None:
+        heard.put_nowait(message)
+        if heard.qsize() == 2:
+            raise InvalidArgument("This cannot be read.")
+
+    hearing = asyncio.create_task(bus.hear(subject, take))
+    await until(lambda: _sent_until(bus, subject, heard), "the first message")
+    assert bus.publish_at_once(subject, b"payload")
+    with pytest.raises(InvalidArgument, match="cannot be read"):
+        await hearing
+    assert bus.publish_at_once(subject, b"payload")
+    await bus.flush()
+    assert heard.qsize() == 2
+
+
+async def test_what_cannot_leave_at_once_is_neither_sent_nor_counted(nats_url: str) -> None:
+    metrics = Metrics()
+    async with connect(nats_url, "test", metrics) as bus:
+        assert not bus.publish_at_once("tick.large", bytes(2 * 1024 * 1024))  # more than the server takes
+        assert count(metrics, "bus_published_total") == 0
+
+
 async def _sent_until(bus: Bus, subject: str, heard: "asyncio.Queue[Message]") -> bool:
     await bus.publish(subject, b"payload")
     await bus.flush()

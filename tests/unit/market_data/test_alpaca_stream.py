@@ -19,7 +19,9 @@ from services.market_data.adapters.alpaca_stream import AlpacaFeed, StreamLimits
 from services.market_data.domain.corrections import TradeCorrection
 from services.market_data.domain.feed import FeedLost, FeedRefused
 from services.market_data.domain.sessions import Halt, PriceBands
+from services.market_data.ports import FeedSession
 from trading.clock import SystemClock
+from trading.market import QuoteBlock
 
 Script = Callable[[ServerConnection], Awaitable[None]]
 Write = Callable[[Any], str | bytes]
@@ -280,3 +282,32 @@ class _Fragmenting:
 
     async def send(self, message: str | bytes) -> None:
         await self._socket.send(self._pieces if message == self._whole else message)
+
+
+async def test_what_breaks_while_a_quote_is_sent_on_at_once_is_raised_by_the_reader() -> None:
+    may_speak = asyncio.Event()
+
+    async def script(socket: ServerConnection) -> None:
+        for words in (CONNECTED, AUTHENTICATED, SUBSCRIBED):
+            await socket.send(json.dumps(words))
+            if words is not SUBSCRIBED:
+                await socket.recv()
+        await may_speak.wait()
+        await socket.send(json.dumps([QUOTE]))
+        await socket.wait_closed()
+
+    def fail(_: QuoteBlock) -> int | None:
+        raise RuntimeError("a defect")
+
+    async with venue(script) as feed, feed.open([a_share()]) as session:
+        session.hand_over(fail)
+        reading = asyncio.create_task(_read_on(session))
+        await asyncio.sleep(0)  # it waits for the first frame
+        may_speak.set()
+        with pytest.raises(RuntimeError, match="a defect"):
+            await reading
+
+
+async def _read_on(session: FeedSession) -> None:
+    while True:
+        await session.read()

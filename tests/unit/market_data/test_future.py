@@ -54,3 +54,19 @@ def test_each_symbol_is_judged_by_itself() -> None:
         watch.credible(quotes(1000))
 
     assert watch.credible(quotes(1000, symbol="MSFT"))[1] == 1
+
+
+def test_a_single_tick_is_believed_as_a_block_of_them_would_be() -> None:
+    quick, slow = guard(), guard()
+
+    for ahead in (0, 8, 16, 200, -5, 24):
+        block = quotes(ahead)
+        assert quick.believes(block) is (slow.credible(block)[1] == 0)
+
+
+def test_a_single_credible_tick_ends_the_row() -> None:
+    watch = guard()
+
+    refused = [watch.credible(quotes(1000))[1] for _ in range(2)]
+    assert watch.believes(quotes(0))
+    assert refused + [watch.credible(quotes(1000))[1] for _ in range(2)] == [1, 1, 1, 1]

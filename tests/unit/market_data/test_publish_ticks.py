@@ -1,5 +1,6 @@
 """Ticks are numbered, published, remembered and made into bars; what cannot be published is counted."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,11 +15,11 @@ from services.market_data.domain.live_bars import LiveBars
 from services.market_data.domain.quotes import QuoteBoard
 from services.market_data.domain.sessions import Halt, SessionState
 from services.market_data.domain.stats import VenueCounts
-from services.market_data.domain.ticks import Ticks
+from services.market_data.domain.ticks import Carried, Ticks
 from services.market_data.domain.trade_line import LineRules, Passed
 from services.market_data.domain.trade_lines import TradeLines
 from services.market_data.usecases.publish_ticks import MarketState, PublishTicks
-from services.market_data.usecases.stream_quotes import QuoteStreams
+from services.market_data.usecases.stream_quotes import QuoteStream, QuoteStreams
 from trading.clock import MINUTE_NS
 from trading.market import Interval
 from trading.money import ONE
@@ -101,6 +102,59 @@ async def test_the_board_and_the_streams_hear_of_the_ticks() -> None:
     newest = market.state.board.get("AAPL")
     assert newest is not None
     assert newest.last_trade_price_nanos == nanos(1.5)
+
+
+async def test_a_quote_alone_is_published_at_once_and_everything_else_follows() -> None:
+    market = Market()
+    await market.publish(Ticks((a_quote_block((1, 2)),)))
+    alone = a_quote_block((10, 12), times_ns=[NOON_NS + MINUTE_NS])
+
+    assert market.publish.at_once(alone) == 1
+    assert market.publisher.quote_blocks[-1] == (alone, 1)
+    assert (market.meter.counts.quotes, market.meter.counts.blocks, market.publisher.bars) == (1, 1, [])
+
+    with market.state.streams.open(["AAPL"]) as stream:
+        await market.publish(Ticks(carried=(Carried(alone, 1),)))
+        heard = [first async for first in _first_two(stream)]
+
+    assert heard == [0, 1]
+    newest = market.state.board.get("AAPL")
+    assert newest is not None
+    assert newest.quote.bid_nanos == nanos(10)
+    assert market.meter.counts == VenueCounts(quotes=2, blocks=2)
+    assert [bar.close_nanos for bar in market.publisher.bars] == [nanos(1.5)]
+    assert len(market.publisher.quote_blocks) == 2
+    await market.publish(Ticks((a_quote_block((1, 2)),)))
+    assert market.publisher.quote_blocks[-1][1] == 2
+
+
+async def test_a_quote_alone_goes_the_long_way_where_something_has_to_be_told_or_waited_for() -> None:
+    market = Market()
+    alone = a_quote_block((10, 12))
+
+    assert market.publish.at_once(alone) is None  # the first of its symbol: its bar is not whole
+    await market.publish(Ticks((alone,)))
+    market.gaps.lost(frozenset(("AAPL",)), "reset")
+    assert market.publish.at_once(alone) is None  # a gap comes first
+    await market.publish(Ticks((alone,)))
+    assert (
+        market.publish.at_once(a_quote_block((1, 2), times_ns=[NOON_NS + HOUR_NS], received_ns=[NOON_NS])) is None
+    )  # its future
+    market.publisher.is_away = True
+    assert market.publish.at_once(alone) is None
+    market.publisher.is_away = False
+
+    assert market.publish.at_once(alone) == 2
+    assert [first for _, first in market.publisher.quote_blocks] == [0, 1, 2]
+
+
+async def _first_two(stream: QuoteStream) -> AsyncIterator[int]:
+    count = 0
+    async for _, first in stream:
+        yield first
+        count += 1
+        if count == 2:
+            return
 
 
 async def test_closed_bars_are_published_and_kept() -> None:
