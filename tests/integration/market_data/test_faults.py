@@ -41,14 +41,14 @@ async def eventually_true(question: Callable[[], Awaitable[bool]]) -> None:
 
 
 async def stats_of(service: MarketData) -> pb.VenueStats:
-    async with channels.connect(service.grpc, token=None, client="test") as channel:
+    async with channels.connect(service.grpc, token=None, client="test", default_timeout_s=60) as channel:
         (stats,) = (await pb_grpc.MarketDataServiceStub(channel).GetStats(pb.GetStatsRequest())).venues
     found: pb.VenueStats = stats
     return found
 
 
 async def quote_of(service: MarketData, symbol: str) -> market_pb.Quote:
-    async with channels.connect(service.grpc, token=None, client="test") as channel:
+    async with channels.connect(service.grpc, token=None, client="test", default_timeout_s=60) as channel:
         answer = await pb_grpc.MarketDataServiceStub(channel).GetQuote(pb.GetQuoteRequest(symbol=symbol))
     found: market_pb.Quote = answer.quote
     return found

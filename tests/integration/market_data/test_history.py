@@ -46,7 +46,7 @@ def service(venue: LiveVenue, nats_url: str, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture
 async def stub(service: MarketData) -> AsyncIterator[Any]:
-    async with channels.connect(service.grpc, token=None, client="test") as channel:
+    async with channels.connect(service.grpc, token=None, client="test", default_timeout_s=60) as channel:
         yield pb_grpc.MarketDataServiceStub(channel)
 
 

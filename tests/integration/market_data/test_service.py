@@ -53,7 +53,7 @@ def service(
 
 @pytest.fixture
 async def channel(service: MarketData) -> AsyncIterator[grpc.aio.Channel]:
-    async with channels.connect(service.grpc, token=None, client="test") as opened:
+    async with channels.connect(service.grpc, token=None, client="test", default_timeout_s=60) as opened:
         yield opened
 
 
