@@ -149,6 +149,28 @@ async def test_a_handful_of_rows_trains_and_claims_nothing(stub: TrainingService
     assert "Nothing is known of an edge" in (data_dir / "models" / "small" / job.version / "card.md").read_text()
 
 
+async def test_a_set_in_pieces_is_trained_as_one_in_a_message_and_listed(stub: TrainingServiceStub) -> None:
+    rows = some_rows(24)
+    call = stub.UploadTrainingSet(metadata=channels.call_metadata(TOKEN), timeout=90)
+    await call.write(pb.UploadTrainingSetRequest(job=pb.TrainModelRequest(model="small", epochs=2)))
+    for byte_rows in np.array_split(np.frombuffer(rows.features.astype("<f8").tobytes(), np.uint8), 7):
+        await call.write(pb.UploadTrainingSetRequest(features_f64le=byte_rows.tobytes()))
+    await call.write(pb.UploadTrainingSetRequest(labels_f64le=rows.labels.astype("<f8").tobytes()))
+    await call.done_writing()
+    job_id = (await call).job_id
+    job = await the_end(stub, job_id)
+    assert (job.state, job.rows, job.epoch) == (pb.TRAINING_STATE_SUCCEEDED, 24, 2), job.error
+    wish = pb.ListTrainingJobsRequest(model="small", states=[pb.TRAINING_STATE_SUCCEEDED], limit=1)
+    page = await stub.ListTrainingJobs(wish)
+    assert [each.id for each in page.jobs] == [job_id]
+    assert list(page.jobs[0].loss) == [job.loss[-1]]
+    wish.limit, wish.cursor = 500, f"{job.created_time_ns}.{job_id}"
+    assert job_id not in {each.id for each in (await stub.ListTrainingJobs(wish)).jobs}
+    wish.states.append(99)
+    with pytest.raises(InvalidArgument, match="states of training jobs"):
+        await stub.ListTrainingJobs(wish)
+
+
 async def test_another_network_learns_in_its_place(stub: TrainingServiceStub, data_dir: Path) -> None:
     job = await the_end(stub, (await stub.TrainModel(a_request(architecture="tcn", epochs=2))).job_id)
     assert job.state == pb.TRAINING_STATE_SUCCEEDED, job.error
