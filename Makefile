@@ -18,7 +18,7 @@ STARTER := OPENBLAS_NUM_THREADS=1 $(BIN)/python -m services.inference.starter \
 unexport SECONDS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo up down status logs test test-slow test-quick conformance check format proto proto-check lifecycle simulate bench profile model compose-smoke clean
+.PHONY: help setup lock demo up down status logs test test-slow test-timed test-shaken test-quick conformance check format proto proto-check lifecycle simulate bench profile model compose-smoke clean
 
 help:  ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36mmake %-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,8 +62,15 @@ test: setup  ## Run the tests on real servers, WORKERS (2) at a time, with cover
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --skip-covered --sort=cover | tail -n 40
 
-test-slow: setup  ## Run the slow tests: kill -9 of every part, the supervisor, the demo, whole recorded days
+test-slow: setup  ## Run the slow tests: kill -9 of every part, whole recorded days; and more examples of every property
 	$(BIN)/python -m pytest -q -m slow --durations=15
+	NT_THOROUGH=1 $(BIN)/python -m pytest -q -m "property and not slow" -n $(WORKERS) --durations=5
+
+test-timed: setup  ## Hold the promises of time to the second: on a machine with nothing else to do
+	NT_QUIET=1 $(BIN)/python -m pytest -q -m timed
+
+test-shaken: setup  ## Run the tests without servers on an event loop that takes its freedoms (SEED=1)
+	NT_SHAKEN=$(or $(SEED),1) $(BIN)/python -m pytest -q tests/unit tests/contracts -m "not slow" -n $(WORKERS)
 
 test-quick: setup  ## Run the tests that take no servers and no fleet
 	$(BIN)/python -m pytest -q tests/unit tests/contracts tests/architecture -m "not slow"

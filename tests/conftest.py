@@ -17,14 +17,23 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from fleet.bus import Bus, connect
 from fleet.metrics import Metrics
 
-settings.register_profile("fleet", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("fleet")
+settings.register_profile("thorough", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", settings.get_profile("thorough"), max_examples=40, derandomize=True)
+settings.load_profile("thorough" if os.environ.get("NT_THOROUGH") else "quick")
 
 
 def pytest_configure() -> None:
     """With NT_SHAKEN, the seed, the loops of the tests take the freedoms of a busy machine."""
     if seed := os.environ.get("NT_SHAKEN"):
         asyncio.set_event_loop_policy(ShakenPolicy(seed))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what Hypothesis runs: `make test` draws few examples, always the same; `make test-slow` draws more."""
+    for item in items:
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker("property")
 
 
 @pytest.fixture(autouse=True)

@@ -41,6 +41,11 @@ def _binds(port: int) -> bool:
         return True
 
 
+def unmeasured() -> dict[str, str]:
+    """The environment of a process that is only scenery: its coverage is measured where it is tested itself."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_PROCESS_")}
+
+
 def accepts(port: int) -> bool:
     """Whether somebody listens on the port."""
     with socket.socket() as probe:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 from pydantic import SecretStr
-from servers import REPOSITORY, free_port, process, wait_until
+from servers import REPOSITORY, free_port, process, unmeasured, wait_until
 
 from services.market_data.adapters.alpaca_key import AlpacaKey
 
@@ -58,7 +58,7 @@ class LiveVenue:
 def live_venue(*flags: str) -> Iterator[LiveVenue]:
     """A paper venue that runs while the block does; a simulated, lively market unless the flags say otherwise."""
     command = [sys.executable, "-m", "services.paper_venue", "--json", "--log-level", "WARNING", *flags]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY)
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY, env=unmeasured())
     assert child.stdout is not None
     try:
         yield LiveVenue(child, json.loads(child.stdout.readline()))

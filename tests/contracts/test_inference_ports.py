@@ -95,7 +95,7 @@ class TestOipModel(ModelContract):
         address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
         await server.start()
         told, rules = Delegation(address, deadline_ms=10_000), DelegationRules(8, 1.0)
-        async with channels.connect(address, token=None, client="test") as channel:
+        async with channels.connect(address, token=None, client="test", default_timeout_s=60) as channel:
             stub = GRPCInferenceServiceStub(channel)
             yield OipModel(a_card(), told, stub, None, rules, Metrics(), SystemClock(), structlog.get_logger())
         await server.stop(None)
@@ -188,7 +188,7 @@ async def served() -> AsyncIterator[tuple[MarketData, GrpcInstruments]]:
     market_data_service_pb2_grpc.add_MarketDataServiceServicer_to_server(market_data, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    async with channels.connect(f"127.0.0.1:{port}", token=None, client="test") as channel:
+    async with channels.connect(f"127.0.0.1:{port}", token=None, client="test", default_timeout_s=60) as channel:
         stub = market_data_service_pb2_grpc.MarketDataServiceStub(channel)
         yield market_data, GrpcInstruments(stub, refresh_s=0.01, retry_s=0.01, log=structlog.get_logger())
     await server.stop(None)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+from builders.order_log import a_database
 from builders.orders import life
-from contracts.test_order_store import a_database, entries
+from contracts.test_order_store import entries
 from fakes.orders import FakeLease
 
 from fleet.database import Database

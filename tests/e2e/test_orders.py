@@ -164,7 +164,9 @@ async def test_a_refusal_is_the_same_on_the_stream_and_unary(fleet: Fleet) -> No
         "INVALID_ARGUMENT": lambda orders: orders.modify(execution_service_pb2.ModifyOrderRequest(price_nanos=1)),
     }
     key = fleet.description["api_key"]
-    async with connect(fleet.description["grpc"]["execution"], token=key, client="test") as channel:
+    async with connect(
+        fleet.description["grpc"]["execution"], token=key, client="test", default_timeout_s=60
+    ) as channel:
         orders = OrderStream(
             ExecutionServiceStub(channel), lambda: call_metadata(key), pending_max=8, log=structlog.get_logger()
         )

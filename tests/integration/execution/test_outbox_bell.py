@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import structlog
-from contracts.test_order_store import a_database
+from builders.order_log import a_database
 from sqlalchemy import insert, text
 from waiting import until
 

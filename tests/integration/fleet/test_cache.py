@@ -59,7 +59,7 @@ async def test_what_was_put_is_got(cache: Cache, key: str) -> None:
     assert await cache.get(f"{key}3") is None
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=settings.default.max_examples // 4)
 @given(st.dictionaries(st.text(max_size=20), st.binary(max_size=50), max_size=8))
 async def test_any_bytes_come_back(values: dict[str, bytes]) -> None:
     async with open_cache("") as opened:

@@ -89,7 +89,7 @@ def settings_for(fleet: FakeFleet, nats_url: str, **changes: Any) -> Settings:
         "gateway_port": free_port(),
         "metrics_port": free_port(),
         "nats_url": nats_url,
-        "request_timeout_seconds": 5.0,
+        "request_timeout_seconds": 60.0,
         **addresses,
     }
     return Settings(**fields | changes)

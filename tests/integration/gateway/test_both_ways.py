@@ -55,7 +55,9 @@ ERRORS = [
 @asynccontextmanager
 async def open_orders(fleet: FakeFleet, *, by_stream: bool) -> AsyncIterator[OrderStream]:
     """Orders to the fake of execution, one way or the other."""
-    async with channels.connect(fleet.addresses["execution"], token=KEY, client="test") as channel:
+    async with channels.connect(
+        fleet.addresses["execution"], token=KEY, client="test", default_timeout_s=60
+    ) as channel:
         orders = OrderStream(
             ExecutionServiceStub(channel),
             lambda: channels.call_metadata(KEY),

@@ -54,7 +54,7 @@ def check(answer: Any, key: tuple[str, str]) -> None:
 
 
 @pytest.mark.parametrize("key", WITH_BODY, ids=lambda key: " ".join(key))
-@settings(max_examples=40)
+@settings(max_examples=settings.default.max_examples * 2 // 5)
 @given(data=st.data())
 async def test_no_body_makes_a_fault(gateway: Gateway, key: tuple[str, str], data: st.DataObject) -> None:
     names = st.sampled_from(fields_of(key) or ["log_level", "websocketUrl", "symbols"])
@@ -64,7 +64,7 @@ async def test_no_body_makes_a_fault(gateway: Gateway, key: tuple[str, str], dat
 
 
 @pytest.mark.parametrize("key", WITH_QUERY, ids=lambda key: " ".join(key))
-@settings(max_examples=40)
+@settings(max_examples=settings.default.max_examples * 2 // 5)
 @given(data=st.data())
 async def test_no_parameter_makes_a_fault(gateway: Gateway, key: tuple[str, str], data: st.DataObject) -> None:
     method, path = key

@@ -25,5 +25,5 @@ def address(served: Served) -> str:
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def stub(served: Served) -> AsyncIterator[Stub]:
     """A caller with the token, whose errors have names."""
-    async with channels.connect(served[0], token=TOKEN, client="test") as channel:
+    async with channels.connect(served[0], token=TOKEN, client="test", default_timeout_s=60) as channel:
         yield Stub(channel)

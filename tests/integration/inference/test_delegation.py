@@ -38,7 +38,7 @@ from trading.errors import DeadlineExceeded, FailedPrecondition, ResourceExhaust
 
 WIDTH = len(FEATURES)
 MODEL = "momentum-v1"
-REST_S = 0.3
+REST_S = 2.0
 LOCAL, REMOTE = a_network(1), a_network(2)
 
 
@@ -139,7 +139,7 @@ async def foreign() -> AsyncIterator[tuple[Foreign, str]]:
 
 
 async def test_the_other_service_answers(registry: Registry, remote: str) -> None:
-    a_delegated_version(registry.root / "own", remote, deadline_ms=5_000, rows=2)
+    a_delegated_version(registry.root / "own", remote, deadline_ms=30_000, rows=2)
     rows = some_features(5)
     async with registry.models.hold(MODEL, "9") as model:
         assert await model.logits(rows) == pytest.approx(REMOTE.logits(rows), abs=1e-5)
@@ -153,14 +153,14 @@ async def test_the_other_service_answers(registry: Registry, remote: str) -> Non
 
 
 async def test_a_foreign_servers_own_names_are_learnt(registry: Registry, foreign: tuple[Foreign, str]) -> None:
-    a_delegated_version(registry.root / "own", foreign[1], model="theirs", version="5", deadline_ms=5_000)
+    a_delegated_version(registry.root / "own", foreign[1], model="theirs", version="5", deadline_ms=30_000)
     rows = some_features()
     async with registry.models.hold(MODEL, "9") as model:
         assert await model.logits(rows) == pytest.approx(rows.sum(1), abs=1e-4)
 
 
 async def test_a_version_of_ours_stands_in_while_nobody_answers(registry: Registry) -> None:
-    a_delegated_version(registry.root / "own", f"127.0.0.1:{free_port()}", fallback="1")
+    a_delegated_version(registry.root / "own", f"127.0.0.1:{free_port()}", fallback="1", deadline_ms=30_000)
     rows = some_features()
     async with registry.models.hold(MODEL, "9") as model:
         found = await model.logits(rows)
@@ -175,7 +175,7 @@ async def test_a_version_of_ours_stands_in_while_nobody_answers(registry: Regist
 
 
 async def test_without_a_stand_in_the_request_is_refused_and_the_server_rests(registry: Registry) -> None:
-    a_delegated_version(registry.root / "own", f"127.0.0.1:{free_port()}")
+    a_delegated_version(registry.root / "own", f"127.0.0.1:{free_port()}", deadline_ms=30_000)
     async with registry.models.hold(MODEL, "9") as model:
         with pytest.raises(Unavailable):
             await model.logits(some_features())
@@ -190,7 +190,7 @@ async def test_a_service_that_freezes_is_left_at_its_deadline_and_asked_again_af
     registry: Registry, foreign: tuple[Foreign, str]
 ) -> None:
     servicer, address = foreign
-    a_delegated_version(registry.root / "own", address, model="theirs", version="5", deadline_ms=2_000, fallback="1")
+    a_delegated_version(registry.root / "own", address, model="theirs", version="5", deadline_ms=4_000, fallback="1")
     rows = some_features()
     async with registry.models.hold(MODEL, "9") as model:
         assert await model.logits(rows) == pytest.approx(rows.sum(1), abs=1e-4)
@@ -222,7 +222,7 @@ async def test_more_requests_than_may_wait_are_refused(tmp_path: Path, foreign: 
     servicer, address = foreign
     servicer.answers.clear()
     async with a_registry(tmp_path, calls_max=1) as registry:
-        a_delegated_version(registry.root / "own", address, model="theirs", version="5", deadline_ms=10_000)
+        a_delegated_version(registry.root / "own", address, model="theirs", version="5", deadline_ms=30_000)
         async with registry.models.hold(MODEL, "9") as model:
             first = asyncio.create_task(model.logits(some_features()))
             await asyncio.wait_for(servicer.holds_back.wait(), 60)
@@ -234,14 +234,14 @@ async def test_more_requests_than_may_wait_are_refused(tmp_path: Path, foreign: 
 
 async def test_a_server_that_runs_something_else_is_told_so(registry: Registry, foreign: tuple[Foreign, str]) -> None:
     foreign[0].width = 3
-    a_delegated_version(registry.root / "own", foreign[1], model="theirs", version="5", deadline_ms=5_000)
+    a_delegated_version(registry.root / "own", foreign[1], model="theirs", version="5", deadline_ms=30_000)
     async with registry.models.hold(MODEL, "9") as model:
         with pytest.raises(FailedPrecondition, match="Expected one FP32 input"):
             await model.logits(some_features())
 
 
 async def test_a_version_that_the_other_service_lacks_is_said_by_its_name(registry: Registry, remote: str) -> None:
-    a_delegated_version(registry.root / "own", remote, version="77", deadline_ms=5_000)
+    a_delegated_version(registry.root / "own", remote, version="77", deadline_ms=30_000)
     async with registry.models.hold(MODEL, "9") as model:
         with pytest.raises(TradingError) as refused:
             await model.logits(some_features())
@@ -277,7 +277,7 @@ async def test_a_delegated_version_is_described_and_not_exported(registry: Regis
 async def test_a_whole_service_delegates_and_its_metrics_say_so(tmp_path: Path, remote: str) -> None:
     """Question → our service → another one of ours; when that is out of reach, the version on disk answers."""
     a_model_directory(tmp_path / "models", MODEL, "8")
-    a_delegated_version(tmp_path / "models", remote, "9", deadline_ms=2_000, fallback="8")
+    a_delegated_version(tmp_path / "models", remote, "9", deadline_ms=30_000, fallback="8")
     a_delegated_version(tmp_path / "models", f"127.0.0.1:{free_port()}", "10", fallback="8")
     (tmp_path / "nats").mkdir()
     metrics_port = free_port()
@@ -286,7 +286,7 @@ async def test_a_whole_service_delegates_and_its_metrics_say_so(tmp_path: Path, 
         running_inference(tmp_path, nats_url, metrics_port, NT_DELEGATED_TOKEN=TOKEN) as address,
     ):
         rows = some_features()
-        async with channels.connect(address, token=TOKEN, client="test") as channel:
+        async with channels.connect(address, token=TOKEN, client="test", default_timeout_s=60) as channel:
             stub = stubs.GRPCInferenceServiceStub(channel)
             found = [await stub.ModelInfer(a_question(rows, version)) for version in ("9", "10")]
         async with httpx.AsyncClient(trust_env=False, timeout=60) as http:

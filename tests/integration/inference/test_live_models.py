@@ -46,7 +46,9 @@ def shared(tmp_path_factory: pytest.TempPathFactory, market_data: str) -> Iterat
 @pytest.fixture
 async def registry(shared: Inference) -> AsyncIterator[RegistryServiceStub]:
     """A caller who may change things; version 3 is active at the start."""
-    async with channels.connect(f"127.0.0.1:{shared.grpc_port}", token=TOKEN, client="test") as channel:
+    async with channels.connect(
+        f"127.0.0.1:{shared.grpc_port}", token=TOKEN, client="test", default_timeout_s=60
+    ) as channel:
         found = RegistryServiceStub(channel)
         await found.PromoteModel(pb.PromoteModelRequest(name="swapped", version="3"))
         yield found

@@ -102,7 +102,7 @@ async def test_a_version_is_ready_when_it_is_in_memory(stub: Stub) -> None:
 
 
 async def test_a_caller_without_the_token_is_turned_away(address: str) -> None:
-    async with channels.connect(address, token="wrong", client="test") as channel:
+    async with channels.connect(address, token="wrong", client="test", default_timeout_s=60) as channel:
         with pytest.raises(Unauthenticated):
             await Stub(channel).ServerLive(pb.ServerLiveRequest())
 

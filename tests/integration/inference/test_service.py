@@ -106,7 +106,9 @@ def is_ready(metrics_port: int) -> bool:
 @pytest.fixture
 async def stub(shared: Inference) -> AsyncIterator[InferenceServiceStub]:
     """A caller who shows the token."""
-    async with channels.connect(f"127.0.0.1:{shared.grpc_port}", token=TOKEN, client="test") as channel:
+    async with channels.connect(
+        f"127.0.0.1:{shared.grpc_port}", token=TOKEN, client="test", default_timeout_s=60
+    ) as channel:
         yield InferenceServiceStub(channel)
 
 
@@ -279,7 +281,9 @@ async def test_models_can_be_listed_and_asked_for(stub: InferenceServiceStub) ->
 
 
 async def test_a_caller_without_the_token_is_turned_away(shared: Inference) -> None:
-    async with channels.connect(f"127.0.0.1:{shared.grpc_port}", token="wrong", client="test") as channel:
+    async with channels.connect(
+        f"127.0.0.1:{shared.grpc_port}", token="wrong", client="test", default_timeout_s=60
+    ) as channel:
         with pytest.raises(Unauthenticated):
             await InferenceServiceStub(channel).GetStats(pb.GetStatsRequest())
 
@@ -291,7 +295,9 @@ async def test_it_offers_own_models_restarts_cold_and_stops_with_exit_code_0(
     await warm_up(market, "RESTARTED")
     with running(own_nats_url, market_data, tmp_path) as service:
         async with (
-            channels.connect(f"127.0.0.1:{service.grpc_port}", token=TOKEN, client="test") as channel,
+            channels.connect(
+                f"127.0.0.1:{service.grpc_port}", token=TOKEN, client="test", default_timeout_s=60
+            ) as channel,
             connect(own_nats_url, "market", Metrics()) as bus,
         ):
             listed = (await InferenceServiceStub(channel).ListModels(pb.ListModelsRequest())).models

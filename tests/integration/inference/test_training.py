@@ -53,7 +53,9 @@ def service(nats_url: str, data_dir: Path) -> Iterator[Inference]:
 
 @pytest.fixture
 async def stub(service: Inference) -> AsyncIterator[TrainingServiceStub]:
-    async with channels.connect(f"127.0.0.1:{service.grpc_port}", token=TOKEN, client="test") as channel:
+    async with channels.connect(
+        f"127.0.0.1:{service.grpc_port}", token=TOKEN, client="test", default_timeout_s=60
+    ) as channel:
         yield TrainingServiceStub(channel)
 
 
@@ -307,7 +309,9 @@ async def test_a_killed_process_goes_on_and_ends_as_if_nothing_had_been(
 async def test_a_killed_service_takes_its_jobs_up_again(nats_url: str, tmp_path: Path) -> None:
     a_trainable_model(tmp_path / "models")
     with inference(nats_url, tmp_path) as first:
-        async with channels.connect(f"127.0.0.1:{first.grpc_port}", token=TOKEN, client="test") as channel:
+        async with channels.connect(
+            f"127.0.0.1:{first.grpc_port}", token=TOKEN, client="test", default_timeout_s=60
+        ) as channel:
             stub = TrainingServiceStub(channel)
             working = (await stub.TrainModel(a_request(some_rows(10_000), epochs=300))).job_id
             waiting = (await stub.TrainModel(a_request(epochs=2))).job_id
@@ -317,7 +321,9 @@ async def test_a_killed_service_takes_its_jobs_up_again(nats_url: str, tmp_path:
         await asyncio.to_thread(psutil.wait_procs, [worker], 5)
         assert not worker.is_running(), "it ends with its parent"
     with inference(nats_url, tmp_path) as second:
-        async with channels.connect(f"127.0.0.1:{second.grpc_port}", token=TOKEN, client="test") as channel:
+        async with channels.connect(
+            f"127.0.0.1:{second.grpc_port}", token=TOKEN, client="test", default_timeout_s=60
+        ) as channel:
             stub = TrainingServiceStub(channel)
             ended = [await the_end(stub, job_id) for job_id in (working, waiting)]
     assert [job.state for job in ended] == [pb.TRAINING_STATE_SUCCEEDED] * 2
@@ -330,7 +336,9 @@ async def test_a_job_that_wants_too_much_memory_fails_by_name(nats_url: str, tmp
     a_trainable_model(tmp_path / "models")
     a_trainable_model(tmp_path / "models", "wide", spec=a_spec(Mlp((2048, 2048))))
     with inference(nats_url, tmp_path, NT_TRAINING_MEMORY_MB="64") as tight:
-        async with channels.connect(f"127.0.0.1:{tight.grpc_port}", token=TOKEN, client="test") as channel:
+        async with channels.connect(
+            f"127.0.0.1:{tight.grpc_port}", token=TOKEN, client="test", default_timeout_s=60
+        ) as channel:
             stub = TrainingServiceStub(channel)
             job = await the_end(stub, (await stub.TrainModel(a_request(model="wide", epochs=1))).job_id)
             assert job.state == pb.TRAINING_STATE_FAILED

@@ -133,7 +133,11 @@ told = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=settings.default.max_examples // 4,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(rows=told, dice=st.randoms(use_true_random=False))
 async def test_whatever_is_told_in_whatever_order_and_twice_is_exact(
     rows: list[tuple[object, ...]], dice: random.Random, tmp_path_factory: pytest.TempPathFactory

@@ -122,4 +122,4 @@ class Account(RuleBasedStateMachine):
 
 
 TestAccount = Account.TestCase
-TestAccount.settings = settings(max_examples=100, stateful_step_count=30)
+TestAccount.settings = settings(stateful_step_count=30)

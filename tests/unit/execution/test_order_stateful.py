@@ -92,4 +92,4 @@ class Life(RuleBasedStateMachine):
 
 
 TestLife = Life.TestCase
-TestLife.settings = settings(max_examples=100, stateful_step_count=25)
+TestLife.settings = settings(stateful_step_count=25)

@@ -137,4 +137,4 @@ class Apart(RuleBasedStateMachine):
 
 
 TestApart = Apart.TestCase
-TestApart.settings = settings(max_examples=100, stateful_step_count=20)
+TestApart.settings = settings(stateful_step_count=20)

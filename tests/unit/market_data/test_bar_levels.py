@@ -211,7 +211,7 @@ _facts = st.lists(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=settings.default.max_examples * 3 // 5)
 @given(_facts, st.data())
 def test_late_trades_and_corrections_leave_the_bars_that_the_true_trades_make(
     facts: list[tuple[int, float, float]], data: st.DataObject

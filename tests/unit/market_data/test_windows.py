@@ -23,7 +23,7 @@ _rules = st.sampled_from(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings.default.max_examples)
 @given(_rules, st.lists(_tick, min_size=1, max_size=80), st.data())
 def test_any_cut_gives_what_a_plain_recomputation_gives(name: str, steps: list[Tick], data: st.DataObject) -> None:
     rule = parse_window(name)

@@ -118,7 +118,7 @@ def test_the_book_worsens_by_the_slippage_level_by_level(floor: Floor) -> None:
 Moves = st.lists(st.tuples(st.integers(9_900, 9_930), st.integers(1, 30), st.booleans()), min_size=1, max_size=30)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=settings.default.max_examples * 3 // 5, deadline=None)
 @given(moves=Moves, joins_after=st.integers(0, 30))
 def test_a_snapshot_and_the_differences_after_it_are_the_book(
     moves: list[tuple[int, int, bool]], joins_after: int

@@ -205,7 +205,7 @@ def situations(draw: st.DrawFn) -> tuple[Rules, Situation]:
 
 
 @given(situations())
-@settings(max_examples=400)
+@settings(max_examples=4 * settings.default.max_examples)
 def test_no_plan_breaks_a_rule(drawn: tuple[Rules, Situation]) -> None:
     wish, situation = drawn
     plan = plan_orders(wish, situation)
@@ -231,7 +231,7 @@ def test_no_plan_breaks_a_rule(drawn: tuple[Rules, Situation]) -> None:
 
 
 @given(situations())
-@settings(max_examples=200)
+@settings(max_examples=2 * settings.default.max_examples)
 def test_without_limits_every_position_ends_within_a_lot_of_its_target(drawn: tuple[Rules, Situation]) -> None:
     wish, situation = drawn
     wish = replace(
