@@ -9,7 +9,7 @@ from asyncio import DefaultEventLoopPolicy, SelectorEventLoop, TimerHandle
 from contextvars import Context
 from typing import Any
 
-SHORT_S = 0.05
+SHORT_S = 0.04
 """The longest pause that may be cut short; longer ones are time-outs, which keep their time."""
 CUT = 0.5
 """How many of the short pauses are."""

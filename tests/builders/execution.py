@@ -94,10 +94,12 @@ class Desk(desk.Desk):
         return await self.buy(Wait.ACCEPTED, **order)
 
     @contextlib.contextmanager
-    def in_a_hurry(self) -> Iterator[None]:
-        """Meanwhile nobody waits long for the log or for the venue's answer to a cancel or a change."""
-        self.journal._bounds = replace(QUICK, intent_patience_s=SOON_S)
-        self.cancel._wait_s = self.modify._wait_s = SOON_S
+    def waiting_in_vain(self, *, log: bool = False) -> Iterator[None]:
+        """Meanwhile nobody waits long for the venue's answer to a cancel or a change, or for a log that is away."""
+        if log:
+            self.journal._bounds = replace(QUICK, intent_patience_s=SOON_S)
+        else:
+            self.cancel._wait_s = self.modify._wait_s = SOON_S
         yield
         self.journal._bounds = QUICK
         self.cancel._wait_s = self.modify._wait_s = PATIENCE_S

@@ -214,7 +214,7 @@ async def test_the_legs_of_an_entry_that_was_never_written_end() -> None:
     """The store was away longer than the submit could wait."""
     async with a_desk(rhythm=NEVER) as desk:
         desk.store.down = True
-        with desk.in_a_hurry(), pytest.raises(Unavailable):
+        with desk.waiting_in_vain(log=True), pytest.raises(Unavailable):
             await desk.sent(**BRACKET)
         desk.store.down = False
         await until(lambda: desk.blotter.open_orders() == [])

@@ -61,7 +61,7 @@ async def test_a_cancel_whose_answer_is_lost_stays_pending() -> None:
     async with a_desk(rhythm=replace(RHYTHM, in_flight_every_s=60.0)) as desk:
         order_id = (await desk.sent()).order.order_id
         desk.broker.cancel_answer = Unavailable("timeout")
-        with desk.in_a_hurry():
+        with desk.waiting_in_vain():
             live = await desk.cancel(order_id)
         assert live.order.status is OrderStatus.PENDING_CANCEL
 
@@ -82,7 +82,7 @@ async def test_an_order_the_venue_never_named_cannot_be_canceled_yet() -> None:
     async with a_desk(rhythm=replace(RHYTHM, in_flight_every_s=60.0)) as desk:
         desk.broker.answers = [Unavailable("timeout")]
         order_id = (await desk.buy()).order.order_id
-        with desk.in_a_hurry(), pytest.raises(FailedPrecondition) as refusal:
+        with desk.waiting_in_vain(), pytest.raises(FailedPrecondition) as refusal:
             await desk.cancel(order_id)
         assert refusal.value.reason == "ORDER_UNRESOLVED"
 

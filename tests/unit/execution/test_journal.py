@@ -163,7 +163,7 @@ async def test_what_has_a_history_is_not_abandoned() -> None:
         desk.store.down = True
         found = venue_order(None, terms=VenueTerms("AAPL", Side.BUY, OrderType.MARKET, TimeInForce.DAY, 10 * ONE))
         await desk.record.adopt(found)
-        with desk.in_a_hurry(), pytest.raises(Unavailable):
+        with desk.waiting_in_vain(log=True), pytest.raises(Unavailable):
             await desk.orders.need(adopted_id(found))
         filled = replace(found, status=OrderStatus.FILLED, filled_nanos=10 * ONE, avg_price_nanos=100 * ONE)
         for fact in differences(desk.blotter.get(adopted_id(found)).order, filled):

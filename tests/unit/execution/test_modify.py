@@ -141,7 +141,7 @@ async def test_the_larger_quantity_is_exposed_while_a_change_is_under_way() -> N
         live = await at_rest(desk)
         desk.broker.modify_answer = Unavailable("timeout")
         for quantity, reach in ((12, 12), (8, 10)):
-            with desk.in_a_hurry():
+            with desk.waiting_in_vain():
                 await desk.modify(live.order.order_id, Change(quantity_nanos=quantity * ONE))
             assert live.order.status is OrderStatus.PENDING_UPDATE
             assert desk.blotter.holdings[MAIN].reach("AAPL") == (reach * ONE, 0)
@@ -156,7 +156,7 @@ async def test_a_fill_during_a_change_keeps_the_change_going() -> None:
     async with a_desk(rhythm=NEVER) as desk:
         live = await at_rest(desk)
         desk.broker.modify_answer = Unavailable("timeout")
-        with desk.in_a_hurry():
+        with desk.waiting_in_vain():
             await desk.modify(live.order.order_id, TWELVE)
         desk.broker.modify_answer = None
         desk.broker.fill(live.order.order_id, 3)
@@ -175,7 +175,7 @@ async def test_a_lost_answer_to_a_change_is_settled_by_asking(was_made: bool, cr
     async with a_desk(rhythm=NEVER) as desk:
         live = await at_rest(desk)
         desk.broker.modify_answer = Unavailable("timeout")
-        with desk.in_a_hurry():
+        with desk.waiting_in_vain():
             await desk.modify(live.order.order_id, TWELVE)
         assert live.order.status is OrderStatus.PENDING_UPDATE
         if was_made:
@@ -203,7 +203,7 @@ async def test_a_lost_change_of_an_order_that_filled_meanwhile_is_settled() -> N
     async with a_desk(rhythm=NEVER) as desk:
         live = await at_rest(desk)
         desk.broker.modify_answer = Unavailable("timeout")
-        with desk.in_a_hurry():
+        with desk.waiting_in_vain():
             await desk.modify(live.order.order_id, TWELVE)
         desk.broker.modify_answer, desk.broker.tells = None, False
         await desk.broker.modify(live.order, replace(live.order.terms, quantity_nanos=12 * ONE))
@@ -218,7 +218,7 @@ async def test_a_cancel_waits_for_the_change_under_way() -> None:
     async with a_desk(rhythm=NEVER) as desk:
         live = await at_rest(desk)
         desk.broker.modify_answer = Unavailable("timeout")
-        with desk.in_a_hurry():
+        with desk.waiting_in_vain():
             await desk.modify(live.order.order_id, TWELVE)
         desk.broker.modify_answer = None
         cancel = asyncio.create_task(desk.cancel(live.order.order_id))
@@ -264,7 +264,7 @@ async def test_a_change_without_an_order_log_is_asked_of_nobody() -> None:
         live = await at_rest(desk)
         await desk.journal.flush()
         desk.store.down = True
-        with desk.in_a_hurry(), pytest.raises(Unavailable):
+        with desk.waiting_in_vain(log=True), pytest.raises(Unavailable):
             await desk.modify(live.order.order_id, TWELVE)
         desk.store.down = False
         assert await told(desk, live) == ["PENDING_UPDATE", "MODIFY_REJECTED"]

@@ -158,7 +158,7 @@ async def test_a_cancel_that_never_arrived_is_found_out() -> None:
     async with a_desk(rhythm=NEVER) as desk:
         live = await the_order(desk)
         desk.broker.cancel_answer = Unavailable("timeout")
-        with desk.in_a_hurry():
+        with desk.waiting_in_vain():
             await desk.cancel(live.order.order_id)
         assert await desk.reconcile.in_flight() == 1
         assert live.order.status is OrderStatus.ACCEPTED

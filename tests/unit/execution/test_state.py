@@ -67,7 +67,7 @@ async def test_a_statement_waits_for_the_log() -> None:
         await desk.journal.flush()
         desk.store.down = True
         await desk.record(desk.broker.fill(order_id, 10, tell=False))
-        with desk.in_a_hurry(), pytest.raises(Unavailable):
+        with desk.waiting_in_vain(log=True), pytest.raises(Unavailable):
             await desk.state.statement("", "")
         desk.store.down = False
 

@@ -329,10 +329,10 @@ async def test_a_store_that_does_not_answer_accepts_nothing() -> None:
     store = FakeOrderStore()
     async with a_desk(store=store) as desk:
         store.down = True
-        with desk.in_a_hurry(), pytest.raises(Unavailable) as refusal:
+        with desk.waiting_in_vain(log=True), pytest.raises(Unavailable) as refusal:
             await desk.buy(client_order_id="mine")
         assert refusal.value.metadata["retry_after_s"] > 0
-        with desk.in_a_hurry(), pytest.raises(Unavailable):
+        with desk.waiting_in_vain(log=True), pytest.raises(Unavailable):
             await desk.buy()
         store.down = False
         await until(lambda: desk.blotter.by_client_id(MAIN, MINE) is None)
@@ -347,7 +347,7 @@ async def test_an_intent_written_after_its_submitter_gave_up_is_ended_unsent() -
     store = FakeOrderStore()
     async with a_desk(store=store) as desk:
         store.down, store.written_anyway = True, 1
-        with desk.in_a_hurry(), pytest.raises(Unavailable):
+        with desk.waiting_in_vain(log=True), pytest.raises(Unavailable):
             await desk.buy(client_order_id="mine")
         store.down = False
         live = desk.blotter.by_client_id(MAIN, MINE)
