@@ -42,6 +42,8 @@ CONIC = "column-generation/cvxpy/clarabel"
 BRANCH = "branch-and-bound/"
 """Before the route that solves its relaxations."""
 CLOSED_FORM = "closed-form"
+_PRICE_OF_LEAST_RISK = 1e10
+"""Of a risk that nothing is below, in returns: so much that the return does not count beside it."""
 _RISKLESS = 1e-10
 """A variance this small beside the mean variance of the assets, at full investment, is none."""
 
@@ -53,6 +55,7 @@ def solve(problem: Problem, time_limit_s: float, warm: WarmStarts) -> Solution:
     DeadlineExceeded when the search found nothing in `time_limit_s`, TradingError of kind INTERNAL when
     the solver gives up.
     """
+    _master(problem)  # cvxpy takes seconds to import once, and a search is not to lose them
     ends_at = time.monotonic() + time_limit_s
     if problem.size <= JUDGED_AT_ONCE and not problem.moments.is_psd_by_construction:
         refuse_indefinite(problem.moments.covariance)
@@ -79,7 +82,9 @@ class _Solving:
         if problem.objective in ALLOCATIONS:
             return allocate(problem)
         if problem.objective is Objective.TARGET_RISK:
-            self._refuse_unattainable_risk()
+            safest = self._safest()
+            if safest is not None and not problem.is_semicontinuous:
+                return safest
         if problem.is_semicontinuous:
             return self._searched()
         if problem.objective in QUADRATIC and problem.moments.model is not None and not problem.trades_matter:
@@ -111,12 +116,12 @@ class _Solving:
         self._refuse_riskless(point)
         return _finished(problem, Node(problem.lower, problem.upper, point), FACTOR, "optimal", 0.0)
 
-    def _refuse_unattainable_risk(self) -> None:
-        """The safest portfolio first: it says whether the target can be reached, and is a start that fits it."""
+    def _safest(self) -> Solution | None:
+        """The safest portfolio says whether the target can be reached, and is a start; the answer, if only it fits."""
         problem = self.problem
         safest = replace(problem, objective=Objective.MIN_VARIANCE, turnover_cost=0.0)
         if _is_all_cash(safest):
-            return
+            return None
         columns = ColumnGeneration(safest, Program.of(safest), piqp_master.solve)
         point = columns.solve(safest.lower, safest.upper)
         if point is None:
@@ -125,6 +130,11 @@ class _Solving:
         if risk > (problem.target_risk or 0.0) * (1 + TOLERANCE):
             raise unattainable_risk(problem.target_risk or 0.0, risk)
         self.warm.support(problem, columns)
+        if risk < (problem.target_risk or 0.0) * (1 - TOLERANCE):
+            return None
+        priced = replace(point.multipliers.divided_by(1 / _PRICE_OF_LEAST_RISK), risk=_PRICE_OF_LEAST_RISK)
+        only = Node(problem.lower, problem.upper, point._replace(multipliers=priced))
+        return _finished(problem, only, PIQP, "optimal", 0.0)
 
     def _searched(self) -> Solution:
         problem = self.problem

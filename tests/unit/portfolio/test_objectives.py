@@ -110,6 +110,13 @@ def test_the_most_return_within_a_risk_is_the_referees(count: int, words: dict[s
         assert "target_risk" in found.binding_constraints or problem.trades_matter
 
 
+def test_the_least_risk_there_is_as_a_target_is_the_safest_portfolio() -> None:
+    safest = answer(a_problem(count=12, seed=2, objective=Objective.MIN_VARIANCE))
+    found = answer(a_problem(count=12, seed=2, objective=Objective.TARGET_RISK, target_risk=safest.risk))
+    assert weights_of(found) == pytest.approx(weights_of(safest), abs=1e-7)
+    assert "target_risk" in found.binding_constraints
+
+
 def test_a_risk_below_the_least_there_is_is_refused_with_that_least() -> None:
     problem = a_problem([0.1, 0.1], np.diag([0.04, 0.04]), Objective.TARGET_RISK, target_risk=0.1)
     with pytest.raises(Refusal) as refused:
