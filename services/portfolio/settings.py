@@ -33,6 +33,8 @@ class Settings(DatabaseSettings, FleetSettings):
     )
     verdicts_kept: int = Field(1000, ge=1, description="Most covariances whose definiteness is remembered.")
     verdicts_waiting: int = Field(4, ge=1, description="Most covariances that wait to be judged; they stay in memory.")
+    covariances_kept: int = Field(16, ge=0, description="Most covariances that are known again when they come back.")
+    covariances_kept_mb: int = Field(96, ge=0, description="Most memory of the covariances that are kept, in MiB.")
     offload_threads: int = Field(2, ge=1, description="Threads for the arithmetic of large matrices.")
     usd_stablecoins: tuple[str, ...] = Field(
         ("USDT", "USDC"), description="Coins that count as one US dollar each: a convention, not a price."

@@ -45,6 +45,7 @@ from services.portfolio.usecases.frontier import ComputeFrontier
 from services.portfolio.usecases.import_positions import ImportPositions
 from services.portfolio.usecases.judge_covariances import JudgeCovariances
 from services.portfolio.usecases.know_accounts import KnowAccounts
+from services.portfolio.usecases.know_covariances import KnowCovariances
 from services.portfolio.usecases.optimize import Optimize
 from services.portfolio.usecases.price_positions import PricePositions
 from services.portfolio.usecases.propose_rebalance import ProposeRebalance
@@ -67,6 +68,7 @@ from services.portfolio.usecases.watch_rebalance import WatchRebalance
 from trading.ids import new_id
 
 _MIGRATIONS = "services.portfolio.migrations"
+_MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,15 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
         offload = outside.offload
         read, book_rpc, loops = _build(outside)
         judge = JudgeCovariances(offload, kept=settings.verdicts_kept, waiting=settings.verdicts_waiting)
+        know = KnowCovariances(kept=settings.covariances_kept, bytes_most=settings.covariances_kept_mb * _MIB)
         optimize = Optimize(
-            outside.solver, outside.market_data, offload, judge, runtime.clock, timeout_s=settings.solver_timeout_s
+            outside.solver,
+            outside.market_data,
+            offload,
+            judge,
+            know,
+            runtime.clock,
+            timeout_s=settings.solver_timeout_s,
         )
         frontier = ComputeFrontier(
             optimize,
@@ -109,7 +118,7 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
         exposures, returns = ReadExposures(read, _rates(outside)), ReadReturns(outside.market_data, runtime.clock)
         market = ReadMarket(returns)
         rpc = PortfolioRpc(
-            read, Choosing(optimize, frontier, returns), CalculateRisk(exposures, market, offload), offload
+            read, Choosing(optimize, frontier, returns, know.recall), CalculateRisk(exposures, market, offload), offload
         )
         simulate = SimulateLosses(exposures, returns, offload, cells_max=settings.simulation_cells_max)
         risk_rpc = RiskRpc(simulate, StressTest(exposures, market, outside.market_data))

@@ -23,6 +23,7 @@ from services.portfolio.domain.optimiser.problem import Objective, Problem
 from services.portfolio.ports import MarketData, Offload
 from services.portfolio.usecases.frontier import ComputeFrontier
 from services.portfolio.usecases.judge_covariances import JudgeCovariances
+from services.portfolio.usecases.know_covariances import KnowCovariances
 from services.portfolio.usecases.optimize import Optimize
 from tests.bench.peers import PeerMissing
 from tests.bench.portfolio_cases import PEER_SCRIPT, PEERS, Market, a_market, a_problem, written
@@ -50,7 +51,15 @@ async def _desk() -> AsyncIterator[_Desk]:
     with open_threads(2) as offload:
         async with pool as solver:
             judge = JudgeCovariances(offload, kept=100, waiting=1)
-            optimize = Optimize(solver, cast(MarketData, None), offload, judge, clock, timeout_s=_LONG_S)
+            optimize = Optimize(
+                solver,
+                cast(MarketData, None),
+                offload,
+                judge,
+                KnowCovariances(kept=16, bytes_most=2**27),
+                clock,
+                timeout_s=_LONG_S,
+            )
             words = {"workers": _WORKERS, "timeout_s": _LONG_S}
             await _wake(solver)
             yield _Desk(optimize, ComputeFrontier(optimize, solver, judge, offload, clock, **words), offload)

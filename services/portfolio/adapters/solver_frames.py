@@ -2,6 +2,7 @@
 
 A frame is a header and a pickle. Matrices do not travel through the pipe: pickle hands them out as buffers of
 their own, and a job's are laid into an arena, memory that both processes map, where the worker reads them in place.
+The large ones come first, so that a matrix that comes again lies where it lay, and is not copied again.
 Pickle is safe here: both ends are this program, and the pipe has no other writer.
 """
 
@@ -10,6 +11,8 @@ import os
 import pickle
 import struct
 import tempfile
+import weakref
+from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -22,6 +25,8 @@ HEADER = struct.Struct("<QQQ")
 """Bytes of the pickle, bytes of the arena in use, and where in it the buffers' table begins."""
 _ALIGNED = 64
 _SPANS = struct.Struct("<QQ")
+_LARGE = 1 << 20
+"""Bytes from which a matrix is worth recognising."""
 
 
 class Job(NamedTuple):
@@ -45,6 +50,7 @@ class Failure(NamedTuple):
 
 
 Reply = tuple[Solution, ...] | Failure
+_NOTHING = object()
 
 
 class Arena:
@@ -53,6 +59,7 @@ class Arena:
     def __init__(self, file: int) -> None:
         self.file = file
         self._memory: mmap.mmap | None = None
+        self._lies: dict[int, weakref.ref[Any]] = {}
 
     @classmethod
     def create(cls) -> Self:
@@ -70,6 +77,24 @@ class Arena:
             self._memory = mmap.mmap(self.file, 0)
         return memoryview(self._memory)[:size]
 
+    def holds(self, matrix: object) -> bool:
+        """Whether a large matrix of an earlier job still lies here."""
+        return any(known() is matrix for known in self._lies.values())
+
+    def fill(self, sources: Sequence[memoryview], starts: Sequence[int], used: int) -> memoryview:
+        """The first `used` bytes with every buffer where it is to begin; large ones that lie there stay as they are."""
+        memory = self.view(used)
+        large = {start: source.obj for source, start in zip(sources, starts, strict=True) if source.nbytes >= _LARGE}
+        lying = {start for start, known in self._lies.items() if known() is large.get(start, _NOTHING)}
+        self._lies = {}  # what fails half-way has to be copied again
+        for source, start in zip(sources, starts, strict=True):
+            if start not in lying:
+                # by NumPy, which lets other threads run while it copies
+                target = np.frombuffer(memory[start : start + source.nbytes], np.uint8)
+                np.copyto(target, np.frombuffer(source, np.uint8))
+        self._lies = {start: weakref.ref(matrix) for start, matrix in large.items()}
+        return memory
+
     def close(self) -> None:
         """Let go of the file; the memory goes with the last view."""
         os.close(self.file)
@@ -82,20 +107,18 @@ def packed(content: object, arena: Arena) -> bytes:
     raw = [buffer.raw() for buffer in buffers]
     starts, table = _placed([view.nbytes for view in raw])
     used = table + _SPANS.size * len(raw)
-    memory = arena.view(used)
+    memory = arena.fill(raw, starts, used)
     for index, (view, start) in enumerate(zip(raw, starts, strict=True)):
-        # by NumPy, which lets other threads run while it copies
-        np.copyto(np.frombuffer(memory[start : start + view.nbytes], np.uint8), np.frombuffer(view, np.uint8))
         _SPANS.pack_into(memory, table + index * _SPANS.size, start, view.nbytes)
     return HEADER.pack(len(payload), used, table) + payload
 
 
 def _placed(sizes: list[int]) -> tuple[list[int], int]:
-    """Where buffers of these sizes begin, and where the last one ends, each aligned."""
-    starts, end = [], 0
-    for size in sizes:
-        starts.append(end)
-        end += -size // _ALIGNED * -_ALIGNED
+    """Where buffers of these sizes begin, the large ones first, and where the last one ends, each aligned."""
+    starts, end = [0] * len(sizes), 0
+    for index in sorted(range(len(sizes)), key=lambda index: sizes[index] < _LARGE):
+        starts[index] = end
+        end += -sizes[index] // _ALIGNED * -_ALIGNED
     return starts, end
 
 

@@ -44,6 +44,10 @@ class _Worker:
         )
         return cls(process, arena)
 
+    def remembers(self, job: Job) -> bool:
+        """Whether it has the first problem's covariance already."""
+        return self._arena.holds(job.problems[0].moments.covariance)
+
     async def ask(self, job: Job) -> Reply:
         """The worker's answer; raises WorkerDied."""
         source, target = self._process.stdout, self._process.stdin
@@ -109,9 +113,16 @@ class SolverPool:
             raise answer.error()
         return answer
 
+    def _chosen(self, job: Job) -> _Worker | None:
+        """An idle worker: one that knows the covariance, or the one that was asked last."""
+        if not self._idle:
+            return None
+        knows = (index for index, worker in enumerate(self._idle) if worker.remembers(job))
+        return self._idle.pop(next(knows, -1))
+
     async def _ask(self, job: Job) -> Reply:
         for _ in range(_ATTEMPTS):
-            worker = self._idle.pop() if self._idle else await _Worker.start()
+            worker = self._chosen(job) or await _Worker.start()
             try:
                 answer = await worker.ask(job)
             except WorkerDied:

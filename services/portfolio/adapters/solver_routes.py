@@ -126,7 +126,7 @@ class _Solving:
         point = columns.solve(safest.lower, safest.upper)
         if point is None:
             raise why_infeasible(safest)
-        risk = float(point.weights @ problem.moments.covariance @ point.weights) ** 0.5
+        risk = float(point.weights @ problem.moments.times(point.weights)) ** 0.5
         if risk > (problem.target_risk or 0.0) * (1 + TOLERANCE):
             raise unattainable_risk(problem.target_risk or 0.0, risk)
         self.warm.support(problem, columns)

@@ -10,7 +10,7 @@ from fleet import deadline
 from fleet.rpc import Context
 from neuraltrader.portfolio.v1 import portfolio_service_pb2 as pb
 from neuraltrader.portfolio.v1 import portfolio_service_pb2_grpc as pb_grpc
-from services.portfolio.domain.optimiser.problem import Problem
+from services.portfolio.domain.optimiser.problem import Problem, Recall
 from services.portfolio.ports import Offload
 from services.portfolio.translate import book, optimisation, risk
 from services.portfolio.usecases.calculate_risk import CalculateRisk
@@ -31,6 +31,8 @@ class Choosing:
     optimize: Optimize
     frontier: ComputeFrontier
     read_returns: ReadReturns
+    recall: Recall
+    """The judged covariance of the same numbers, if there was one."""
 
 
 class PortfolioRpc(pb_grpc.PortfolioServiceServicer):
@@ -41,6 +43,7 @@ class PortfolioRpc(pb_grpc.PortfolioServiceServicer):
         self._read_returns = choose.read_returns
         self._optimize = choose.optimize
         self._frontier = choose.frontier
+        self._recall = choose.recall
         self._risk = risk
         self._offload = offload
 
@@ -89,7 +92,7 @@ class PortfolioRpc(pb_grpc.PortfolioServiceServicer):
     async def _problem(self, request: pb.OptimizeRequest) -> Problem:
         """The problem of a request, with the returns that it asks to be read."""
         window = await self._read_returns(request.symbols, request.window.days) if request.HasField("window") else None
-        return await self._offload(optimisation.problem_of, request, window)
+        return await self._offload(optimisation.problem_of, request, window, self._recall)
 
     async def CalculateRisk(
         self,

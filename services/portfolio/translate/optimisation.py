@@ -24,8 +24,10 @@ from services.portfolio.domain.optimiser.problem import (
     Moments,
     Objective,
     Problem,
+    Recall,
     factor_moments,
     given_moments,
+    recall_nothing,
 )
 from services.portfolio.translate.defaults import BETA, PERIODS_PER_YEAR, RISK_AVERSION, RISK_FREE_RATE
 from trading.errors import InvalidArgument
@@ -56,7 +58,9 @@ _MIN_POSITION_KINDS = {
 }
 
 
-def problem_of(request: calls.OptimizeRequest, window: Floats | None = None) -> Problem:
+def problem_of(
+    request: calls.OptimizeRequest, window: Floats | None = None, recall: Recall = recall_nothing
+) -> Problem:
     """The problem a request poses; `window` are the returns that were read for it, where it asked for them.
 
     Raises Refusal for what is no problem, InvalidArgument for an unknown option.
@@ -68,7 +72,7 @@ def problem_of(request: calls.OptimizeRequest, window: Floats | None = None) -> 
         raise InvalidArgument("Expected a known objective.", field="objective", was=request.objective)
     return Problem(
         symbols=symbols,
-        moments=_with_views(request, symbols, _moments_of(request, symbols, returns)),
+        moments=_with_views(request, symbols, _moments_of(request, symbols, returns, recall)),
         objective=objective,
         risk_free_rate=_or(request, "risk_free_rate", RISK_FREE_RATE),
         risk_aversion=_or(request, "risk_aversion", RISK_AVERSION),
@@ -109,7 +113,9 @@ def _returns_of(request: calls.OptimizeRequest, window: Floats | None) -> Floats
     return matrix_of("returns", request.returns_f64le, len(request.symbols))
 
 
-def _moments_of(request: calls.OptimizeRequest, symbols: tuple[str, ...], returns: Floats | None) -> Moments:
+def _moments_of(
+    request: calls.OptimizeRequest, symbols: tuple[str, ...], returns: Floats | None, recall: Recall
+) -> Moments:
     if returns is not None:
         if request.expected_returns:
             raise InvalidArgument("Expected moments or returns, not both.", field="returns")
@@ -126,7 +132,7 @@ def _moments_of(request: calls.OptimizeRequest, symbols: tuple[str, ...], return
         expected = np.zeros(count)  # the market implies them
     if request.exposures_f64le:
         return factor_moments(expected, _model_of(request, count), symbols)
-    return given_moments(expected, matrix_of("covariance", request.covariance_f64le, count), symbols)
+    return given_moments(expected, matrix_of("covariance", request.covariance_f64le, count), symbols, recall)
 
 
 def _estimator_of(request: calls.OptimizeRequest) -> Estimator:

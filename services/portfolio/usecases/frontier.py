@@ -9,7 +9,7 @@ import numpy as np
 
 from services.portfolio.domain.optimiser.answer import Answer, Proven, Solution
 from services.portfolio.domain.optimiser.feasibility import richest
-from services.portfolio.domain.optimiser.problem import Objective, Problem, fingerprints
+from services.portfolio.domain.optimiser.problem import Objective, Problem
 from services.portfolio.domain.optimiser.proof import net_excess
 from services.portfolio.ports import Offload, Solver
 from services.portfolio.usecases.judge_covariances import JudgeCovariances
@@ -56,7 +56,7 @@ class ComputeFrontier:
         cost = problem.turnover_cost
         safest = await self._optimize.prepared(_safest(problem))
         problem = replace(safest, turnover_cost=cost)
-        prints = await self._offload(fingerprints, problem)
+        prints = await self._optimize.fingerprints(problem)
         self._judge.refuse(prints.covariance)
         targets = await self._targets(safest, problem, count, ends_ns)
         stretches = [
@@ -65,7 +65,7 @@ class ComputeFrontier:
         try:
             for stretch in stretches:
                 for answer, time_ns in await stretch:
-                    psd = self._judge.standing(problem, prints.covariance)
+                    psd = self._optimize.standing(problem, prints)
                     yield Proven(answer, time_ns, prints.problem, psd)
         finally:
             for stretch in stretches:

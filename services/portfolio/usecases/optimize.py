@@ -6,10 +6,11 @@ from dataclasses import replace
 
 from services.portfolio.domain.optimiser.answer import Answer, Proven, Solution, answer_of
 from services.portfolio.domain.optimiser.feasibility import refuse_infeasible
-from services.portfolio.domain.optimiser.problem import Problem, fingerprints
+from services.portfolio.domain.optimiser.problem import Fingerprints, Problem
 from services.portfolio.domain.optimiser.proof import TOLERANCE
 from services.portfolio.ports import MarketData, Offload, Solver
 from services.portfolio.usecases.judge_covariances import JudgeCovariances
+from services.portfolio.usecases.know_covariances import KnowCovariances
 from trading.clock import Clock
 from trading.errors import Kind, TradingError
 
@@ -26,6 +27,7 @@ class Optimize:
         market_data: MarketData,
         offload: Offload,
         judge: JudgeCovariances,
+        know: KnowCovariances,
         clock: Clock,
         *,
         timeout_s: float,
@@ -34,6 +36,7 @@ class Optimize:
         self._market_data = market_data
         self._offload = offload
         self._judge = judge
+        self._know = know
         self._clock = clock
         self._timeout_s = timeout_s
 
@@ -41,7 +44,7 @@ class Optimize:
         """The proven best weights; raises Refusal, DeadlineExceeded, ResourceExhausted or Unavailable."""
         started = self._clock.monotonic_ns()
         problem = await self.prepared(problem)
-        hashing = asyncio.ensure_future(self._offload(fingerprints, problem))
+        hashing = asyncio.ensure_future(self.fingerprints(problem))
         try:
             if self._judge.has_refused:
                 self._judge.refuse((await hashing).covariance)
@@ -50,14 +53,26 @@ class Optimize:
             prints = await hashing
         finally:
             hashing.cancel()
-        psd = self._judge.standing(problem, prints.covariance)
+        psd = self.standing(problem, prints)
         return Proven(answer, self._clock.monotonic_ns() - started, prints.problem, psd)
 
     async def prepared(self, problem: Problem) -> Problem:
         """The problem with its sectors; raises Refusal when it can be seen that it has no answer."""
-        problem = await self._with_sectors(problem)
-        await self._offload(refuse_infeasible, problem)
-        return problem
+        return await self._offload(self._accepted, await self._with_sectors(problem))
+
+    def _accepted(self, problem: Problem) -> Problem:
+        known = self._know.recalled(problem)
+        refuse_infeasible(known)
+        return known
+
+    async def fingerprints(self, problem: Problem) -> Fingerprints:
+        """Those of a prepared problem."""
+        return await self._offload(self._know.fingerprints, problem)
+
+    def standing(self, problem: Problem, prints: Fingerprints) -> str:
+        """What is known of a covariance that has an answer, which is kept for the next question."""
+        self._know.keep(problem.moments.covariance, prints.covariance)
+        return self._judge.standing(problem, prints.covariance)
 
     async def _with_sectors(self, problem: Problem) -> Problem:
         """Sectors that the caller left out come from the instruments, when a cap needs them."""

@@ -19,6 +19,7 @@ from services.portfolio.domain.optimiser.problem import Problem
 from services.portfolio.rpc.portfolio import Choosing, PortfolioRpc
 from services.portfolio.usecases.frontier import ComputeFrontier
 from services.portfolio.usecases.judge_covariances import JudgeCovariances
+from services.portfolio.usecases.know_covariances import KnowCovariances
 from services.portfolio.usecases.optimize import Optimize
 from services.portfolio.usecases.read_returns import ReadReturns
 from trading.clock import SystemClock
@@ -43,7 +44,9 @@ def the_optimiser() -> PortfolioRpc:
     """The optimiser's calls over the real routes, in this process."""
     market_data, solver, clock = FakeMarketData(), ForgetfulSolver(), SystemClock()
     judge = JudgeCovariances(run_here, kept=4, waiting=4)
-    optimize = Optimize(solver, market_data, run_here, judge, clock, timeout_s=30)
+    optimize = Optimize(
+        solver, market_data, run_here, judge, KnowCovariances(kept=16, bytes_most=2**27), clock, timeout_s=30
+    )
     frontier = ComputeFrontier(optimize, solver, judge, run_here, clock, workers=1, timeout_s=30)
     choosing = Choosing(optimize, frontier, ReadReturns(market_data, clock))
     return PortfolioRpc(NO_BOOK, choosing, NO_BOOK, run_here)

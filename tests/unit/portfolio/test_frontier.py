@@ -15,6 +15,7 @@ from services.portfolio.domain.optimiser.answer import Proven, answer_of
 from services.portfolio.domain.optimiser.problem import Objective, Problem, fingerprints
 from services.portfolio.usecases.frontier import ComputeFrontier
 from services.portfolio.usecases.judge_covariances import JudgeCovariances
+from services.portfolio.usecases.know_covariances import KnowCovariances
 from services.portfolio.usecases.optimize import Optimize
 from trading.clock import SystemClock
 from trading.errors import InvalidArgument
@@ -22,7 +23,9 @@ from trading.errors import InvalidArgument
 
 async def frontier(problem: Problem, points: int) -> list[Proven]:
     solver, clock, judge = SolverHere(), SystemClock(), JudgeCovariances(run_here, kept=4, waiting=1)
-    optimize = Optimize(solver, FakeMarketData(), run_here, judge, clock, timeout_s=60)
+    optimize = Optimize(
+        solver, FakeMarketData(), run_here, judge, KnowCovariances(kept=16, bytes_most=2**27), clock, timeout_s=60
+    )
     compute = ComputeFrontier(optimize, solver, judge, run_here, clock, workers=2, timeout_s=60)
     return [point async for point in compute(problem, points, 60)]
 

@@ -10,6 +10,7 @@ from services.portfolio.domain.optimiser.answer import Solution
 from services.portfolio.domain.optimiser.problem import Objective, Problem, fingerprints
 from services.portfolio.domain.optimiser.proof import Multipliers
 from services.portfolio.usecases.judge_covariances import JudgeCovariances
+from services.portfolio.usecases.know_covariances import KnowCovariances
 from services.portfolio.usecases.optimize import Optimize
 from trading.clock import SystemClock
 from trading.errors import Kind, TradingError
@@ -23,7 +24,15 @@ def a_case(**words: object) -> Problem:
 
 def optimize(solver: FakeSolver, market_data: FakeMarketData | None = None) -> Optimize:
     judge = JudgeCovariances(run_here, kept=4, waiting=1)
-    return Optimize(solver, market_data or FakeMarketData(), run_here, judge, SystemClock(), timeout_s=30)
+    return Optimize(
+        solver,
+        market_data or FakeMarketData(),
+        run_here,
+        judge,
+        KnowCovariances(kept=16, bytes_most=2**27),
+        SystemClock(),
+        timeout_s=30,
+    )
 
 
 async def test_a_proven_answer_comes_with_its_fingerprint() -> None:

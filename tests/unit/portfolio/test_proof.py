@@ -1,11 +1,13 @@
 """An answer is judged without believing the solver."""
 
+import hashlib
+
 import numpy as np
 import pytest
 from builders.portfolio import a_problem
 
 from services.portfolio.domain.optimiser.answer import Solution, answer_of, fullest, settle
-from services.portfolio.domain.optimiser.problem import Objective, Problem, fingerprints
+from services.portfolio.domain.optimiser.problem import Objective, Problem, fingerprint_of, fingerprints
 from services.portfolio.domain.optimiser.proof import (
     Multipliers,
     binding_constraints,
@@ -166,6 +168,14 @@ def test_all_cash_has_no_risk_and_no_ratio() -> None:
 
 def test_the_same_question_has_the_same_fingerprint_and_another_one_another() -> None:
     assert fingerprints(two_assets()) == fingerprints(two_assets())
+
+
+@pytest.mark.parametrize("count", [1, 2, 64, 65, 150])
+def test_a_covariance_is_hashed_by_its_upper_triangle_row_by_row(count: int) -> None:
+    matrix = np.random.default_rng(count).normal(size=(count, count))
+    rows = b"".join(matrix[row, row:].astype("<f8").tobytes() for row in range(count))
+    assert fingerprint_of(matrix) == hashlib.sha256(rows).hexdigest()
+    assert fingerprint_of(np.asfortranarray(matrix)) == fingerprint_of(matrix)
     others = [
         two_assets(allow_cash=True),
         two_assets(objective=Objective.MIN_VARIANCE),

@@ -66,7 +66,7 @@ def _no_prices(problem: Problem) -> Multipliers:
 
 def _keeps(problem: Problem, weights: Floats) -> bool:
     """Whether weights keep bounds and caps."""
-    caps = all(float(weights[list(sector.members)].sum()) <= sector.cap + TOLERANCE for sector in problem.sector_caps())
+    caps = all(float(weights[sector.members].sum()) <= sector.cap + TOLERANCE for sector in problem.sector_caps())
     within = bool(((weights >= problem.lower - TOLERANCE) & (weights <= problem.upper + TOLERANCE)).all())
     return caps and within
 
@@ -85,7 +85,7 @@ def _refuse_unheld(problem: Problem) -> None:
 def _refuse_broken(problem: Problem, weights: Floats) -> None:
     """Name the constraint that the rule knows nothing of and that its portfolio breaks."""
     for sector in problem.sector_caps():
-        total = float(weights[list(sector.members)].sum())
+        total = float(weights[sector.members].sum())
         if total > sector.cap + TOLERANCE:
             numbers = {"sector": sector.name, "cap": sector.cap, "sum": total}
             raise _unkept(

@@ -66,7 +66,7 @@ class Proven(NamedTuple):
 def answer_of(problem: Problem, solution: Solution) -> Answer:
     """Measure a solution on the problem itself."""
     weights = solution.weights
-    along = problem.moments.covariance @ weights
+    along = problem.moments.times(weights)
     cash = BUDGET - float(weights.sum())
     cash = 0.0 if abs(cash) < _DUST else cash
     reward = net_excess(problem, weights) + float(weights.sum() + cash) * problem.risk_free_rate
@@ -124,7 +124,7 @@ def _spread(problem: Problem, weights: Floats, lower: Floats, upper: Floats, mis
     """Put a last digit that is missing where there is most room for it."""
     room = upper - weights if missing > 0 else weights - lower
     for sector in problem.sector_caps():
-        members = list(sector.members)
+        members = sector.members
         slack = sector.cap - float(weights[members].sum())
         room[members] = np.minimum(room[members], np.inf if missing < 0 else max(slack, 0.0))
     held = np.where(weights != 0, room, 0.0)  # no new position for a last digit, as long as those held have room
@@ -140,7 +140,7 @@ def fullest(problem: Problem, weights: Floats) -> Floats:
     long, short = weights > 0, weights < 0
     limits += (upper[long] / weights[long]).tolist() + (lower[short] / weights[short]).tolist()
     for sector in problem.sector_caps():
-        total = float(weights[list(sector.members)].sum())
+        total = float(weights[sector.members].sum())
         if total > 0:
             limits.append(sector.cap / total)
     scale = min(limits)

@@ -54,7 +54,7 @@ class _Cone(NamedTuple):
         members[np.arange(len(above)), above] = 1.0
         members[len(above) + np.arange(len(below)), below] = -1.0
         for row, sector in enumerate(caps, len(above) + len(below)):
-            members[row, list(sector.members)] = 1.0
+            members[row, sector.members] = 1.0
         return cls(members, np.concatenate([upper[above], -lower[below], [sector.cap for sector in caps]]) + room)
 
     def times(self, y: Floats) -> Floats:

@@ -77,7 +77,7 @@ def _refuse_minimum(problem: Problem, caps: tuple[SectorCap, ...]) -> None:
             numbers | {"sum": total},
         )
     for sector in caps:
-        needed = float(problem.lower[list(sector.members)].sum())
+        needed = float(problem.lower[sector.members].sum())
         if needed > sector.cap + SLACK:
             raise Refusal(
                 "INFEASIBLE_SECTOR_CAPS",
@@ -222,7 +222,7 @@ def most_weight(problem: Problem, caps: tuple[SectorCap, ...]) -> Floats:
     """The fullest weights that box and sector caps allow, whatever the budget."""
     lower, weights = problem.lower, problem.upper
     for sector in caps:
-        members = list(sector.members)
+        members = sector.members
         least, total = float(lower[members].sum()), float(weights[members].sum())
         if total > sector.cap:
             part = max(sector.cap - least, 0.0) / (total - least)
@@ -246,19 +246,21 @@ def filled(problem: Problem, caps: tuple[SectorCap, ...], values: Floats, *, sto
     Where cash is allowed and `stops_at_zero`, assets of no value are left out.
     """
     weights = problem.lower
-    room = {index: rank for rank, sector in enumerate(caps) for index in sector.members}
-    left = [sector.cap - float(weights[list(sector.members)].sum()) for sector in caps]
+    rank_of = np.full(problem.size, len(caps))
+    for rank, sector in enumerate(caps):
+        rank_of[sector.members] = rank
+    left = [sector.cap - float(weights[sector.members].sum()) for sector in caps]
+    left.append(math.inf)  # for assets of no capped sector
     budget = BUDGET - float(weights.sum())
     spans = problem.upper - weights
     for index in np.argsort(-values, kind="stable").tolist():
         if budget <= 0 or (stops_at_zero and values[index] <= 0):
             break
-        sector = room.get(index)
-        step = min(spans[index], budget, math.inf if sector is None else max(left[sector], 0.0))
+        rank = rank_of[index]
+        step = min(spans[index], budget, max(left[rank], 0.0))
         weights[index] += step
         budget -= step
-        if sector is not None:
-            left[sector] -= step
+        left[rank] -= step
     return weights
 
 
@@ -268,7 +270,7 @@ def least_turnover(problem: Problem, caps: tuple[SectorCap, ...]) -> float:
     forced = float(np.abs(weights - problem.held).sum())
     total = float(weights.sum())
     for sector in caps:
-        surplus = max(float(weights[list(sector.members)].sum()) - sector.cap, 0.0)
+        surplus = max(float(weights[sector.members].sum()) - sector.cap, 0.0)
         forced += surplus
         total -= surplus
     missing = BUDGET - total

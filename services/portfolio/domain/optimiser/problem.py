@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from services.portfolio.domain.matrices import (
     Floats,
@@ -20,6 +21,8 @@ from services.portfolio.domain.matrices import (
 )
 
 BUDGET = 1.0
+_BAND = 64
+"""Rows that are hashed at a time: other threads run meanwhile, and each time costs a wait for them."""
 
 
 class Objective(StrEnum):
@@ -90,13 +93,20 @@ class Moments(NamedTuple):
         """Nobody needs to judge Σ."""
         return self.is_gram or self.model is not None
 
+    def times(self, weights: Floats) -> Floats:
+        """Σw, reading only the rows of the assets that are held: Σ is symmetric, and its rows lie together."""
+        held = np.flatnonzero(weights)
+        product: Floats
+        product = self.covariance @ weights if 2 * len(held) > len(weights) else weights[held] @ self.covariance[held]
+        return product
+
 
 class SectorCap(NamedTuple):
     """The members of a capped sector, by their positions among the symbols."""
 
     name: str
     cap: float
-    members: tuple[int, ...]
+    members: npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +131,8 @@ class Problem:
     """T×N simple returns per period, for MIN_CVAR."""
     risk_budgets: Mapping[str, float] = field(default_factory=dict)
     """Part of the risk of each symbol, in any unit, for RISK_PARITY; the same part for all when empty."""
+    _sector_caps: tuple[SectorCap, ...] | None = field(default=None, init=False, repr=False, compare=False)
+    """Found once: every step of an answer asks for them, and looking up a thousand sectors takes its time."""
 
     @property
     def size(self) -> int:
@@ -177,6 +189,11 @@ class Problem:
 
     def sector_caps(self) -> tuple[SectorCap, ...]:
         """The capped sectors with their members, by name."""
+        if self._sector_caps is None:
+            object.__setattr__(self, "_sector_caps", self._capped_sectors())
+        return self._sector_caps or ()
+
+    def _capped_sectors(self) -> tuple[SectorCap, ...]:
         caps = self.constraints.sector_caps
         if not caps:
             return ()
@@ -186,15 +203,35 @@ class Problem:
             found = members.get(sectors.get(symbol, ""))
             if found is not None:
                 found.append(index)
-        return tuple(SectorCap(name, caps[name], tuple(members[name])) for name in sorted(caps))
+        return tuple(SectorCap(name, caps[name], np.array(members[name], np.intp)) for name in sorted(caps))
 
 
-def given_moments(expected_returns: Floats, covariance: Floats, symbols: Sequence[str]) -> Moments:
-    """μ and Σ as the caller sent them, judged; mirrored entries that differ by rounding are averaged."""
+Recall = Callable[[Floats], Floats | None]
+"""Finds a covariance of the same bytes that was judged before."""
+
+
+def recall_nothing(_: Floats) -> Floats | None:
+    """The memory of one who never saw a covariance before."""
+    return None
+
+
+def given_moments(
+    expected_returns: Floats,
+    covariance: Floats,
+    symbols: Sequence[str],
+    recall: Recall = recall_nothing,
+) -> Moments:
+    """μ and Σ as the caller sent them, judged; mirrored entries that differ by rounding are averaged.
+
+    A Σ that `recall` knows is not judged again.
+    """
     require_unique(symbols)
     require_length("expected_returns", expected_returns, len(symbols))
     require_square("covariance", covariance, len(symbols))
     require_finite("expected_returns", expected_returns)
+    known = recall(covariance)
+    if known is not None:
+        return Moments(expected_returns, known)
     require_finite("covariance", covariance)
     return Moments(expected_returns, symmetric(symbols, covariance))
 
@@ -223,8 +260,21 @@ class Fingerprints(NamedTuple):
     covariance: str
 
 
-def fingerprints(problem: Problem) -> Fingerprints:
-    """SHA-256 of everything that decides the answer: the same question, the same fingerprint."""
+def fingerprint_of(covariance: Floats) -> str:
+    """SHA-256, hex, of Σ's upper triangle: row by row, each from its diagonal to its end, little-endian float64."""
+    digest = hashlib.sha256()
+    for first in range(0, len(covariance), _BAND):
+        band = [covariance[row, row:] for row in range(first, min(first + _BAND, len(covariance)))]
+        digest.update(np.ascontiguousarray(np.concatenate(band), "<f8").data)
+    return digest.hexdigest()
+
+
+def fingerprints(problem: Problem, covariance: str | None = None) -> Fingerprints:
+    """SHA-256 of everything that decides the answer: the same question, the same fingerprint.
+
+    `covariance` is the covariance's own, where it is known.
+    """
+    covariance = covariance or fingerprint_of(problem.moments.covariance)
     constraints = problem.constraints
     words = {
         "symbols": problem.symbols,
@@ -246,7 +296,6 @@ def fingerprints(problem: Problem) -> Fingerprints:
         "turnover_cost": problem.turnover_cost,
         "risk_budgets": dict(problem.risk_budgets),
     }
-    covariance = hashlib.sha256(np.ascontiguousarray(problem.moments.covariance, "<f8").data).hexdigest()
     digest = hashlib.sha256(json.dumps(words | {"covariance": covariance}, sort_keys=True).encode())
     digest.update(np.ascontiguousarray(problem.moments.expected_returns, "<f8").data)
     if problem.returns is not None:

@@ -64,7 +64,7 @@ class Program:
         scaled, caps = Scaled.of(problem), problem.sector_caps()
         sector_of = np.full(problem.size, NO_SECTOR, dtype=np.intp)
         for row, sector in enumerate(caps):
-            sector_of[list(sector.members)] = row
+            sector_of[sector.members] = row
         lower, upper = problem.lower, problem.upper
         is_ratio = problem.objective is Objective.MAX_SHARPE
         reach = float(scaled.excess @ richest(problem, caps)) if is_ratio else 1.0

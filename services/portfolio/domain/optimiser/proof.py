@@ -57,7 +57,7 @@ def largest_violation(problem: Problem, weights: Floats, along: Floats | None = 
     breaks = [float((lower - weights).max()), float((weights - upper).max()), total - BUDGET]
     if not problem.constraints.allow_cash:
         breaks.append(BUDGET - total)
-    breaks += [float(weights[list(sector.members)].sum()) - sector.cap for sector in problem.sector_caps()]
+    breaks += [float(weights[sector.members].sum()) - sector.cap for sector in problem.sector_caps()]
     if problem.constraints.turnover_limit is not None:
         breaks.append(_turnover(problem, weights) - problem.constraints.turnover_limit)
     if problem.objective is Objective.TARGET_RETURN:
@@ -82,7 +82,7 @@ def optimality_residual(
     gradient = _gradient(problem, scaled, weights, multipliers, along)
     slope = gradient + multipliers.budget - multipliers.target * scaled.excess
     for sector, price in zip(caps, multipliers.sectors, strict=True):
-        slope[list(sector.members)] += price
+        slope[sector.members] += price
     moved = _prox(problem, weights, weights - slope, price_of_turnover(problem, scaled, weights, multipliers, along))
     residual = max(float(np.abs(weights - moved).max()), *_unpaid(problem, weights, multipliers, caps, along))
     if problem.objective in _BOUNDED_BY_ZERO:
@@ -114,7 +114,7 @@ def binding_constraints(problem: Problem, weights: Floats, along: Floats | None 
         at = (np.abs(weights - bound) <= BINDING) & ~at_zero
         names += [f"{word}_position_size:{problem.symbols[index]}" for index in np.flatnonzero(at)]
     for sector in problem.sector_caps():
-        if float(weights[list(sector.members)].sum()) >= sector.cap - BINDING:
+        if float(weights[sector.members].sum()) >= sector.cap - BINDING:
             names.append(f"sector_caps:{sector.name}")
     if constraints.turnover_limit is not None and _turnover(problem, weights) >= constraints.turnover_limit - BINDING:
         names.append("turnover_limit")
@@ -126,7 +126,7 @@ def binding_constraints(problem: Problem, weights: Floats, along: Floats | None 
 
 
 def _along(problem: Problem, weights: Floats, known: Floats | None) -> Floats:
-    return problem.moments.covariance @ weights if known is None else known
+    return problem.moments.times(weights) if known is None else known
 
 
 def _box(problem: Problem, weights: Floats) -> tuple[Floats, Floats]:
@@ -208,7 +208,7 @@ def price_of_turnover(
 
 def normalised(problem: Problem, weights: Floats, multipliers: Multipliers) -> Multipliers:
     """Multipliers of the gradient as it is, made those of the gradient scaled to 1."""
-    along = problem.moments.covariance @ weights
+    along = problem.moments.times(weights)
     parts = gradient_parts(problem, Scaled.of(problem), weights, multipliers, along)
     return multipliers.divided_by(gradient_size(*parts))
 
@@ -229,7 +229,7 @@ def _unpaid(
 ) -> tuple[float, ...]:
     """|min(λ, slack)| of every inequality that couples the weights: a price is paid only at the bound."""
     pairs = [
-        (price, sector.cap - float(weights[list(sector.members)].sum()))
+        (price, sector.cap - float(weights[sector.members].sum()))
         for sector, price in zip(caps, multipliers.sectors, strict=True)
     ]
     if problem.constraints.allow_cash:

@@ -837,7 +837,9 @@ class OptimizeResponse(_message.Message):
     psd: _builtins.str
     """verified, or pending while the covariance is still being judged."""
     input_sha256: _builtins.str
-    """SHA-256 of the canonical input, hex."""
+    """SHA-256 of everything that decided the answer, hex; of the covariance only the upper triangle is hashed, row by
+    row as little-endian float64. docs/optimiser.md lists every byte.
+    """
     cvar: _builtins.float
     """Conditional value at risk of MIN_CVAR, a positive loss per period; absent otherwise."""
     @_builtins.property
