@@ -69,6 +69,8 @@ from trading.ids import new_id
 
 _MIGRATIONS = "services.portfolio.migrations"
 _MIB = 1024 * 1024
+_SPARE = 10
+"""Niceness of what nobody waits for: a verdict on 1,000 assets takes as long as an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,8 @@ class _Outside:
     book: SqlBook
     marks: Marks
     offload: Offload
+    spare: Offload
+    """Arithmetic that nobody waits for."""
     execution: GrpcExecution
     orders: GrpcOrders
     market_data: GrpcMarketData
@@ -95,7 +99,7 @@ async def wire(settings: Settings, runtime: Runtime) -> AsyncIterator[Service]:
         outside = await _open(stack, settings, runtime)
         offload = outside.offload
         read, book_rpc, loops = _build(outside)
-        judge = JudgeCovariances(offload, kept=settings.verdicts_kept, waiting=settings.verdicts_waiting)
+        judge = JudgeCovariances(outside.spare, kept=settings.verdicts_kept, waiting=settings.verdicts_waiting)
         know = KnowCovariances(kept=settings.covariances_kept, bytes_most=settings.covariances_kept_mb * _MIB)
         optimize = Optimize(
             outside.solver,
@@ -166,6 +170,7 @@ async def _open(stack: AsyncExitStack, settings: Settings, runtime: Runtime) -> 
         await stack.enter_async_context(open_book(database)),
         await _remembered(database),
         stack.enter_context(open_threads(settings.offload_threads)),
+        stack.enter_context(open_threads(1, niceness=_SPARE)),
         GrpcExecution(stub),
         GrpcOrders(stub, wait_ms=settings.rebalance_submit_wait_ms),
         GrpcMarketData(MarketDataServiceStub(await stack.enter_async_context(market_data))),

@@ -1,6 +1,9 @@
 """A few threads for arithmetic that would hold up the event loop; NumPy lets go of the lock meanwhile."""
 
 import asyncio
+import os
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,7 +26,13 @@ class ThreadOffload:
 
 
 @contextmanager
-def open_threads(threads: int) -> Iterator[ThreadOffload]:
-    """Threads for as long as the block runs."""
-    with ThreadPoolExecutor(threads, thread_name_prefix="arithmetic") as pool:
+def open_threads(threads: int, *, niceness: int = 0) -> Iterator[ThreadOffload]:
+    """Threads for as long as the block runs; nice ones, on Linux, leave the cores to whoever else wants them."""
+    with ThreadPoolExecutor(threads, "arithmetic", _be_nice, (niceness,)) as pool:
         yield ThreadOffload(pool)
+
+
+def _be_nice(niceness: int) -> None:
+    """Only Linux knows the priority of a single thread."""
+    if niceness and sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), niceness)

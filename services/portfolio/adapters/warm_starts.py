@@ -1,4 +1,4 @@
-"""What a solver remembers of its last answers: the assets that were held, and the size of the objective.
+"""What a solver remembers of its last answers: the weights, and the size of the objective.
 
 Only a hint: column generation finds the same optimum from any start. So the key may be cheap, and is: the
 problem's words and the diagonal of Σ.
@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from services.portfolio.domain.matrices import Floats
 from services.portfolio.domain.optimiser.column_generation import ColumnGeneration
 from services.portfolio.domain.optimiser.problem import Problem
 from services.portfolio.domain.optimiser.program import Indices
@@ -18,6 +19,7 @@ from services.portfolio.domain.optimiser.program import Indices
 class _Start(NamedTuple):
     support: Indices
     size: float
+    weights: Floats | None
 
 
 class WarmStarts:
@@ -36,17 +38,17 @@ class WarmStarts:
         found = self._starts.get(key)
         if found is not None:
             self._starts.move_to_end(key)
-            columns.warm, columns.size = found
+            columns.warm, columns.size, columns.weights = found
 
     def keep(self, problem: Problem, columns: ColumnGeneration) -> None:
         """Remember where this one ended."""
         if columns.warm is not None:
-            self._put(problem, _Start(columns.warm, columns.size))
+            self._put(problem, _Start(columns.warm, columns.size, columns.weights))
 
     def support(self, problem: Problem, columns: ColumnGeneration) -> None:
         """Let a problem that was never solved start from the assets of another one."""
         if columns.warm is not None and _key(problem) not in self._starts:
-            self._put(problem, _Start(columns.warm, 1.0))
+            self._put(problem, _Start(columns.warm, 1.0, None))
 
     def _put(self, problem: Problem, start: _Start) -> None:
         self._starts[_key(problem)] = start

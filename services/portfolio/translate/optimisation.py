@@ -66,13 +66,14 @@ def problem_of(
     Raises Refusal for what is no problem, InvalidArgument for an unknown option.
     """
     symbols = tuple(request.symbols)
-    returns = _returns_of(request, window)
+    covariance = request.covariance_f64le  # each look copies it
+    returns = _returns_of(request, covariance, window)
     objective = _OBJECTIVES.get(request.objective)
     if objective is None:
         raise InvalidArgument("Expected a known objective.", field="objective", was=request.objective)
     return Problem(
         symbols=symbols,
-        moments=_with_views(request, symbols, _moments_of(request, symbols, returns, recall)),
+        moments=_with_views(request, symbols, _moments_of(request, symbols, returns, covariance, recall)),
         objective=objective,
         risk_free_rate=_or(request, "risk_free_rate", RISK_FREE_RATE),
         risk_aversion=_or(request, "risk_aversion", RISK_AVERSION),
@@ -92,14 +93,15 @@ def _or(request: calls.OptimizeRequest, name: str, default: float) -> float:
     return float(getattr(request, name)) if request.HasField(name) else default  # type: ignore[arg-type]
 
 
-def _returns_of(request: calls.OptimizeRequest, window: Floats | None) -> Floats | None:
+def _returns_of(request: calls.OptimizeRequest, covariance: bytes, window: Floats | None) -> Floats | None:
     """The returns behind the moments, from the one source that the request names; None when it sends moments."""
+    sent = request.returns_f64le
     given = [
         name
         for name, is_given in (
-            ("returns", bool(request.returns_f64le)),
+            ("returns", bool(sent)),
             ("window", request.HasField("window")),
-            ("covariance", bool(request.covariance_f64le)),
+            ("covariance", bool(covariance)),
             ("exposures", bool(request.exposures_f64le)),
         )
         if is_given
@@ -108,13 +110,15 @@ def _returns_of(request: calls.OptimizeRequest, window: Floats | None) -> Floats
         raise InvalidArgument(f"Expected one source of moments, was {' and '.join(given)}.", field=given[0])
     if request.HasField("window"):
         return window
-    if not request.returns_f64le:
-        return None
-    return matrix_of("returns", request.returns_f64le, len(request.symbols))
+    return matrix_of("returns", sent, len(request.symbols)) if sent else None
 
 
 def _moments_of(
-    request: calls.OptimizeRequest, symbols: tuple[str, ...], returns: Floats | None, recall: Recall
+    request: calls.OptimizeRequest,
+    symbols: tuple[str, ...],
+    returns: Floats | None,
+    covariance: bytes,
+    recall: Recall,
 ) -> Moments:
     if returns is not None:
         if request.expected_returns:
@@ -132,7 +136,7 @@ def _moments_of(
         expected = np.zeros(count)  # the market implies them
     if request.exposures_f64le:
         return factor_moments(expected, _model_of(request, count), symbols)
-    return given_moments(expected, matrix_of("covariance", request.covariance_f64le, count), symbols, recall)
+    return given_moments(expected, matrix_of("covariance", covariance, count), symbols, recall)
 
 
 def _estimator_of(request: calls.OptimizeRequest) -> Estimator:

@@ -15,7 +15,8 @@ same way with −R̂ᵀπ in place of Σ̂w, π being the probabilities of the w
 on Σ̂w.
 
 The choice of the first assets changes only how many rounds are needed, never the answer; hence the support of an
-earlier answer is a safe start.
+earlier answer is a safe start. A round's answer also says what binds, and with that the exact optimum is a matter of
+linear equations (`active_set`): mostly after the first round already, and after an earlier answer without any.
 """
 
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from typing import NamedTuple
 import numpy as np
 
 from services.portfolio.domain.matrices import Floats
+from services.portfolio.domain.optimiser import active_set
 from services.portfolio.domain.optimiser.branch_and_bound import Point
 from services.portfolio.domain.optimiser.first_columns import first_columns, is_small
 from services.portfolio.domain.optimiser.problem import Problem
@@ -85,11 +87,31 @@ class ColumnGeneration:
     """Assets to begin with; after a solution its support."""
     size: float = 1.0
     """The objective's size, which a master divides it by; after a solution its own."""
+    weights: Floats | None = None
+    """An earlier answer, from which to guess what binds; after a solution its own weights."""
     rounds: int = 0
 
     def solve(self, lower: Floats, upper: Floats) -> Point | None:
         """The global optimum inside a box, or None when there is none."""
         program = replace(self.program, lower=lower, upper=upper, rest=np.clip(self.program.rest, lower, upper))
+        found = self._guessed(program) or self._generated(program)
+        if found is not None:
+            self.warm = np.flatnonzero(np.abs(found.weights - program.rest) > _AT_REST)
+            self.weights = found.weights
+        return found
+
+    def _guessed(self, program: Program) -> Point | None:
+        """The optimum, where what binds is much the same as in an earlier answer."""
+        if self.weights is None or not active_set.is_for(program):
+            return None
+        found = active_set.solve(program, active_set.Guess.of(program, self.weights))
+        if found is not None:
+            self.size = program.objective_size(found.weights, program.times(found.weights))
+        return found
+
+    def _generated(self, program: Program) -> Point | None:
+        """The optimum by rounds of a master, ended by exact equations as soon as they have it."""
+        lower, upper = program.lower, program.upper
         sides, chosen = self._begun(program)
         found: Point | None = None
         is_settled = False
@@ -109,12 +131,14 @@ class ColumnGeneration:
             is_sized = 1 / _RESIZE < priced.size / self.size < _RESIZE
             is_settled = not len(priced.improving)
             self.size = priced.size
+            exact = _exact(program, weights, priced)
+            if exact is not None:
+                return exact
             if is_settled and is_sized:
                 break
             sides.turn(priced.improving, chosen, priced.up, priced.down)
             chosen = priced.next_columns(chosen)
         assert found is not None
-        self.warm = np.flatnonzero(np.abs(found.weights - program.rest) > _AT_REST)
         return found
 
     def _begun(self, program: Program) -> tuple[TradeSides, Indices]:
@@ -176,6 +200,14 @@ def _price(program: Program, weights: Floats, chosen: Indices, multipliers: Mult
     moved = np.abs(weights[chosen] - program.rest[chosen]) > _AT_REST
     near = np.minimum(np.abs(up[chosen]), np.abs(down[chosen])) < _DEAD * float(np.abs(risky[chosen]).max())
     return _Priced(along, program.objective_size(weights, along), ordered, chosen[moved | near], up, down)
+
+
+def _exact(program: Program, weights: Floats, priced: _Priced) -> Point | None:
+    """The optimum close to a master's, where there are equations for it."""
+    if not active_set.is_for(program):
+        return None
+    guess = active_set.Guess.of(program, weights, priced.up).freeing(priced.improving)
+    return active_set.solve(program, guess)
 
 
 def everything(program: Program) -> Chosen:
