@@ -44,11 +44,10 @@ def the_optimiser() -> PortfolioRpc:
     """The optimiser's calls over the real routes, in this process."""
     market_data, solver, clock = FakeMarketData(), ForgetfulSolver(), SystemClock()
     judge = JudgeCovariances(run_here, kept=4, waiting=4)
-    optimize = Optimize(
-        solver, market_data, run_here, judge, KnowCovariances(kept=16, bytes_most=2**27), clock, timeout_s=30
-    )
+    know = KnowCovariances(kept=16, bytes_most=2**27)
+    optimize = Optimize(solver, market_data, run_here, judge, know, clock, timeout_s=30)
     frontier = ComputeFrontier(optimize, solver, judge, run_here, clock, workers=1, timeout_s=30)
-    choosing = Choosing(optimize, frontier, ReadReturns(market_data, clock))
+    choosing = Choosing(optimize, frontier, ReadReturns(market_data, clock), know.recall)
     return PortfolioRpc(NO_BOOK, choosing, NO_BOOK, run_here)
 
 

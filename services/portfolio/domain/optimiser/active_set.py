@@ -63,7 +63,8 @@ class Guess(NamedTuple):
 
     def is_same(self, other: "Guess") -> bool:
         """Nothing was corrected."""
-        return all(np.array_equal(one, two) for one, two in zip(self, other, strict=True))
+        arrays = ((self.low, other.low), (self.high, other.high), (self.caps, other.caps))
+        return self.target == other.target and all(np.array_equal(one, two) for one, two in arrays)
 
 
 def is_for(program: Program) -> bool:
@@ -157,7 +158,7 @@ def _solved(quadratic: Floats, rows: Floats, right: Floats) -> Floats | None:
     system[size:, :size] = rows
     system[:size, size:] = rows.T
     try:
-        solved: Floats = np.linalg.solve(system, right)
+        solved: Floats = np.asarray(np.linalg.solve(system, right), dtype=np.float64)
     except np.linalg.LinAlgError:
         return None
     return solved if bool(np.isfinite(solved).all()) else None

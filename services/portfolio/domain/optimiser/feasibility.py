@@ -47,7 +47,7 @@ def _refuse_unknown_sectors(problem: Problem, caps: tuple[SectorCap, ...]) -> No
             {"symbols": homeless[:20], "count": len(homeless)},
         )
     for sector in caps:
-        if not sector.members:
+        if not len(sector.members):
             raise Refusal(
                 "UNKNOWN_SECTOR",
                 f"No symbol belongs to the capped sector {sector.name!r}.",
