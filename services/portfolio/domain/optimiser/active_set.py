@@ -192,7 +192,7 @@ def _corrected(program: Program, guess: Guess, found: _Stationary) -> Guess:
     """What binds, after those that have the wrong sign were let go or stopped."""
     weights, multipliers = found
     along = program.times(weights)
-    slope, _ = program.directions(weights, along, multipliers)
+    slope, _ = program.directions(weights, along, multipliers, weights)
     risky, reward = program.gradient(weights, along, multipliers)
     nothing = _TOLERANCE * float(np.abs(weights) @ (np.abs(risky) + np.abs(reward)))
     fixed = program.upper <= program.lower
