@@ -115,6 +115,20 @@ def test_a_riskless_asset_that_cannot_be_held_alone_is_no_reason_to_refuse() -> 
     refuse_infeasible(a_problem([0.1, 0.03, 0.1], np.diag([0.04, 0.0, 0.04]), max_position_size=0.6))
 
 
+def test_a_riskless_asset_in_a_sector_that_cannot_be_held_alone_is_no_reason_to_refuse() -> None:
+    moments = [0.1, 0.03, 0.1], np.diag([0.04, 0.0, 0.04])
+    sectors = {"S0": "Tech", "S1": "Tech", "S2": "Energy"}
+    refuse_infeasible(a_problem(*moments, sectors=sectors, sector_caps={"Tech": 0.4}))
+    refuse_infeasible(a_problem(*moments, sectors=sectors, sector_caps={"Tech": 0.0}, allow_cash=True))
+
+
+def test_a_riskless_asset_beside_cash_has_no_bounded_sharpe_ratio_however_little_of_it_may_be_held() -> None:
+    moments = [0.1, 0.03, 0.1], np.diag([0.04, 0.0, 0.04])
+    sectors = {"S0": "Tech", "S1": "Tech", "S2": "Energy"}
+    refusal = refusal_of(a_problem(*moments, sectors=sectors, sector_caps={"Tech": 0.4}, allow_cash=True))
+    assert (refusal.reason, refusal.numbers["riskless"]) == ("UNBOUNDED_SHARPE", "S1")
+
+
 def test_a_riskless_asset_below_the_risk_free_rate_is_no_reason_to_refuse() -> None:
     refuse_infeasible(a_problem([0.1, 0.01], [[0.04, 0.0], [0.0, 0.0]]))
 

@@ -209,13 +209,17 @@ def _refuse_sharpe(problem: Problem, caps: tuple[SectorCap, ...]) -> None:
         raise no_positive_excess(problem, best)
     variances = np.diagonal(problem.moments.covariance)
     riskless = (variances <= _RISKLESS * variances.max()) & (problem.excess > 0) & (problem.upper > 0)
-    if riskless.any() and not problem.trades_matter and _can_hold_alone(problem, riskless):
+    if riskless.any() and not problem.trades_matter and _can_hold_alone(problem, caps, riskless):
         raise unbounded_sharpe(problem, problem.symbols[int(riskless.argmax())])
 
 
-def _can_hold_alone(problem: Problem, assets: npt.NDArray[np.bool_]) -> bool:
-    fills = problem.constraints.allow_cash or float(problem.upper[assets].sum()) >= BUDGET - SLACK
-    return fills and not problem.lower[~assets].any()
+def _can_hold_alone(problem: Problem, caps: tuple[SectorCap, ...], assets: npt.NDArray[np.bool_]) -> bool:
+    """Whether a portfolio may consist of these assets, and cash where it is allowed."""
+    room = np.where(assets, problem.upper, 0.0)
+    for sector in caps:
+        room[sector.members] *= min(1.0, sector.cap / max(float(room[sector.members].sum()), SLACK))
+    fills = room.any() if problem.constraints.allow_cash else float(room.sum()) >= BUDGET - SLACK
+    return bool(fills) and not problem.lower[~assets].any()
 
 
 def most_weight(problem: Problem, caps: tuple[SectorCap, ...]) -> Floats:
