@@ -1,8 +1,6 @@
 """Model files to and from inference: pieces of a body become pieces of a stream, and the other way round."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator
 
 import grpc
 
@@ -10,9 +8,7 @@ from fleet import deadline, rpc_errors
 from neuraltrader.inference.v1 import inference_pb2
 from neuraltrader.inference.v1 import registry_service_pb2 as rpc
 from neuraltrader.inference.v1.registry_service_pb2_grpc import RegistryServiceStub
-
-PIECE_BYTES = 512 * 1024
-Metadata = Callable[[], tuple[tuple[str, str], ...]]
+from services.gateway.streams import PIECE_BYTES, Metadata, hand_on
 
 
 class ModelTransfers:
@@ -24,16 +20,8 @@ class ModelTransfers:
     async def upload(self, name: str, body: AsyncIterator[bytes]) -> inference_pb2.Model:
         """Hand a file on as it comes; what is wrong with the body ends the call and is raised."""
         call = self._stub.UploadModel(metadata=self._metadata(), timeout=self._time())
-        try:
-            with suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):  # refused already: the answer says why
-                async for piece in _pieces(name, body):
-                    await call.write(piece)
-                await call.done_writing()
-            return (await call).model
-        except grpc.aio.AioRpcError as error:
-            raise rpc_errors.from_rpc_error(error) from error
-        finally:
-            call.cancel()
+        answer: rpc.UploadModelResponse = await hand_on(call, _pieces(name, body))
+        return answer.model
 
     async def export(self, name: str, version: str) -> AsyncIterator[bytes]:
         """A version as a tar file; a wrong question raises before the first byte."""

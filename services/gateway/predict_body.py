@@ -8,13 +8,13 @@ import msgspec
 
 from neuraltrader.inference.v1 import inference_pb2 as pb
 from neuraltrader.inference.v1 import inference_service_pb2 as rpc
+from services.gateway.typed_body import no_json, said_of, shapes_of
 from trading.errors import InvalidArgument
 from trading.money import MAX_NANOS
 
 MOST_ROWS = 100_000
 _NUMBERS = ("price", "volume", "bid", "ask")
 _PLACE = re.compile(r"(\w+)\[(\d+)\]")
-_KEY = re.compile(r"\.(\w+)|\[(\d+)\]")
 _ABSENT = float("nan")
 
 Symbol = Annotated[str, msgspec.Meta(min_length=1, max_length=32)]
@@ -70,21 +70,12 @@ _COLUMNS = msgspec.json.Decoder(PredictColumns)
 
 def shapes() -> dict[str, Any]:
     """The JSON schemas of the bodies, by name."""
-    template = "#/components/schemas/{name}"
-    return msgspec.json.schema_components([PredictRows, PredictColumns], ref_template=template)[1]
+    return shapes_of(PredictRows, PredictColumns)
 
 
+@no_json(lambda why: Read(malformed=why))
 def read(body: bytes) -> Read:
-    """Read rows or columns; nothing is raised, because the answer may have to cross to another process."""
-    try:
-        return _read(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return Read(malformed=f"The body is no JSON: {error}")
-    except RecursionError:
-        return Read(malformed="The body is nested too deeply.")
-
-
-def _read(body: bytes) -> Read:
+    """Read rows or columns; nothing is raised."""
     try:
         return _read_rows(body)
     except msgspec.ValidationError as error:
@@ -101,9 +92,8 @@ def _read(body: bytes) -> Read:
 
 
 def _refused(error: msgspec.ValidationError) -> Read:
-    said, _, path = str(error).partition(" - at `$")
-    field = ".".join(name or place for name, place in _KEY.findall(path.rstrip("`")))
-    return Read(wrong=f"{said}.", field=field)
+    said, field = said_of(error)
+    return Read(wrong=said, field=field)
 
 
 def _read_rows(body: bytes) -> Read:

@@ -6,10 +6,10 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 import numpy as np
 
+from services.gateway.typed_body import no_json, said_of, shapes_of
 from trading.errors import InvalidArgument
 
 MOST_EPOCHS = 10_000
-_KEY = re.compile(r"\.(\w+)|\[(\d+)\]")
 _PLACE = re.compile(r"\[(\d+)\]")
 _NOT_NUMBERS, _NOT_RECTANGULAR = "NOT_NUMBERS", "FEATURES_NOT_RECTANGULAR"
 
@@ -45,20 +45,12 @@ _DECODER = msgspec.json.Decoder(TrainRequest)
 
 def shapes() -> dict[str, Any]:
     """The JSON schema of the body, by name."""
-    return msgspec.json.schema_components([TrainRequest], ref_template="#/components/schemas/{name}")[1]
+    return shapes_of(TrainRequest)
 
 
+@no_json(lambda why: Read(malformed=why))
 def read(body: bytes) -> Read:
-    """Read rows and labels; nothing is raised, because the answer may have to cross to another process."""
-    try:
-        return _read(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return Read(malformed=f"The body is no JSON: {error}")
-    except RecursionError:
-        return Read(malformed="The body is nested too deeply.")
-
-
-def _read(body: bytes) -> Read:
+    """Read rows and labels; nothing is raised."""
     try:
         asked = _DECODER.decode(body)
     except msgspec.ValidationError as error:
@@ -88,9 +80,8 @@ def _misfit(asked: TrainRequest) -> Read | None:
 
 
 def _refused(error: msgspec.ValidationError) -> Read:
-    said, _, path = str(error).partition(" - at `$")
-    field = ".".join(name or place for name, place in _KEY.findall(path.rstrip("`")))
-    return Read(wrong=f"{said}.", reason=_reason(said, field), field=field)
+    said, field = said_of(error)
+    return Read(wrong=said, reason=_reason(said, field), field=field)
 
 
 def _reason(said: str, field: str) -> str:

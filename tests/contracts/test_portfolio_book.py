@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -22,22 +21,8 @@ from trading.order import Side
 
 
 @pytest.fixture
-async def database(database_url: str, tmp_path: Path) -> AsyncIterator[Database]:
-    async with open_database(
-        database_url, service="portfolio", data_dir=tmp_path, migrations="services.portfolio.migrations"
-    ) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def book(database: Database) -> AsyncIterator[SqlBook]:
-    async with open_book(database) as opened:
-        yield opened
-
-
-@pytest.fixture
-def accounts(database: Database) -> SqlAccounts:
-    return SqlAccounts(database)
+def accounts(portfolio_database: Database) -> SqlAccounts:
+    return SqlAccounts(portfolio_database)
 
 
 async def test_an_account_without_a_fill_is_empty(book: SqlBook) -> None:
@@ -182,9 +167,9 @@ async def test_a_batch_that_postgres_takes_by_copy_is_booked_once(book: SqlBook)
         assert (found.positions, found.cash) == (wanted.positions, wanted.cash)
 
 
-async def test_two_books_over_one_database_see_what_the_other_wrote(database: Database) -> None:
+async def test_two_books_over_one_database_see_what_the_other_wrote(portfolio_database: Database) -> None:
     fills = a_day(40)
-    async with open_book(database) as one, open_book(database) as other:
+    async with open_book(portfolio_database) as one, open_book(portfolio_database) as other:
         for first in range(0, 40, 10):
             await one.apply(fills[first : first + 5])
             await other.apply(fills[first + 5 : first + 10])

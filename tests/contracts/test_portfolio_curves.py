@@ -1,7 +1,6 @@
 """What every Curves must do, and what becomes of an older book, on SQLite and on Postgres."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -22,16 +21,8 @@ HOUR_NS = 60 * MINUTE_NS
 
 
 @pytest.fixture
-async def database(database_url: str, tmp_path: Path) -> AsyncIterator[Database]:
-    async with open_database(
-        database_url, service="portfolio", data_dir=tmp_path, migrations="services.portfolio.migrations"
-    ) as opened:
-        yield opened
-
-
-@pytest.fixture
-def curves(database: Database) -> SqlCurves:
-    return SqlCurves(database)
+def curves(portfolio_database: Database) -> SqlCurves:
+    return SqlCurves(portfolio_database)
 
 
 def a_point(time_ns: int, equity_nanos: int = 10**20) -> Point:
@@ -97,7 +88,7 @@ async def test_the_cash_of_an_older_book_is_told_apart_by_its_causes(database_ur
         assert await accounts.day_opening("main", 19_999) == DayOpening(4, {})
 
 
-async def _make_older(database: Database) -> None:
+async def _make_older(portfolio_database: Database) -> None:
     """A book as the revision before left it."""
     from fleet.migrations import Config, EnvironmentContext, ScriptDirectory  # loaded where it is needed
 
@@ -115,7 +106,7 @@ async def _make_older(database: Database) -> None:
 
     fill = "'main', 'AAPL', 'USD', 'BUY'"
     morning = 20_000 * DAY_NS
-    async with database.begin() as connection:
+    async with portfolio_database.begin() as connection:
         await connection.run_sync(downgrade)
         for statement in (
             f"INSERT INTO fills VALUES ('f1', {fill}, 50000000000, 2000000000, 0, 'o', 'x', 1, 1)",

@@ -1,15 +1,12 @@
 """What every Book must do with charges, transfers and imports beside fills, on SQLite and on Postgres."""
 
 import random
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from builders.portfolio import a_charge, a_fill, a_transfer, an_acquisition, an_import
 from contracts.book_shapes import a_day, flows_of, read_sorted
 
-from fleet.database import Database, open_database
-from services.portfolio.adapters.sql_book import SqlBook, open_book
+from services.portfolio.adapters.sql_book import SqlBook
 from services.portfolio.domain.account import AccountBook, BookTotals
 from services.portfolio.domain.entries import Acquisition, Charge, Entry, Fill, Moving, Transfer, in_order
 from services.portfolio.domain.ledger import Cash, Ledger
@@ -19,20 +16,6 @@ from trading.money import ONE, divide_half_even
 from trading.order import Side
 
 COINS = "BTC-USDT"
-
-
-@pytest.fixture
-async def database(database_url: str, tmp_path: Path) -> AsyncIterator[Database]:
-    async with open_database(
-        database_url, service="portfolio", data_dir=tmp_path, migrations="services.portfolio.migrations"
-    ) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def book(database: Database) -> AsyncIterator[SqlBook]:
-    async with open_book(database) as opened:
-        yield opened
 
 
 def some_charges(count: int) -> list[Charge]:

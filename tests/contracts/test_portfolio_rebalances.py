@@ -1,14 +1,12 @@
 """What every Rebalances and Schedules must do, on SQLite and on Postgres."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from builders.rebalances import a_rebalance, a_report, an_order
 
-from fleet.database import Database, open_database
+from fleet.database import Database
 from services.portfolio.adapters.sql_rebalances import SqlRebalances
 from services.portfolio.adapters.sql_schedules import SqlSchedules
 from services.portfolio.domain.rebalance import Rules, State
@@ -18,21 +16,13 @@ from trading.money import MAX_NANOS
 
 
 @pytest.fixture
-async def database(database_url: str, tmp_path: Path) -> AsyncIterator[Database]:
-    async with open_database(
-        database_url, service="portfolio", data_dir=tmp_path, migrations="services.portfolio.migrations"
-    ) as opened:
-        yield opened
+def rebalances(portfolio_database: Database) -> SqlRebalances:
+    return SqlRebalances(portfolio_database)
 
 
 @pytest.fixture
-def rebalances(database: Database) -> SqlRebalances:
-    return SqlRebalances(database)
-
-
-@pytest.fixture
-def schedules(database: Database) -> SqlSchedules:
-    return SqlSchedules(database)
+def schedules(portfolio_database: Database) -> SqlSchedules:
+    return SqlSchedules(portfolio_database)
 
 
 async def test_a_rebalance_comes_back_as_it_was_kept(rebalances: SqlRebalances) -> None:

@@ -17,7 +17,7 @@ from services.market_data.adapters.alpaca_messages import (
     encode,
 )
 from services.market_data.adapters.alpaca_news import read_news
-from services.market_data.adapters.lone_quotes import LoneQuotes
+from services.market_data.adapters.lone_quotes import LoneQuotes, only_message
 from services.market_data.adapters.venue_socket import (
     TAKEN,
     Frame,
@@ -90,7 +90,7 @@ class AlpacaSession:
 
     def hand_over(self, publish: PublishAtOnce) -> None:
         """See `ports.FeedSession`."""
-        self._socket.take_at_once(LoneQuotes(self._ticks, self._clock, _only_message, publish))
+        self._socket.take_at_once(LoneQuotes(self._ticks, self._clock, only_message(decode), publish))
 
     async def read(self) -> int:
         """Take in the next frame; how many ticks wait. Suspends only when no frame has arrived."""
@@ -122,11 +122,6 @@ class AlpacaSession:
             return ticks
         news, self._news = self._news, []
         return replace(ticks, news=tuple(news))
-
-
-def _only_message(frame: Frame) -> Message | None:
-    messages, refused = decode(frame)
-    return messages[0] if len(messages) == 1 and not refused else None
 
 
 class _Greeting:

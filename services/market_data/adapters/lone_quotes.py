@@ -1,6 +1,6 @@
 """Quotes that come alone, sent on where the socket is read: the reader that waits would wake up a turn later."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from services.market_data.adapters.tick_columns import TickColumns
@@ -37,3 +37,13 @@ class LoneQuotes:
             return frame
         self._columns.carry(block, first_sequence)
         return TAKEN
+
+
+def only_message(decode: Callable[[Frame], tuple[Sequence[Any], int]]) -> Callable[[Frame], Any]:
+    """What gives the message of a frame that holds one, from what gives all of them and how many were refused."""
+
+    def message_in(frame: Frame) -> Any:
+        messages, refused = decode(frame)
+        return messages[0] if len(messages) == 1 and not refused else None
+
+    return message_in

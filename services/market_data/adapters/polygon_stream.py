@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import msgspec
 from pydantic import SecretStr
 
-from services.market_data.adapters.lone_quotes import LoneQuotes
+from services.market_data.adapters.lone_quotes import LoneQuotes, only_message
 from services.market_data.adapters.polygon_columns import columns_for
 from services.market_data.adapters.polygon_messages import Frame, Message, StatusMessage, decode
 from services.market_data.adapters.polygon_rest import stream_name
@@ -77,7 +77,7 @@ class PolygonSession:
 
     def hand_over(self, publish: PublishAtOnce) -> None:
         """See `ports.FeedSession`."""
-        self._socket.take_at_once(LoneQuotes(self._columns, self._clock, _only_message, publish))
+        self._socket.take_at_once(LoneQuotes(self._columns, self._clock, only_message(decode), publish))
 
     async def read(self) -> int:
         """Take in the next frame; how many ticks wait. Suspends only when no frame has arrived."""
@@ -104,11 +104,6 @@ class PolygonSession:
     def drain(self) -> Ticks:
         """Everything since the last drain."""
         return self._columns.drain()
-
-
-def _only_message(frame: Frame) -> Message | None:
-    messages, refused = decode(frame)
-    return messages[0] if len(messages) == 1 and not refused else None
 
 
 class _Greeting:

@@ -70,6 +70,7 @@ def solve(chosen: Chosen) -> Solved | None:
     weights = np.asarray(compiled.weights.value, dtype=np.float64)[:count]
     factor = compiled.values["factor"].value[:, :count]
     risk = float(np.linalg.norm(factor @ weights + compiled.values["offset"].value))
+    binds = risk > (program.risk_limit or 0.0) / 2  # a limit that is far away has no price
     sectors = np.atleast_1d(compiled.rows["sectors"].dual_value) if form.sectors else np.zeros(0)
     return Solved(
         weights,
@@ -77,9 +78,7 @@ def solve(chosen: Chosen) -> Solved | None:
             budget=compiled.dual("budget"),
             sectors=tuple(sectors.tolist()),
             turnover=compiled.dual("turnover"),
-            risk=compiled.dual("risk") / risk
-            if risk > (program.risk_limit or 0.0) / 2
-            else 0.0,  # else it has no price
+            risk=compiled.dual("risk") / risk if binds else 0.0,
         ),
     )
 

@@ -16,7 +16,7 @@ from fleet.supervisor.processes import Child, Spec
 
 PATIENCE_S = 60.0
 PORTS = Ports(8080, 4222, 8090, dict(GRPC), dict(METRICS))
-ANNOUNCES = "import time; print('a secret', flush=True); print('a line', flush=True); time.sleep(600)"
+ANNOUNCES = "import signal; print('a secret', flush=True); print('a line', flush=True); signal.pause()"
 
 
 def test_an_exchange_that_is_started_again_has_the_same_key(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -117,18 +116,18 @@ async def test_a_big_request_on_the_thread_goes_on_until_somebody_waits() -> Non
 
 async def test_a_request_on_the_thread_ends_at_its_deadline_between_two_runs() -> None:
     """A run that nobody can stop still costs no further one."""
-    model = Summing()
+    model, deadline = Summing(), threading.Event()
 
-    def slowly(samples: np.ndarray) -> np.ndarray:
+    def up_to_the_deadline(samples: np.ndarray) -> np.ndarray:
         model.runs.append(len(samples))
-        time.sleep(0.05)
+        assert deadline.wait(60)
         return samples.sum(axis=1, dtype=np.float64)
 
-    queue = RunQueue("test", slowly, lambda: None, THREADED._replace(deadline_s=0.02))
+    queue = RunQueue("test", up_to_the_deadline, deadline.set, THREADED._replace(deadline_s=0.02))
     with pytest.raises(DeadlineExceeded, match=r"more than 0\.02"):
         await queue.ask(rows(80))
     queue.close()
-    assert len(model.runs) <= 1
+    assert model.runs == [8]
 
 
 async def test_too_many_waiting_rows_are_refused_and_the_others_answered() -> None:

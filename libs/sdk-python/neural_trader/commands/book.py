@@ -21,20 +21,40 @@ _PERCENT = ("total_return", "max_drawdown", "volatility")
 
 def add_book(commands: Any) -> None:
     """Add the five commands."""
-    account = add(commands, "account", _account, "tell what an account is worth, in all its currencies")
-    positions = add(commands, "positions", _positions, "tell what an account holds")
+    account = add(
+        commands, "account", _account, "tell what an account is worth, in all its currencies", "account --account main"
+    )
+    positions = add(commands, "positions", _positions, "tell what an account holds", "positions --all")
     positions.add_argument("--all", action="store_true", help="flat positions too, with what they realised")
-    performance = add(commands, "performance", _performance, "tell how an account has done, without what was paid in")
+    performance = add(
+        commands,
+        "performance",
+        _performance,
+        "tell how an account has done, without what was paid in",
+        "performance --start 2026-01-01 --out curve.csv",
+    )
     performance.add_argument("--start", metavar="TIME", help="ISO 8601 or nanoseconds (default: the beginning)")
     performance.add_argument("--end", metavar="TIME", help="ISO 8601 or nanoseconds (default: now)")
     performance.add_argument("--points", type=int, default=20, metavar="N", help="points of the curve (default 20)")
     performance.add_argument("--out", type=Path, metavar="FILE.csv", help="write the curve as CSV")
-    transfer = add(commands, "transfer", _transfer, "book cash that was paid in, or out when negative, once")
+    transfer = add(
+        commands,
+        "transfer",
+        _transfer,
+        "book cash that was paid in, or out when negative, once",
+        "transfer 25000 --currency USD --id deposit-7",
+    )
     transfer.add_argument("amount", metavar="AMOUNT", help="exact decimal")
     transfer.add_argument("--currency", default="USD", help="currency (default USD)")
     transfer.add_argument("--id", metavar="ID", help="the same id is booked once (default: a fresh one, which is told)")
     transfer.add_argument("--note", default="", help="why")
-    bring = add(commands, "import-positions", _import, "book positions that were acquired elsewhere, once")
+    bring = add(
+        commands,
+        "import-positions",
+        _import,
+        "book positions that were acquired elsewhere, once",
+        "import-positions held.csv --id from-the-old-broker",
+    )
     bring.add_argument("file", type=Path, metavar="FILE.csv", help="columns symbol,quantity,avg_price[,currency]")
     bring.add_argument("--id", metavar="ID", help="the same id is booked once (default: made of the file's content)")
     bring.add_argument("--charge-cash", action="store_true", help="take what they cost from the account's cash")

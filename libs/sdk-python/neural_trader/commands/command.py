@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from neural_trader.commands.examples import EXAMPLES
 from neural_trader.place import default_data_dir
 from neural_trader.rest import Rest
 
@@ -15,13 +14,13 @@ DONE, REFUSED = 0, 1
 Run = Callable[[argparse.Namespace, Rest], int]
 
 
-def add(commands: Any, name: str, run: Run, summary: str) -> argparse.ArgumentParser:
-    """A command with the options that all of them have."""
+def add(commands: Any, name: str, run: Run, summary: str, example: str) -> argparse.ArgumentParser:
+    """A command with the options that all of them have; `example` is one use of it, for its --help."""
     parser: argparse.ArgumentParser = commands.add_parser(
         name,
         help=summary,
         description=sentence(summary),
-        epilog=f"example: ntrader {EXAMPLES[name]}" if name in EXAMPLES else None,
+        epilog=f"example: ntrader {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,  # an example that is wrapped cannot be copied
     )
     parser.add_argument("--json", action="store_true", dest="as_json", help="print one JSON line")

@@ -21,16 +21,28 @@ _NOT_SET = frozenset({"account", "updated_time_ns"})
 
 def add_control(commands: Any) -> None:
     """Add the four commands."""
-    halt = add(commands, "halt", _halt, "turn the kill switch on; cancels always pass")
+    halt = add(
+        commands,
+        "halt",
+        _halt,
+        "turn the kill switch on; cancels always pass",
+        "halt --cancel-open --reason 'bad feed'",
+    )
     halt.add_argument("--reducing", action="store_true", help="still take orders that shrink a position")
     halt.add_argument("--cancel-open", action="store_true", help="cancel every working order too")
     halt.add_argument("--flatten", action="store_true", help="close every position too, by MARKET orders")
-    resume = add(commands, "resume", _resume, "turn the kill switch off")
+    resume = add(commands, "resume", _resume, "turn the kill switch off", "resume --reducing")
     resume.add_argument("--reducing", action="store_true", help="take only orders that shrink a position")
     for switch in (halt, resume):
         switch.add_argument("--reason", help="why, for the audit trail")
         switch.add_argument("--account", help="account (default: all)")
-    limits = add(commands, "limits", _limits, "show or set the limits of an account")
+    limits = add(
+        commands,
+        "limits",
+        _limits,
+        "show or set the limits of an account",
+        "limits set max_position=500 duplicate_window_ns=500ms price_collar=none",
+    )
     limits.add_argument("action", nargs="?", choices=("show", "set"), default="show")
     limits.add_argument(
         "changes", nargs="*", type=_change, metavar="KEY=VALUE", help=f"{NO_LIMIT!r} lifts a limit; 500ms, 2s are times"
@@ -40,7 +52,13 @@ def add_control(commands: Any) -> None:
 
 
 def _add_signals(commands: Any) -> None:
-    signals = add(commands, "signals", _signals, "show or switch the trading of signals; what is left out stays")
+    signals = add(
+        commands,
+        "signals",
+        _signals,
+        "show or switch the trading of signals; what is left out stays",
+        "signals on --models momentum-v1 --notional 5000 --min-confidence 0.6",
+    )
     signals.add_argument("action", nargs="?", choices=("show", "on", "off"), default="show")
     signals.add_argument("--models", metavar="A,B", help="with on, off: models whose signals are traded; 'all' for all")
     signals.add_argument("--notional", metavar="MONEY", help="with on, off: value of a full-strength position")

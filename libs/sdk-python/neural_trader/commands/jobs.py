@@ -21,7 +21,13 @@ _COLUMNS = ("id", "created", "model", "state", "epochs", "loss", "accuracy", "ve
 
 def add_jobs(commands: Any) -> None:
     """Add the command."""
-    jobs = add(commands, "jobs", _jobs, "list training jobs, watch one until it ends, or cancel it")
+    jobs = add(
+        commands,
+        "jobs",
+        _jobs,
+        "list training jobs, watch one until it ends, or cancel it",
+        "jobs list --model momentum-v1 --state running",
+    )
     jobs.add_argument("action", nargs="?", choices=ACTIONS, default="list", help="default: list")
     jobs.add_argument("id", nargs="?", metavar="ID", help="of a job, for all but list")
     jobs.add_argument("--model", help="list: jobs of this model alone")

@@ -29,7 +29,13 @@ _COLUMNS = (
 
 def add_models(commands: Any) -> None:
     """Add the command."""
-    models = add(commands, "models", _models, "show the registry of models, and change what answers")
+    models = add(
+        commands,
+        "models",
+        _models,
+        "show the registry of models, and change what answers",
+        "models promote momentum-v1 2",
+    )
     models.add_argument("action", nargs="?", choices=ACTIONS, default="list", help="default: list")
     models.add_argument("name", nargs="?", help="name of a model")
     models.add_argument("version", nargs="?", help="version; the file, for upload and export")

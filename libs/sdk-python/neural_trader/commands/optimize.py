@@ -31,7 +31,13 @@ class UnreadableReturns(ValueError):
 
 def add_optimize(commands: Any) -> None:
     """Add the command."""
-    command = add(commands, "optimize", _optimize, "choose weights for symbols, or for a file of returns")
+    command = add(
+        commands,
+        "optimize",
+        _optimize,
+        "choose weights for symbols, or for a file of returns",
+        "optimize AAPL TSLA NVDA --max 0.5 --objective min-cvar",
+    )
     command.add_argument("symbols", nargs="*", metavar="SYMBOL", help="symbols whose history the fleet reads")
     command.add_argument(
         "--returns", type=_table, metavar="FILE", help="CSV with a column of returns for each symbol; - for stdin"

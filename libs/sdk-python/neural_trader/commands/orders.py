@@ -19,29 +19,49 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def add_orders(commands: Any) -> None:
     """Add the five commands."""
     _add_order(commands)
-    listing = add(commands, "orders", _list, "list orders, newest first")
+    listing = add(
+        commands,
+        "orders",
+        _list,
+        "list orders, newest first",
+        "orders --status ACCEPTED,PARTIALLY_FILLED --symbol AAPL",
+    )
     listing.add_argument("--status", metavar="A,B", help="states, such as ACCEPTED,PARTIALLY_FILLED (default: all)")
     listing.add_argument("--symbol", help="any spelling (default: all)")
     listing.add_argument("--account", help="account (default: all)")
     listing.add_argument("--limit", type=int, default=50, metavar="N", help="most orders to list (default 50)")
     listing.add_argument("--cursor", help="go on behind the page before")
-    cancel = add(commands, "cancel", _cancel, "ask the venue to cancel an order, or all of them")
+    cancel = add(
+        commands,
+        "cancel",
+        _cancel,
+        "ask the venue to cancel an order, or all of them",
+        "cancel --all --symbol BTC-USDT",
+    )
     which = cancel.add_mutually_exclusive_group(required=True)
     which.add_argument("order_id", nargs="?", metavar="ORDER_ID", help="our order id")
     which.add_argument("--all", action="store_true", help="every working order")
     cancel.add_argument("--symbol", help="with --all: only this symbol")
     cancel.add_argument("--account", help="with --all: only this account")
-    modify = add(commands, "modify", _modify, "change quantity or prices of a working order")
+    modify = add(
+        commands, "modify", _modify, "change quantity or prices of a working order", "modify ORDER_ID --price 189.60"
+    )
     modify.add_argument("order_id", metavar="ORDER_ID", help="our order id")
     modify.add_argument("--quantity", help="the whole quantity, fills included")
     modify.add_argument("--price", help="limit price")
     modify.add_argument("--stop", dest="stop_price", help="trigger")
-    events = add(commands, "events", _events, "tell the life of an order, oldest event first")
+    events = add(commands, "events", _events, "tell the life of an order, oldest event first", "events ORDER_ID --json")
     events.add_argument("order_id", metavar="ORDER_ID", help="our order id")
 
 
 def _add_order(commands: Any) -> None:
-    order = add(commands, "order", _submit, "submit an order; exit code 1 when it is denied or rejected")
+    order = add(
+        commands,
+        "order",
+        _submit,
+        "submit an order; exit code 1 when it is denied or rejected",
+        "order buy AAPL 10 --price 189.50 --tif gtc --client-order-id mine-1",
+    )
     order.add_argument("side", choices=("buy", "sell"))
     order.add_argument("symbol", metavar="SYMBOL", help="any spelling")
     order.add_argument("quantity", metavar="QTY", help="exact decimal")

@@ -18,13 +18,25 @@ _ARROW_SUFFIXES = frozenset({".arrow", ".arrows", ".ipc"})
 
 def add_predictions(commands: Any) -> None:
     """Add the two commands."""
-    predict = add(commands, "predict", _predict, "ask a model about the newest quotes, or about the rows of a file")
+    predict = add(
+        commands,
+        "predict",
+        _predict,
+        "ask a model about the newest quotes, or about the rows of a file",
+        "predict AAPL --model momentum-v1",
+    )
     predict.add_argument("symbols", nargs="*", metavar="SYMBOL", help="any spelling")
     predict.add_argument(
         "--file", type=Path, metavar="FILE", help="rows or columns as JSON, or an Arrow IPC stream (.arrow, .ipc)"
     )
     predict.add_argument("--version", help="version of the model (default: the one in use)")
-    drift = add(commands, "drift", _drift, "tell how a model that follows the market does on what it sees now")
+    drift = add(
+        commands,
+        "drift",
+        _drift,
+        "tell how a model that follows the market does on what it sees now",
+        "drift --model momentum-v1",
+    )
     for command in (predict, drift):
         command.add_argument("--model", default=DEFAULT_MODEL, help=f"model (default {DEFAULT_MODEL})")
 

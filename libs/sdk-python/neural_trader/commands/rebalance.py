@@ -19,7 +19,7 @@ _ORDER = ("symbol", "side", "quantity", "filled_quantity", "status", "weight_bef
 def add_rebalance(commands: Any) -> None:
     """Add the command."""
     summary = "propose, execute, watch and schedule orders that move a book to its target weights"
-    parser = add(commands, "rebalance", _run, summary)
+    parser = add(commands, "rebalance", _run, summary, "rebalance propose AAPL=0.6 MSFT=0.4 --drift-band 0.02")
     parser.add_argument("action", choices=tuple(_ACTIONS), help="propose and schedule take SYMBOL=WEIGHT, others an ID")
     parser.add_argument("words", nargs="*", metavar="SYMBOL=WEIGHT|ID", help="targets of a proposal, or its id")
     parser.add_argument("--account", help="account (default main; of list: all)")

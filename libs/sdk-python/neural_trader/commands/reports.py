@@ -16,15 +16,31 @@ _COMPARISON = "/v1/execution/venue-comparison"
 
 def add_reports(commands: Any) -> None:
     """Add the three commands."""
-    statement = add(commands, "statement", _statement, "tell what an account traded on a UTC day, and what it held")
+    statement = add(
+        commands,
+        "statement",
+        _statement,
+        "tell what an account traded on a UTC day, and what it held",
+        "statement --day 2026-01-30 --out day.csv",
+    )
     statement.add_argument("--day", metavar="YYYY-MM-DD", help="UTC day (default: today)")
     compare = add(
-        commands, "compare", _compare, "compare orders, positions and cash with the venue; 1 when they differ"
+        commands,
+        "compare",
+        _compare,
+        "compare orders, positions and cash with the venue; 1 when they differ",
+        "compare --out venue.csv",
     )
     for report in (statement, compare):
         report.add_argument("--account", default="main", help="account (default main)")
         report.add_argument("--out", type=Path, metavar="FILE.csv", help="write the report as CSV")
-    audit = add(commands, "audit", _audit, "tell who changed limits and switches, newest first")
+    audit = add(
+        commands,
+        "audit",
+        _audit,
+        "tell who changed limits and switches, newest first",
+        "audit --subject risk_limits --limit 10",
+    )
     audit.add_argument("--account", help="account (default: all)")
     audit.add_argument("--subject", choices=("trading_state", "risk_limits", "signal_trading"), help="default: all")
     audit.add_argument("--limit", type=int, default=50, metavar="N", help="most entries to tell (default 50)")

@@ -14,15 +14,27 @@ _ROUND_TO = 6
 
 def add_risk(commands: Any) -> None:
     """Add the three commands."""
-    risk = add(commands, "risk", _risk, "measure the risk of an account's positions, or of given ones")
+    risk = add(
+        commands,
+        "risk",
+        _risk,
+        "measure the risk of an account's positions, or of given ones",
+        "risk AAPL=0.6 TSLA=0.4 --benchmark SPY",
+    )
     risk.add_argument("--benchmark", metavar="SYMBOL", help="symbol that stands for the market (default SPY)")
     risk.add_argument("--risk-free-rate", type=float, metavar="RATE", help="annual (default 0.02)")
-    simulate = add(commands, "simulate", _simulate, "simulate the losses of positions from their own history")
+    simulate = add(
+        commands,
+        "simulate",
+        _simulate,
+        "simulate the losses of positions from their own history",
+        "simulate --method student-t --horizon 10 --seed 7",
+    )
     simulate.add_argument("--method", type=lower_word, choices=("historical_bootstrap", "gaussian", "student_t"))
     simulate.add_argument("--horizon", type=int, metavar="DAYS", help="days ahead (default 1)")
     simulate.add_argument("--paths", type=int, metavar="N", help="paths (default 10000)")
     simulate.add_argument("--seed", type=int, metavar="N", help="the same seed has the same answer (default 0)")
-    stress = add(commands, "stress", _stress, "tell what shocks would do to positions")
+    stress = add(commands, "stress", _stress, "tell what shocks would do to positions", "stress AAPL=100 --market -0.2")
     stress.add_argument(
         "--shock", action="append", type=named_number, metavar="SYMBOL=CHANGE", help="such as AAPL=-0.2"
     )

@@ -26,8 +26,6 @@ from services.portfolio.domain.optimiser.proof import Multipliers
 _STEPS_MOST = 16
 _FREED_MOST = 60
 """Assets that leave a bound in one step."""
-_TOLERANCE = 2e-9
-"""A slope this small, beside the size of the gradient at the portfolio, improves nothing."""
 _ROUNDING = 1e-11
 _BOUND = 1e-9
 _FREE_MOST = 600
@@ -52,7 +50,7 @@ class Guess(NamedTuple):
         above, below = weights - program.lower, program.upper - weights
         low = (above <= push) & (above <= below)
         high = (below <= pull) & ~low & (below <= above)
-        room = program.caps - _sums(program, weights)
+        room = program.caps - program.sector_sums(weights)
         return cls(low, high, room <= _BOUND, program.target is not None)
 
     def freeing(self, assets: Indices) -> Self:
@@ -116,7 +114,7 @@ def _stationary(program: Program, guess: Guess) -> _Stationary | None:
 
 def _rows(program: Program, guess: Guess, free: Indices, resting: Floats, full: Indices) -> tuple[Floats, Floats]:
     """Equalities over the free weights: the budget, the full caps, the target."""
-    sums = _sums(program, resting)
+    sums = program.sector_sums(resting)
     rows = [np.ones(len(free)), *(program.sector_of[free] == full[:, None]).astype(np.float64)]
     values = [1.0 - float(resting.sum()), *(program.caps[full] - sums[full])]
     if program.target is not None and guess.target:
@@ -193,8 +191,7 @@ def _corrected(program: Program, guess: Guess, found: _Stationary) -> Guess:
     weights, multipliers = found
     along = program.times(weights)
     slope, _ = program.directions(weights, along, multipliers, weights)
-    risky, reward = program.gradient(weights, along, multipliers)
-    nothing = _TOLERANCE * float(np.abs(weights) @ (np.abs(risky) + np.abs(reward)))
+    nothing = program.least_gain(weights, along, multipliers)
     fixed = program.upper <= program.lower
     gain = np.where(guess.low, -slope, np.where(guess.high, slope, 0.0))
     gain[fixed] = 0.0
@@ -203,7 +200,7 @@ def _corrected(program: Program, guess: Guess, found: _Stationary) -> Guess:
     low, high = guess.low | (weights < program.lower - _ROUNDING), guess.high | (weights > program.upper + _ROUNDING)
     low[freed] = high[freed] = False
     prices = np.array(multipliers.sectors)
-    caps = np.where(guess.caps, prices >= -nothing, _sums(program, weights) > program.caps + _ROUNDING)
+    caps = np.where(guess.caps, prices >= -nothing, program.sector_sums(weights) > program.caps + _ROUNDING)
     return Guess(low, high, caps, _target_binds(program, guess, found, nothing))
 
 
@@ -230,9 +227,3 @@ def _is_convex(program: Program, guess: Guess) -> bool:
 def _point(program: Program, found: _Stationary) -> Point:
     weights = np.clip(found.weights, program.lower, program.upper)
     return Point(program.objective(weights, program.times(weights)), weights, found.multipliers)
-
-
-def _sums(program: Program, weights: Floats) -> Floats:
-    capped = program.sector_of >= 0
-    sums: Floats = np.bincount(program.sector_of[capped], weights[capped], len(program.caps)).astype(np.float64)
-    return sums

@@ -36,10 +36,7 @@ from services.portfolio.domain.optimiser.trade_sides import TradeSides, slope_at
 from trading.errors import TradingError
 
 _ROUNDS_MOST = 200
-_TOLERANCE = 2e-9
-"""A slope this small, beside the size of the gradient at the portfolio, improves nothing."""
 _AT_REST = 1e-10
-_NOTHING = 1e-15
 _ADDED_LEAST = 40
 _DEAD = 0.15
 """A chosen asset at rest with a slope above this, beside the gradient's size, is let go."""
@@ -193,11 +190,10 @@ def _price(program: Program, weights: Floats, chosen: Indices, multipliers: Mult
     up, down = program.directions(weights, along, multipliers, sides.standing(weights))
     gain = np.maximum(np.where(weights < program.upper, -up, 0.0), np.where(weights > program.lower, -down, 0.0))
     gain[chosen] = np.maximum(sides.unseen(up, down)[chosen], 0.0)
-    risky, reward = program.gradient(weights, along, multipliers)
-    steepness = float(np.abs(weights) @ (np.abs(risky) + np.abs(reward)))
-    improving = np.flatnonzero(gain > _TOLERANCE * max(steepness, _NOTHING))
+    improving = np.flatnonzero(gain > program.least_gain(weights, along, multipliers))
     ordered = improving[np.argsort(-gain[improving], kind="stable")]
     moved = np.abs(weights[chosen] - program.rest[chosen]) > _AT_REST
+    risky, _ = program.gradient(weights, along, multipliers)
     near = np.minimum(np.abs(up[chosen]), np.abs(down[chosen])) < _DEAD * float(np.abs(risky[chosen]).max())
     return _Priced(along, program.objective_size(weights, along), ordered, chosen[moved | near], up, down)
 
@@ -227,8 +223,7 @@ def _restrict(program: Program, chosen: Indices, size: float) -> Chosen:
         cross, rest_variance = along[chosen], float(rest @ along)
         if program.returns is not None:
             losses = -(program.returns @ rest)
-        capped = program.sector_of >= 0
-        rest_sectors = np.bincount(program.sector_of[capped], rest[capped], len(program.caps)).astype(np.float64)
+        rest_sectors = program.sector_sums(rest)
     moved = rest - program.held
     moved[chosen] = 0.0
     part = replace(

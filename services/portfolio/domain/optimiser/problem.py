@@ -94,11 +94,15 @@ class Moments(NamedTuple):
         return self.is_gram or self.model is not None
 
     def times(self, weights: Floats) -> Floats:
-        """Σw, reading only the rows of the assets that are held: Σ is symmetric, and its rows lie together."""
-        held = np.flatnonzero(weights)
-        product: Floats
-        product = self.covariance @ weights if 2 * len(held) > len(weights) else weights[held] @ self.covariance[held]
-        return product
+        """Σw."""
+        return times(self.covariance, weights)
+
+
+def times(covariance: Floats, weights: Floats) -> Floats:
+    """Σw, reading only the rows of the assets that are held: Σ is symmetric, and its rows lie together."""
+    held = np.flatnonzero(weights)
+    product: Floats = covariance @ weights if 2 * len(held) > len(weights) else weights[held] @ covariance[held]
+    return product
 
 
 class SectorCap(NamedTuple):

@@ -16,12 +16,15 @@ import numpy.typing as npt
 
 from services.portfolio.domain.matrices import Floats
 from services.portfolio.domain.optimiser.feasibility import richest
-from services.portfolio.domain.optimiser.problem import Objective, Problem
+from services.portfolio.domain.optimiser.problem import Objective, Problem, times
 from services.portfolio.domain.optimiser.proof import Multipliers
 from services.portfolio.domain.optimiser.scaling import Scaled
 
 Indices = npt.NDArray[np.intp]
 NO_SECTOR = -1
+_IMPROVES = 2e-9
+"""A slope this small, beside the size of the gradient at the portfolio, improves nothing."""
+_FLAT = 1e-15
 _LEAST_SIZE = 1e-7
 """A smaller objective, beside the mean variance, is hardly one: that of a portfolio without risk."""
 
@@ -106,13 +109,13 @@ class Program:
         return reward - self.cost * self.turnover(weights) if self.cost else reward
 
     def times(self, weights: Floats) -> Floats:
-        """Σ̂w, reading only the rows of the assets that are held: Σ is symmetric, and its rows lie together."""
-        active = np.flatnonzero(weights)
-        if 2 * len(active) > self.size:
-            product: Floats = self.covariance @ weights
-        else:
-            product = weights[active] @ self.covariance[active]
-        return product / self.variance
+        """Σ̂w."""
+        return times(self.covariance, weights) / self.variance
+
+    def sector_sums(self, weights: Floats) -> Floats:
+        """What each capped sector holds."""
+        capped = self.sector_of != NO_SECTOR
+        return np.bincount(self.sector_of[capped], weights[capped], len(self.caps)).astype(np.float64)
 
     def along(self, weights: Floats, multipliers: Multipliers) -> Floats:
         """What a gradient is made of: Σ̂w, or of MIN_CVAR the losses of the assets in the tail, −R̂ᵀπ."""
@@ -154,6 +157,12 @@ class Program:
         if self.is_ratio:
             return along * (self.net(weights) / (float(weights @ along) or 1.0)), self.excess
         return along, self.linear
+
+    def least_gain(self, weights: Floats, along: Floats, multipliers: Multipliers) -> float:
+        """The slope at these weights below which a direction improves nothing."""
+        risky, reward = self.gradient(weights, along, multipliers)
+        steepness = float(np.abs(weights) @ (np.abs(risky) + np.abs(reward)))
+        return _IMPROVES * max(steepness, _FLAT)
 
     def directions(
         self, weights: Floats, along: Floats, multipliers: Multipliers, standing: Floats
