@@ -94,7 +94,8 @@ class Brackets:
     async def restore(self) -> None:
         """Take up the brackets of an earlier run; legs that it did not come to hold are held now."""
         open_orders = self._orders.blotter.open_orders()
-        for leg in [live for live in open_orders if live.order.terms.role is not None]:
+        lost = await self._orders.newest(_LOST, _MOST_ENDED, _is_leg)
+        for leg in [live for live in (*open_orders, *lost) if _is_leg(live.order)]:
             parent = leg.order.terms.parent_order_id
             entry = await self._orders.find(parent) if parent else None
             if entry is not None:
@@ -102,7 +103,8 @@ class Brackets:
             elif _is_held(leg):
                 self._cancel_held(leg, "Its entry was never written.")
         ended = await self._orders.newest(_ENDED_EARLY, _MOST_ENDED, _has_opened)
-        for entry in (*open_orders, *ended):
+        filled = await self._orders.newest(_FILLED, _MOST_ENDED, _has_opened)
+        for entry in (*open_orders, *ended, *filled):
             if entry.order.terms.is_bracket:
                 self._brackets.setdefault(entry.order.order_id, _Bracket(entry))
         for bracket in dict.fromkeys(self._brackets.values()):
@@ -163,7 +165,7 @@ class Brackets:
     def _moved(self, live: LiveOrder) -> None:
         bracket = self._brackets.get(live.order.order_id)
         if bracket is None:
-            if live.order.status in _ENDED_EARLY and _has_opened(live.order):
+            if live.order.status.is_closed and _has_opened(live.order):
                 self._background.start(self._take_up(live))
             return
         # Afterwards: what follows from an event comes after it in the log.
@@ -243,8 +245,16 @@ _OVER = "The bracket is over."
 _REACHED = "The other leg was reached."
 _LOST = frozenset({OrderStatus.REJECTED, OrderStatus.EXPIRED})
 _ENDED_EARLY = frozenset({OrderStatus.CANCELED, OrderStatus.EXPIRED})
+_FILLED = frozenset({OrderStatus.FILLED})
 _MOST_ENDED = 500
-"""How many entries that ended early are looked at after a restart: a late fill may have left one without its legs."""
+"""How many orders of each such end are looked at after a restart.
+
+A late fill may have left an entry without legs, and a crash after a leg's refusal may have come before the next one.
+"""
+
+
+def _is_leg(order: Order) -> bool:
+    return order.terms.role is not None
 
 
 def _has_opened(order: Order) -> bool:

@@ -26,6 +26,17 @@ def attempt_is_held(trade: Trade, number: int) -> bool:
     return all(leg is not None and leg.order.status is OrderStatus.EMULATED for leg in legs)
 
 
+def only_until_refused(desk: Desk) -> Callable[[LiveOrder], None]:
+    """What follows from a move, but for that of a refusal: the process dies in between."""
+    follow = desk.orders.blotter.on_move
+
+    def followed(live: LiveOrder) -> None:
+        if live.order.status is not OrderStatus.REJECTED:
+            follow(live)
+
+    return followed
+
+
 def at_a_loss(desk: Desk, leg: LiveOrder, status: OrderStatus) -> Callable[[], bool]:
     """Keep quoting a market that reaches the loss, until a leg stands so."""
 
@@ -58,9 +69,46 @@ async def test_a_leg_held_again_survives_a_crash() -> None:
         desk.broker.answers = [VenueRefused("not now")]
         desk.quote(*LOSS)
         await old.until("FILLED", "CANCELED", "REJECTED")
+        await until(lambda: attempt_is_held(old, 2))
         async with at_work(await reborn(old)) as again:
             leg = await attempt(Trade(again, old.entry.order.order_id), 2)
             await until(at_a_loss(again, leg, OrderStatus.ACCEPTED))
+
+
+async def test_a_crash_before_a_refused_leg_was_held_again_leaves_no_position_bare() -> None:
+    """The refusal was written, and what follows from it was not; nothing of the bracket is open any more."""
+    async with a_desk(rhythm=NEVER) as desk:
+        old = await a_trade(desk, filled=10)
+        desk.broker.answers = [VenueRefused("not now")]
+        desk.orders.blotter.on_move = only_until_refused(desk)
+        desk.quote(*LOSS)
+        await old.until("FILLED", "CANCELED", "REJECTED")
+        async with at_work(await reborn(old)) as again:
+            leg = await attempt(Trade(again, old.entry.order.order_id), 2)
+            await until(at_a_loss(again, leg, OrderStatus.ACCEPTED))
+
+
+async def test_an_entry_that_was_canceled_and_had_traded_whole_gets_its_legs() -> None:
+    """Its late fill makes it FILLED, not an entry that ended early."""
+    async with a_desk(rhythm=NEVER) as desk:
+        trade = await a_trade(desk)
+        await desk.cancel(trade.entry.order.order_id)
+        await trade.until("CANCELED", "CANCELED", "CANCELED")
+        await trade.fill(trade.entry, 10)
+        await until(lambda: attempt_is_held(trade, 2))
+
+
+async def test_the_same_told_just_before_a_crash_gets_its_legs_at_the_start() -> None:
+    """The late fill was written, and the legs that follow from it were not."""
+    async with a_desk(rhythm=NEVER) as desk:
+        old = await a_trade(desk)
+        await desk.cancel(old.entry.order.order_id)
+        await old.until("CANCELED", "CANCELED", "CANCELED")
+        desk.orders.blotter.on_move = lambda _live: None
+        await old.fill(old.entry, 10)
+        async with at_work(await reborn(old)) as again:
+            trade = Trade(again, old.entry.order.order_id)
+            await until(lambda: attempt_is_held(trade, 2))
 
 
 async def test_a_leg_refused_every_time_is_told_once() -> None:
