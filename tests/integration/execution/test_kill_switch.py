@@ -76,6 +76,7 @@ def resting() -> rpc.SubmitOrderRequest:
     )
 
 
+@pytest.mark.timed
 async def test_no_order_leaves_after_the_halt_and_every_cancel_does(
     service: ExecutionProcess, venue: LiveVenue
 ) -> None:
