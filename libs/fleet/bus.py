@@ -232,7 +232,8 @@ async def connect(
     async def note(error: Exception) -> None:
         nonlocal newest
         heed_cancel()  # nats-py's own reconnecting, which would outlive the connection
-        newest = str(error)
+        if not (newest and isinstance(error, ConnectionResetError)):  # says less than a server that refused before it
+            newest = str(error)
         metrics.bus_errors_total.inc()
         log.debug("bus.error", error=repr(error))
 
