@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from urllib.parse import quote, unquote
 
 from services.market_data.domain.history import Kind, Partition, Period
@@ -25,7 +25,19 @@ _NAME = re.compile(r"(?P<first>\d{20})-(?P<last>\d{20})(?P<whole>\.whole)?\.parq
 _TEMPORARY = ".tmp"
 _DECODED = ".decoded"
 _LOCK = ".lock"
+_VANISHED_TRIES = 3
 Write = Callable[[Path], None]
+FoundT = TypeVar("FoundT")
+
+
+def again_when_merged(read: Callable[[], FoundT]) -> FoundT:
+    """What is read, again when a file was merged away between being found and being read; FileNotFoundError at last."""
+    for _ in range(_VANISHED_TRIES - 1):
+        try:
+            return read()
+        except FileNotFoundError:
+            continue
+    return read()
 
 
 class Part(NamedTuple):

@@ -18,9 +18,10 @@ from services.market_data.ports import EncodedFrame
 from trading.errors import DeadlineExceeded, InvalidArgument, ResourceExhausted, Unavailable
 
 _MODULE = "services.market_data.adapters.query_worker"
-_THREADS = "2"
 _PASSED_ON = ("PATH", "PYTHONPATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SYSTEMROOT")
 """What a query process gets of our environment: none of our secrets."""
+_SETTINGS = {"POLARS_MAX_THREADS": "2", "MALLOC_ARENA_MAX": "2", "ARROW_DEFAULT_MEMORY_POOL": "system"}
+"""Allocators that do not reserve a gigabyte ahead, which counts against the limit like memory in use."""
 _ALARM_AFTER_S = 2.0
 _RETRY_AFTER_S = 1
 _START_S = 20.0
@@ -133,8 +134,7 @@ class QueryPool:
         return found
 
     async def _start(self) -> _Worker:
-        passed_on = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-        environment = {**passed_on, "POLARS_MAX_THREADS": _THREADS}
+        environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | _SETTINGS
         command = (sys.executable, "-m", _MODULE, str(self._folder), str(self._limits.megabytes))
         try:
             process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE, env=environment)

@@ -1,5 +1,6 @@
 """A process that answers one SQL question after another in a bounded memory, and ends with its parent."""
 
+import errno
 import os
 import signal
 import sys
@@ -11,12 +12,12 @@ import msgspec
 import polars as pl
 
 from services.market_data.adapters.arrow_frames import to_arrow, to_json
-from services.market_data.adapters.history_files import HistoryFiles
+from services.market_data.adapters.history_files import HistoryFiles, again_when_merged
 from services.market_data.adapters.history_tables import HistoryFrame, tables
 from services.market_data.adapters.query_frames import HEADER, READY, Job, write_answer
 from services.market_data.domain.sql import checked_sql
 from services.market_data.ports import EncodedFrame
-from trading.errors import InvalidArgument, Kind, ResourceExhausted, TradingError
+from trading.errors import InvalidArgument, Kind, ResourceExhausted, TradingError, Unavailable
 
 _MESSAGE_LONGEST = 300
 _MEGABYTE = 2**20
@@ -32,12 +33,13 @@ def answer(files: HistoryFiles, job: Job) -> EncodedFrame:
 def selected(files: HistoryFiles, sql: str, row_limit: int) -> HistoryFrame:
     """The rows of a SELECT; raises InvalidArgument when it cannot run."""
     try:
-        frame = _collected(files, checked_sql(sql), row_limit + 1)
-    except FileNotFoundError:  # a file was merged away between being found and being read
-        frame = _collected(files, sql, row_limit + 1)
+        checked = checked_sql(sql)
+        frame = again_when_merged(lambda: _collected(files, checked, row_limit + 1))
     except pl.exceptions.PolarsError as error:
         reason = str(error).strip().partition("\n")[0][:_MESSAGE_LONGEST]
         raise InvalidArgument(f"The query cannot run: {reason}", field="sql") from error
+    except FileNotFoundError as error:
+        raise Unavailable("The history was merged while it was read; try again.", retry_after_s=1) from error
     return HistoryFrame(frame.head(row_limit), len(frame) > row_limit)
 
 
@@ -59,9 +61,9 @@ def _tried(files: HistoryFiles, job: Job) -> EncodedFrame | TradingError:
         return answer(files, job)
     except TradingError as error:
         return error
-    except MemoryError:
-        return ResourceExhausted("The query needs more memory than it may use.", reason="QUERY_MEMORY")
-    except BaseException:  # the process boundary: the engine's panics are no Exception, and must not end the service
+    except BaseException as error:  # the process boundary: the engine's panics are no Exception, and must not pass it
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+            return ResourceExhausted("The query needs more memory than it may use.", reason="QUERY_MEMORY")
         traceback.print_exc()
         return TradingError(Kind.INTERNAL, "QUERY_FAILED", "The query failed; the reason was logged.")
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:  # half a second to import: paid in a thread by the first call
 
 Found = TypeVar("Found")
 _TICKS = (Kind.QUOTES, Kind.TRADES)
-_VANISHED_TRIES = 3
 _SEALED_BYTES_PER_PASS = 2**28
 _PAGE = 4096
 _PASSES_BETWEEN_ALL = 60
@@ -131,7 +130,7 @@ class StoredHistory:
             raise HistoryAway(f"The history cannot be read or written: {error.strerror or error}.") from error
 
     def _work(self, work: "Callable[[ParquetStore], Found]") -> Found:
-        """Again when a file was merged away between being found and being read."""
+        from services.market_data.adapters.history_files import again_when_merged
         from services.market_data.adapters.parquet_store import ParquetStore
 
         store = self._store = self._store or ParquetStore(
@@ -139,12 +138,7 @@ class StoredHistory:
             mapped_bytes_most=self._limits.decoded_bytes,
             cached_bytes_most=self._limits.cached_bytes,
         )
-        for _ in range(_VANISHED_TRIES - 1):
-            try:
-                return work(store)
-            except FileNotFoundError:
-                continue
-        return work(store)
+        return again_when_merged(lambda: work(store))
 
 
 def _look_at(found: EncodedFrame) -> None:

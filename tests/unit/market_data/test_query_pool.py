@@ -1,6 +1,7 @@
 """SQL in processes of their own: bounded in rows, time, memory and number."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -68,6 +69,17 @@ async def test_a_query_that_wants_all_memory_ends_its_own_process_only(pool: Que
     assert refused.value.reason == "QUERY_MEMORY"
 
     assert await column(pool, "select 1 as one") == [1]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is bounded on Linux only")
+@pytest.mark.parametrize("as_json", [True, False])
+async def test_a_small_question_takes_a_small_part_of_what_it_may_use(folder: Path, as_json: bool) -> None:
+    async with open_query_pool(folder, replace(LIMITS, megabytes=4096)) as pool:
+        await pool.query("select count(*) from quotes", 0, as_json=as_json)
+        (worker,) = pool._idle
+        process = psutil.Process(worker._process.pid)
+        (most, _), taken = process.rlimit(psutil.RLIMIT_AS), process.memory_info().vms
+        assert taken - (most - 4096 * 2**20) < 256 * 2**20  # an allocator that reserves ahead takes 1,024
 
 
 async def test_an_answer_that_is_too_large_is_refused(folder: Path) -> None:

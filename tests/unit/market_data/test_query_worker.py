@@ -1,5 +1,6 @@
 """The process behind SQL, met at its pipes."""
 
+import errno
 import io
 from datetime import date
 from pathlib import Path
@@ -11,12 +12,12 @@ import pytest
 from builders.history import NOON_NS, a_store, quotes, recorded, trades
 
 from services.market_data.adapters.arrow_frames import to_arrow, to_json
-from services.market_data.adapters.history_files import HistoryFiles
+from services.market_data.adapters.history_files import HistoryFiles, Part
 from services.market_data.adapters.history_tables import HistoryFrame
 from services.market_data.adapters.query_frames import HEADER, Answer, Job, framed
 from services.market_data.adapters.query_worker import serve
 from services.market_data.adapters.store_quality import judged
-from services.market_data.domain.history import Kind
+from services.market_data.domain.history import Kind, Partition
 from trading.errors import InvalidArgument
 
 
@@ -51,6 +52,44 @@ def test_jobs_are_answered_one_after_the_other_until_the_pipe_ends(files: Histor
     assert (first.rows, first.truncated, msgspec.json.decode(text)["columns"]) == (1, False, {"n": ["2"]})
     assert second.rows == 2
     assert pa.ipc.open_stream(data).read_all()["bid"].to_pylist() == [100.0, 100.01]
+
+
+class Merging(HistoryFiles):
+    """Files of which one is merged away whenever it has just been found, for some times."""
+
+    times = 0
+
+    def parts(self, partition: Partition) -> list[Part]:
+        found = super().parts(partition)
+        if self.times and partition.kind is Kind.TRADES:
+            self.times -= 1
+            return [part._replace(path=part.path.with_name("merged-away.parquet")) for part in found]
+        return found
+
+
+@pytest.mark.parametrize(("times", "reason"), [(2, None), (3, "UNAVAILABLE")])
+def test_a_file_that_is_merged_away_meanwhile_is_looked_for_again(
+    files: HistoryFiles, times: int, reason: str | None
+) -> None:
+    merging = Merging(files.root)
+    merging.times = times
+    ((told, _),) = answers(merging, a_job("select count(*) as n from trades"))
+    error = told.error()
+    assert (error.reason if error else None) == reason
+
+
+class Exhausted(HistoryFiles):
+    """Files that cannot be listed or mapped for want of memory."""
+
+    def parts(self, partition: Partition) -> list[Part]:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+
+def test_memory_that_the_system_refuses_is_named_like_memory_that_python_refuses(files: HistoryFiles) -> None:
+    ((told, _),) = answers(Exhausted(files.root), a_job("select count(*) as n from trades"))
+    error = told.error()
+    assert error is not None
+    assert error.reason == "QUERY_MEMORY"
 
 
 def test_a_wrong_job_is_answered_by_name_and_the_next_one_is_served(files: HistoryFiles) -> None:
