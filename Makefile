@@ -129,7 +129,7 @@ model: setup  ## Make the starter models again, byte for byte, from two simulate
 	$(STARTER) --architecture tcn --out services/inference/models/neural-momentum-v1/1
 
 compose-smoke:  ## Prove docker compose where ../shared/tools has compose-smoke (needs root)
-	../shared/tools/compose-smoke/compose-smoke -f docker-compose.yml -u http://127.0.0.1:8080/readyz -x tests/e2e/compose_order.sh
+	../shared/tools/compose-smoke/compose-smoke -f docker-compose.yml -u http://127.0.0.1:$(or $(NT_GATEWAY_PORT),8080)/readyz -x tests/e2e/compose_order.sh
 
 clean:  ## Remove what was built; keeps .data
 	rm -rf build $(VENV) .mypy_cache .ruff_cache .pytest_cache .coverage .coverage.*
