@@ -12,7 +12,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 from urllib.parse import quote, unquote
@@ -108,6 +108,9 @@ class HistoryFiles:
             first = merge.parts[0].first if merge.parts else newest
             with self._written(folder, merge.write) as temporary:
                 self._publish(temporary, folder / _file_name(first, newest, is_whole=merge.is_whole))
+        for part in merge.parts:
+            with suppress(FileNotFoundError):
+                os.utime(part.path)  # whoever has found it has the time of a leftover from now on
         return True
 
     def put_beside(self, part: Part, path: Path, write: Write) -> bool:
