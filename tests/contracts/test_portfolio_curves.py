@@ -88,7 +88,7 @@ async def test_the_cash_of_an_older_book_is_told_apart_by_its_causes(database_ur
         assert await accounts.day_opening("main", 19_999) == DayOpening(4, {})
 
 
-async def _make_older(portfolio_database: Database) -> None:
+async def _make_older(database: Database) -> None:
     """A book as the revision before left it."""
     from fleet.migrations import Config, EnvironmentContext, ScriptDirectory  # loaded where it is needed
 
@@ -106,7 +106,7 @@ async def _make_older(portfolio_database: Database) -> None:
 
     fill = "'main', 'AAPL', 'USD', 'BUY'"
     morning = 20_000 * DAY_NS
-    async with portfolio_database.begin() as connection:
+    async with database.begin() as connection:
         await connection.run_sync(downgrade)
         for statement in (
             f"INSERT INTO fills VALUES ('f1', {fill}, 50000000000, 2000000000, 0, 'o', 'x', 1, 1)",

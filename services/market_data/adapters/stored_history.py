@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from services.market_data.adapters.history_files import again_when_merged
 from services.market_data.domain.frame_query import FrameQuery
 from services.market_data.domain.history import HistoryAway, Kind, Partition, Period
 from services.market_data.domain.history_buffer import Recorded
@@ -130,7 +131,6 @@ class StoredHistory:
             raise HistoryAway(f"The history cannot be read or written: {error.strerror or error}.") from error
 
     def _work(self, work: "Callable[[ParquetStore], Found]") -> Found:
-        from services.market_data.adapters.history_files import again_when_merged
         from services.market_data.adapters.parquet_store import ParquetStore
 
         store = self._store = self._store or ParquetStore(

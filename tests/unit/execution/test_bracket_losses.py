@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import pytest
 from builders.brackets import LOSS, NEVER, PROFIT, Trade, a_trade, reborn
 from builders.execution import PATIENCE_S, Desk, a_desk, at_work, until
 
@@ -88,29 +89,6 @@ async def test_a_crash_before_a_refused_leg_was_held_again_leaves_no_position_ba
             await until(at_a_loss(again, leg, OrderStatus.ACCEPTED))
 
 
-async def test_an_entry_that_was_canceled_and_had_traded_whole_gets_its_legs() -> None:
-    """Its late fill makes it FILLED, not an entry that ended early."""
-    async with a_desk(rhythm=NEVER) as desk:
-        trade = await a_trade(desk)
-        await desk.cancel(trade.entry.order.order_id)
-        await trade.until("CANCELED", "CANCELED", "CANCELED")
-        await trade.fill(trade.entry, 10)
-        await until(lambda: attempt_is_held(trade, 2))
-
-
-async def test_the_same_told_just_before_a_crash_gets_its_legs_at_the_start() -> None:
-    """The late fill was written, and the legs that follow from it were not."""
-    async with a_desk(rhythm=NEVER) as desk:
-        old = await a_trade(desk)
-        await desk.cancel(old.entry.order.order_id)
-        await old.until("CANCELED", "CANCELED", "CANCELED")
-        desk.orders.blotter.on_move = lambda _live: None
-        await old.fill(old.entry, 10)
-        async with at_work(await reborn(old)) as again:
-            trade = Trade(again, old.entry.order.order_id)
-            await until(lambda: attempt_is_held(trade, 2))
-
-
 async def test_a_leg_refused_every_time_is_told_once() -> None:
     """Nothing is left to try: a person has to look."""
     async with a_desk(rhythm=NEVER) as desk:
@@ -139,28 +117,30 @@ async def test_a_leg_that_expires_at_the_venue_is_held_again() -> None:
         assert trade.sent(again)[1] == 7
 
 
-async def test_a_fill_that_is_told_after_the_end_arms_the_legs_again() -> None:
+@pytest.mark.parametrize("quantity", [4, 10], ids=["a part", "all"])
+async def test_a_fill_that_is_told_after_the_end_arms_the_legs_again(quantity: int) -> None:
     """They were over with an entry of which nothing was known to have traded."""
     async with a_desk(rhythm=NEVER) as desk:
         trade = await a_trade(desk)
         await desk.cancel(trade.entry.order.order_id)
         await trade.until("CANCELED", "CANCELED", "CANCELED")
-        await trade.fill(trade.entry, 4)
+        await trade.fill(trade.entry, quantity)
         await until(lambda: attempt_is_held(trade, 2))
         desk.quote(*LOSS)
         leg = await attempt(trade, 2)
         await until(lambda: leg.order.status is OrderStatus.ACCEPTED)
-        assert trade.sent(leg)[1] == 4
+        assert trade.sent(leg)[1] == quantity
 
 
-async def test_a_position_left_bare_by_a_crash_gets_its_legs_at_the_start() -> None:
+@pytest.mark.parametrize("quantity", [4, 10], ids=["a part", "all"])
+async def test_a_position_left_bare_by_a_crash_gets_its_legs_at_the_start(quantity: int) -> None:
     """The late fill was written, and the legs that follow from it were not."""
     async with a_desk(rhythm=NEVER) as desk:
         old = await a_trade(desk)
         await desk.cancel(old.entry.order.order_id)
         await old.until("CANCELED", "CANCELED", "CANCELED")
         desk.orders.blotter.on_move = lambda _live: None
-        await old.fill(old.entry, 4)
+        await old.fill(old.entry, quantity)
         async with at_work(await reborn(old)) as again:
             trade = Trade(again, old.entry.order.order_id)
             await until(lambda: attempt_is_held(trade, 2))
